@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: venv demo test test-slow lint format docs bench params clean
+
+venv: $(VENV)/.dev
+
+# The stamp holds the venv to pyproject.toml: it is made anew when the dependencies change.
+$(VENV)/.dev: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+demo: venv
+	$(BIN)/python -m indl demo --out demo_out
+
+test: venv
+	$(BIN)/python -m pytest
+
+test-slow: venv
+	$(BIN)/python -m pytest -m slow
+
+lint: venv
+	$(BIN)/ruff check .
+
+format: venv
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+bench: venv
+	$(BIN)/python benchmarks/train_step.py --json bench_train_step.json
+
+# Writes the parameter table of the README anew from indl/params.py.
+params: venv
+	$(BIN)/python docs/tables.py README.md
+
+clean:
+	rm -rf $(VENV) demo_out site bench_*.json

@@ -1,0 +1,7 @@
+"""Learnable priors: Keras layers that own their variables and return a KL when called on a posterior."""
+
+from indl.dists.priors.ar1 import AR1Prior
+from indl.dists.priors.gaussian import GaussianPrior
+from indl.dists.priors.recurrent import RecurrentPrior
+
+__all__ = ["AR1Prior", "GaussianPrior", "RecurrentPrior"]

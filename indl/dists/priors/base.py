@@ -1,0 +1,121 @@
+"""What all priors share, and what those with memory share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from indl.dists.gaussian import Gaussian, as_gaussian
+
+
+class Prior(keras.layers.Layer):
+    """A prior over a latent of size `size`; calling it on a posterior gives the KL in nats.
+
+    Sub-classes create their variables in :meth:`build`, which the constructor calls, so that a prior can
+    be inspected and sampled before it joins a model. Everything derived from a variable is computed in
+    the call, so that every variable receives its gradient.
+    """
+
+    def __init__(self, size: int, **kwargs: Any):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.size = size
+
+    @property
+    def event_size(self) -> int:
+        """Size of the latent."""
+        return self.size
+
+    def _vector(self, name: str, value: float, trainable: bool = True) -> Any:
+        return self.add_weight(
+            shape=(self.size,), initializer=keras.initializers.Constant(value), trainable=trainable, name=name
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}
+
+
+class SequencePrior(Prior):
+    """A prior with memory, p(z_1) prod_t p(z_t | z_<t), with Gaussian steps.
+
+    Args:
+        size: size of z_t.
+        kl_mode: ``"conditional"`` sums KL(q_t || p(. | z_<t)) along a path of z; ``"sampled"`` sums
+            log q - log p at a posterior sample; ``"analytic"`` is the exact expectation, where the
+            sub-class has one; ``"auto"`` takes the exact one where it exists and the rollout allows it.
+        rollout: ``"teacher"``: the path is the posterior's own sample (the usual bound for an
+            autoregressive prior). ``"free"``: the prior's own sample; this punishes posteriors with
+            memory and is kept for comparison.
+        seed: integer seed of the layer's draws.
+    """
+
+    has_analytic_kl = False
+
+    def __init__(self, size: int, kl_mode: str = "auto", rollout: str = "teacher", seed: int | None = None, **kwargs: Any):
+        super().__init__(size, **kwargs)
+        if kl_mode == "analytic" and (rollout == "free" or not self.has_analytic_kl):
+            raise ValueError(f"{type(self).__name__} has no closed-form KL here. Given: kl_mode='analytic', "
+                             f"rollout={rollout!r}. Use kl_mode='conditional'.")
+        self.kl_mode = kl_mode
+        self.rollout_mode = rollout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def conditional(self, z: Any) -> Gaussian:
+        """p(z_t | z_<t) at every step of the path `z`, shape (batch, time, D)."""
+        raise NotImplementedError
+
+    def rollout(self, noise: Any) -> Any:
+        """The path that standard normal `noise` (batch, time, D) drives the prior along."""
+        raise NotImplementedError
+
+    def analytic_kl(self, q: Gaussian) -> Any:
+        """The exact KL per step, where the sub-class has one."""
+        raise NotImplementedError
+
+    def call(self, q: Any, sample: Any = None) -> Any:
+        """KL in nats per trial and step.
+
+        Args:
+            q: posterior, (batch, time, D); or (batch, S, time, D) with a samples axis.
+            sample: the posterior sample that drove the generator, (batch[, S], time, D). None: a fresh one.
+
+        Returns:
+            Shape (batch, time), the mean over the samples axis.
+        """
+        q = as_gaussian(q)
+        free = self.rollout_mode == "free"
+        if self.kl_mode == "analytic" or (self.kl_mode == "auto" and self.has_analytic_kl and not free):
+            return mean_over_samples(self.analytic_kl(q))
+        if sample is None:
+            loc, scale = ops.convert_to_tensor(q.loc), ops.convert_to_tensor(q.scale)
+            sample = Gaussian(loc, scale).sample(seed=self.seed_generator)
+        if len(sample.shape) > len(q.loc.shape):
+            q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
+        path = self.rollout(keras.random.normal(ops.shape(sample), seed=self.seed_generator)) if free else sample
+        p = self.conditional(path)
+        if self.kl_mode == "sampled":
+            return mean_over_samples(q.log_prob(sample) - p.log_prob(sample))
+        return mean_over_samples(q.kl_divergence(p))
+
+    def sample(self, n: int, time: int, seed: int | None = None) -> Any:
+        """Free-running draws from the prior, shape (n, time, D)."""
+        return self.rollout(keras.random.normal((n, time, self.size), seed=seed))
+
+    def log_prob(self, z: Any) -> Any:
+        """Log density of whole sequences (batch, time, D) in nats, shape (batch,)."""
+        return ops.sum(self.conditional(z).log_prob(z), axis=-1)
+
+    def distribution(self, z: Any) -> Any:
+        """p(z_t | z_<t) along the path `z` (batch, time, D) as a tensorflow-probability distribution."""
+        return self.conditional(ops.convert_to_tensor(z)).to_tfp()
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kl_mode": self.kl_mode, "rollout": self.rollout_mode, "seed": self.seed}
+
+
+def mean_over_samples(kl: Any) -> Any:
+    """(batch, S, time) to (batch, time); other ranks pass."""
+    return ops.mean(kl, axis=1) if len(kl.shape) == 3 else kl

@@ -1,0 +1,1 @@
+"""Builder functions and the models that train what they assemble."""

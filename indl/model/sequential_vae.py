@@ -1,0 +1,358 @@
+"""The Keras model that trains what the builders assemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from indl.data.checks import check_trials
+from indl.dists.gaussian import Gaussian, as_gaussian
+from indl.dists.observation import OBSERVATIONS, PoissonObservation
+from indl.dists.sample import GivenLatents, PosteriorSamples, sampling
+from indl.layers.coordinated_dropout import block_gradient
+from indl.model import beta_vae
+from indl.params import validate_params
+from indl.registry import register
+
+TERMS = ("nll", "kl_f", "kl_z", "penalty", "neg_elbo")
+
+
+@register
+class SequentialVAE(keras.Model):
+    """A sequential variational auto-encoder over tensors that the builders, or the user, have made.
+
+    The loss, in nats per trial, is ``nll + beta_f kl_f + beta_z kl_z + penalty``. Each term is logged under its
+    name, and `neg_elbo` is their sum at beta = 1, which no schedule touches. The betas are variables: callbacks
+    change them without a new trace. Dropout acts in training only; inference runs on posterior means.
+
+    Args:
+        inputs: the input tensor (batch, time, channels).
+        outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
+            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``factors``, ``gen_out``, ``cd_mask``.
+        params: the params dict that the model was built from, kept for saving, tuning and training.
+        beta_f, beta_z: weights of the KL terms before any schedule.
+        gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
+    """
+
+    def __init__(self, *args: Any, params: Mapping[str, Any] | None = None, beta_f: float = 1.0, beta_z: float = 1.0,
+                 gradient_rescale: float = 1.0, observation: str | None = None, **kwargs: Any):
+        outputs = dict(kwargs["outputs"])
+        if "p_x" not in outputs:
+            raise ValueError(f"A SequentialVAE needs the output 'p_x'. Given: {sorted(outputs)}. "
+                             "Add the value of output_dist(params, factors).")
+        # A reloaded graph hands plain lists: give the values their types back.
+        for name in ("q_f", "q_z"):
+            if name in outputs:
+                outputs[name] = as_gaussian(outputs[name])
+        kind = OBSERVATIONS[observation] if observation else type(outputs["p_x"])
+        outputs["p_x"] = kind(*outputs["p_x"])
+        super().__init__(*args, **{**kwargs, "outputs": outputs})
+        self._graph_outputs = outputs
+        self.params = None if params is None else dict(params)
+        self.gradient_rescale = gradient_rescale
+        self.observation = kind.__name__
+        self._initial_betas = {"beta_f": beta_f, "beta_z": beta_z}
+        self.beta_f = keras.Variable(beta_f, trainable=False, dtype="float32", name="beta_f")
+        self.beta_z = keras.Variable(beta_z, trainable=False, dtype="float32", name="beta_z")
+        self.term_metrics = [keras.metrics.Mean(name=name) for name in TERMS]
+        self._passes: dict[str, Any] = {}
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"params": self.params, "gradient_rescale": self.gradient_rescale, "observation": self.observation}
+        return {**super().get_config(), **config, **self._initial_betas}
+
+    # --- training -------------------------------------------------------------------------------
+
+    def loss_terms(self, target: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Each term per trial, in nats, shape (batch,); `penalty` is a scalar."""
+        likelihood = outputs["p_x"].log_prob(self._with_samples_axis(target, outputs["p_x"][0]))
+        if outputs.get("cd_mask") is not None:
+            likelihood = block_gradient(likelihood, outputs["cd_mask"], self.gradient_rescale)
+        nll = -ops.sum(likelihood, axis=(-2, -1))
+        nll = ops.mean(nll, axis=1) if len(nll.shape) == 2 else nll
+        zero = ops.zeros_like(nll)
+        return {
+            "nll": nll,
+            "kl_f": outputs.get("kl_f", zero),
+            "kl_z": ops.sum(outputs["kl_z"], axis=-1) if "kl_z" in outputs else zero,
+            "penalty": sum(self.losses) if self.losses else ops.zeros(()),
+        }
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+                     training: bool = True) -> Any:
+        """The training objective; called by ``fit`` and ``evaluate``."""
+        target = x if y is None else y
+        terms = self.loss_terms(target, y_pred)
+        terms["neg_elbo"] = terms["nll"] + terms["kl_f"] + terms["kl_z"]
+        for metric in self.term_metrics:
+            metric.update_state(terms[metric.name])
+        trial = terms["nll"] + self.beta_f * terms["kl_f"] + self.beta_z * terms["kl_z"]
+        if sample_weight is not None:
+            trial = trial * ops.cast(sample_weight, trial.dtype)
+        # Replicas are summed, so each gives its share.
+        return (ops.mean(trial) + terms["penalty"]) / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.
+
+        Raises:
+            ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials.
+        """
+        self._check(x, y)
+        validation = kwargs.get("validation_data")
+        if validation is not None and isinstance(validation, tuple | list):
+            self._check(validation[0], validation[1] if len(validation) > 1 else None, ("validation x", "validation y"))
+            if len(validation) == 1 or validation[1] is None:
+                kwargs["validation_data"] = (validation[0], validation[0])
+        if self.optimizer is not None and not self.optimizer.built:
+            # Built before the first step, the train function is traced once, and slots can be restored.
+            self.optimizer.build(self.trainable_variables)
+        return super().fit(x, x if y is None and isinstance(x, np.ndarray) else y, **kwargs)
+
+    def init_readout(self, target: Any) -> None:
+        """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin."""
+        readout = self.get_layer("readout")
+        mean = np.asarray(target, "float64").mean((0, 1))
+        if len(mean) != readout.n_channels:
+            raise ValueError(f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
+                             f"of {readout.n_channels}. Pass the array that the model is trained on.")
+        readout.set_bias(readout.bias_for(mean))
+
+    # --- inference ------------------------------------------------------------------------------
+
+    def encode(self, x: Any, batch_size: int = 256) -> dict[str, Any]:
+        """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
+        names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
+        return {name: Gaussian(*value) for name, value in self._run(names, x, batch_size).items()}
+
+    def rates(self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256) -> np.ndarray:
+        """Expected counts a bin (trials, time, channels).
+
+        Args:
+            x: trials (trials, time, channels).
+            samples: 0: one pass with posterior means. K: the average of the rates of K posterior samples, with
+                dropout off; each trial is encoded once.
+            seed: seed of the samples.
+            batch_size: trials, or trials times samples, computed at once.
+        """
+        return self.outputs_of(x, ("p_x",), samples, seed, batch_size)["p_x"]
+
+    def factors(self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256) -> np.ndarray:
+        """Factors (trials, time, n_factors); arguments as in :meth:`rates`."""
+        return self.outputs_of(x, ("factors",), samples, seed, batch_size)["factors"]
+
+    def outputs_of(self, x: Any, names: tuple[str, ...], samples: int = 0, seed: int = 0,
+                   batch_size: int = 256) -> dict[str, np.ndarray]:
+        """Several outputs in one pass: ``"p_x"`` (as rates), ``"factors"``, ``"gen_out"``; see :meth:`rates`."""
+        if samples < 0:
+            raise ValueError(f"The number of posterior samples cannot be negative. Given: samples={samples}. "
+                             "Use 0 for posterior means.")
+        values = self._run(list(names), x, batch_size, samples, seed)
+        return {name: _drop_samples_axis(value, self._graph_outputs[name]) for name, value in values.items()}
+
+    def decode(self, f: Any = None, z: Any = None, n_times: int | None = None) -> Any:
+        """The observation model of given latents, as eager values.
+
+        Args:
+            f: (trials, F), for a model with a static latent.
+            z: (trials, time, Z), for a model with a dynamic latent.
+            n_times: bins to generate where there is no z.
+        """
+        names = self.latent_names
+        given = {"f": f, "z": z}
+        for name in names:
+            if given[name] is None:
+                raise ValueError(f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior.")
+        steps = np.shape(z)[1] if "z" in names else n_times
+        if steps is None:
+            raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
+        forward = self.params["forward_steps"] if self.params else 0
+        if "decode" not in self._passes:
+            self._passes["decode"] = self._trace_decoder()
+        # The input only lends its shape: nothing but the given latents reaches the generator.
+        shape = (len(given[names[0]]), max(steps - forward, 1), self.inputs[0].shape[-1])
+        latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
+        return self._passes["decode"](tf.zeros(shape), latents)
+
+    @property
+    def latent_names(self) -> list[str]:
+        """Which of ``"f"`` and ``"z"`` the model has."""
+        return [name for name in ("f", "z") if name in self._graph_outputs]
+
+    def generate(self, n: int, time: int, seed: int = 0, f: Any = None, z: Any = None) -> dict[str, np.ndarray]:
+        """Draws trials from the model: latents from their priors, then the generator.
+
+        Args:
+            n: trials.
+            time: bins of each trial.
+            seed: seed of all draws.
+            f, z: latents to hold fixed, (n, F) and (n, time, Z), instead of drawing them.
+
+        Returns:
+            ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
+        """
+        names = self.latent_names
+        given = {"f": f, "z": z}
+        if "f" in names and f is None:
+            given["f"] = self.get_layer("f_prior").sample(n, seed=seed)
+        if "z" in names and z is None:
+            given["z"] = self.get_layer("z_prior").sample(n, time, seed=seed + 1)
+        p_x = self.decode(given["f"], given["z"], time)
+        out = {"rates": p_x.mean(), "x": p_x.sample(seed + 2), **{name: given[name] for name in names}}
+        return {name: np.asarray(value) for name, value in out.items()}
+
+    def reconstruct(self, x: Any, swap: str | None = None, order: Any = None) -> np.ndarray:
+        """Rates of trials whose static or dynamic latents were exchanged (swap test of disentanglement).
+
+        Args:
+            x: trials (trials, time, channels).
+            swap: None: the trials' own latents. ``"f"``: trial i takes the static latent of trial order[i];
+                ``"z"``: the dynamic one.
+            order: indices into the trials. Default: the trials reversed.
+        """
+        q = self.encode(x)
+        latents = {name[-1]: value.loc for name, value in q.items()}
+        if swap is not None:
+            if swap not in latents:
+                raise ValueError(f"Only a latent of the model can be swapped. Given: swap={swap!r}. "
+                                 f"Choose one of {sorted(latents)}.")
+            order = np.arange(len(x))[::-1] if order is None else np.asarray(order)
+            latents[swap] = latents[swap][order]
+        forward = self.params["forward_steps"] if self.params else 0
+        return np.asarray(self.decode(latents.get("f"), latents.get("z"), np.shape(x)[1] + forward).mean())
+
+    # --- internals ------------------------------------------------------------------------------
+
+    def _with_samples_axis(self, target: Any, parameter: Any) -> Any:
+        expected = (parameter.shape[-2], parameter.shape[-1])
+        for size, wanted, axis in zip(target.shape[1:], expected, ("bins", "channels"), strict=True):
+            if None not in (size, wanted) and size != wanted:
+                raise ValueError(f"The target does not fit the read-out. Given: {size} {axis}, while the model "
+                                 f"reconstructs {wanted}. Build it with out_dim and forward_steps of the target.")
+        return target[:, None] if len(parameter.shape) == 4 else target
+
+    def _check(self, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> None:
+        if not isinstance(x, np.ndarray):
+            return
+        counts = self.observation == PoissonObservation.__name__
+        check_trials(x, y if isinstance(y, np.ndarray) else None, counts=counts, names=names)
+        width = self.inputs[0].shape[-1]
+        if x.shape[-1] != width:
+            raise ValueError(f"{names[0]} does not fit the model's input. Given: {x.shape[-1]} channels for an input of "
+                             f"{width}. Build the model for these channels, or select the held-in ones.")
+
+    def _run(self, names: list[str], x: Any, batch_size: int, samples: int = 0, seed: int = 0) -> dict[str, Any]:
+        """Outputs `names` of all trials, batch by batch, averaged over posterior samples where asked."""
+        key = f"{'sampled' if samples else 'mean'}:{','.join(names)}"
+        if key not in self._passes:
+            self._passes[key] = self._trace(names, bool(samples))
+        x = np.asarray(x, "float32")
+        trials = max(1, batch_size // max(samples, 1))
+        parts = [
+            tf.nest.map_structure(
+                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant(seed + i))
+            )
+            for i in range(0, len(x), trials)
+        ]
+        return {name: _concatenate([part[name] for part in parts]) for name in names}
+
+    def _trace(self, names: list[str], sampled: bool) -> Any:
+        part = keras.Model(self.inputs, {name: self._graph_outputs[name] for name in names})
+        kind = type(self._graph_outputs["p_x"])
+
+        def values(x: Any) -> dict[str, Any]:
+            result = part(x, training=False)
+            return {name: kind(*value).mean() if name == "p_x" else value for name, value in result.items()}
+
+        def mean_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
+            return values(x)
+
+        def sampled_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
+            trials = tf.shape(x)[0]
+            with sampling(PosteriorSamples(trials * samples, seed)):
+                result = values(x)
+            return {
+                name: tf.reduce_mean(tf.reshape(value, tf.concat([[trials, -1], tf.shape(value)[1:]], 0)), 1)
+                for name, value in result.items()
+            }
+
+        return tf.function(sampled_pass if sampled else mean_pass, autograph=False, reduce_retracing=True)
+
+    def _trace_decoder(self) -> Any:
+        part = keras.Model(self.inputs, {"p_x": self._graph_outputs["p_x"]})
+        kind = type(self._graph_outputs["p_x"])
+
+        def decode(x: Any, latents: dict[str, Any]) -> Any:
+            values = {self._graph_outputs[name].name: value for name, value in latents.items()}
+            with sampling(GivenLatents(values)):
+                parameters = tf.nest.flatten(part(x, training=False))
+            # All samples of one given latent decode alike: the first stands for them.
+            return kind(*(value[:, 0] if len(value.shape) == 4 else value for value in parameters))
+
+        return tf.function(decode, autograph=False, reduce_retracing=True)
+
+
+def build_sequential_vae(params: Mapping[str, Any], n_times: int | None, n_channels: int,
+                         name: str = "sequential_vae") -> SequentialVAE:
+    """Assembles the whole model with the builders of :mod:`indl.model.beta_vae`.
+
+    Args:
+        params: parameters; missing keys take their defaults. ``out_dim`` > `n_channels` and ``forward_steps``
+            > 0 make targets of more channels and bins than the input.
+        n_times: bins of a trial; None: any number.
+        n_channels: channels of the input.
+        name: name of the model.
+
+    Raises:
+        ValueError: params that do not validate, or fewer target than input channels.
+    """
+    p = validate_params(params)
+    if not isinstance(n_channels, int | np.integer) or n_channels < 1 or (n_times is not None and n_times < 1):
+        raise ValueError("A model needs at least one channel and one bin. "
+                         f"Given: n_times={n_times!r}, n_channels={n_channels!r}. Take them from the array's shape.")
+    p["out_dim"] = p["out_dim"] or int(n_channels)
+    if p["out_dim"] < n_channels:
+        raise ValueError(f"The target must hold the input's channels. Given: out_dim={p['out_dim']} for {n_channels} input "
+                         "channels. Put the held-in channels first and the held-out ones behind.")
+    inputs = keras.Input((n_times, n_channels), name="x")
+    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs)
+    outputs: dict[str, Any] = {"cd_mask": cd_mask}
+    many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
+    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in))
+    f = z = None
+    if q_f is not None:
+        f = q_f.sample(many, seed=p["seed"] + 1, at_test=p["sample_at_test"])
+        outputs |= {"q_f": q_f, "f": f, "kl_f": beta_vae.create_f_prior(p)(q_f)}
+    q_z = beta_vae.make_z_variational(p, beta_vae.create_z_encoder(p, z_in, f))
+    if q_z is not None:
+        # With f in its encoder, q(z) has the samples axis already: one z for each f.
+        n_z = None if len(q_z.loc.shape) == 4 else many
+        z = q_z.sample(n_z, seed=p["seed"] + 2, at_test=p["sample_at_test"])
+        outputs |= {"q_z": q_z, "z": z, "kl_z": beta_vae.create_z_prior(p)(q_z, z)}
+    gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs)
+    outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors)}
+    rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
+    trained = rate + (1 - rate) * passed
+    rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
+    return SequentialVAE(
+        inputs=inputs, outputs=outputs, params=p, beta_f=p["kl_f_beta"], beta_z=p["kl_z_beta"],
+        gradient_rescale=rescale, name=name,
+    )
+
+
+def _concatenate(parts: list[Any]) -> Any:
+    """Joins batches of arrays, or of tuples of arrays, along the trials."""
+    if isinstance(parts[0], tuple | list):
+        return type(parts[0])(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+    return np.concatenate(parts)
+
+
+def _drop_samples_axis(value: Any, symbol: Any) -> Any:
+    """Averages the model's own samples axis (batch, S, time, D) away."""
+    rank = len((symbol[0] if isinstance(symbol, tuple | list) else symbol).shape)
+    return value.mean(1) if rank == 4 else value
