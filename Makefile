@@ -28,9 +28,11 @@ test-slow: venv
 
 lint: venv
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 format: venv
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict

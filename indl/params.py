@@ -83,6 +83,7 @@ _FHVAE = {"key": "the hierarchical sequence-level prior (FHVAE)"}
 _LABELS = {"key": "label-conditioned priors (iVAE, pi-VAE)"}
 _BACKWARD = {f"Backward{cell}": "backward encoders (deep Markov models)" for cell in RNN_CELLS}
 
+# fmt: off
 TABLE: tuple[Param, ...] = (
     # --- inputs
     Param("dropout_rate", 0.01, "float", "ordinary dropout on inputs, encoder outputs and generator outputs",
@@ -109,13 +110,15 @@ TABLE: tuple[Param, ...] = (
     Param("f_enc_reduce", "last", "choice",
           "summary of the f-encoder: last state, last states of all layers, mean over time", _F,
           choices=("last", "all_last", "mean")),
-    Param("f_rnn_merge", "concat", "choice", "how both directions of the f-encoder join", _F, choices=("concat", "sum")),
+    Param("f_rnn_merge", "concat", "choice", "how both directions of the f-encoder join", _F,
+          choices=("concat", "sum")),
     Param("f_units", [128], "units", "units of each f-encoder layer", _F, low=1,
           search=("choice", (64, 128)), aliases=("encs_rnn_units",)),
     Param("f_latent_size", 10, "int", "size of f (0: no static latent)", _F, low=0,
           search=("choice", (4, 8, 16, 32)), aliases=("zs_size",)),
     Param("f_latent_off_diag", False, "bool", "full covariance of q(f)", _F, aliases=("qzs_off_diag",)),
-    Param("q_f_init_std", 0.1, "float", "standard deviation of q(f) at the start", _F, low=1e-4, aliases=("qzs_init_std",)),
+    Param("q_f_init_std", 0.1, "float", "standard deviation of q(f) at the start", _F, low=1e-4,
+          aliases=("qzs_init_std",)),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F, low=1, aliases=("q_samples",)),
     Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian or N(0, I)", _F,
           choices=("mvn", "standard"),
@@ -140,13 +143,13 @@ TABLE: tuple[Param, ...] = (
           search=("choice", (16, 32, 64)), aliases=("encd_rnn1_units",)),
     Param("z1_activation", "leaky_relu", "choice", "activation of a Dense first stage", _Z, choices=ACTIVATIONS),
     Param("z1_merge", "sum", "choice", "how both directions of the first stage join", _Z, choices=("sum", "concat")),
-    Param("z1_lag", 0, "int", "bins around t, in both directions, that z_t may not see", _Z, low=0,
+    Param("z1_lag", 0, "int", "bins around t, in both directions, that the first stage may not see at t", _Z, low=0,
           search=("choice", (0, 1)), aliases=("zd_lag",)),
     Param("z2_type", "SimpleRNN", "choice", "second, forward z-encoder stage", _Z, choices=RNN_CELLS, none=True),
     Param("z2_units", 16, "int", "units of the second stage (0: none)", _Z, low=0,
           search=("choice", (0, 16, 32, 64)), aliases=("encd_rnn2_units",)),
-    Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"), none=True,
-          planned={"combiner": "the deep Markov combiner"}),
+    Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"),
+          none=True, planned={"combiner": "the deep Markov combiner"}),
     Param("q_z_type", "meanfield", "choice", "form of q(z)", _Z, choices=("meanfield",),
           planned={"combiner": "the deep Markov combiner", "product": "label-conditioned posteriors (pi-VAE)",
                    "concat": "label-conditioned posteriors (iVAE)"}),
@@ -208,21 +211,27 @@ TABLE: tuple[Param, ...] = (
     Param("max_grad_norm", 200.0, "float", "global-norm clipping of the gradient", _TRAIN, low=1e-6),
     Param("batch_size", 64, "int", "trials a step", _TRAIN, low=1, search=("choice", (32, 64, 128))),
     Param("epochs", 200, "int", "passes over the training trials", _TRAIN, low=1),
-    Param("patience", 50, "int", "epochs without improvement before training stops (0: never stop early)", _TRAIN, low=0),
+    Param("patience", 50, "int", "epochs without improvement before training stops (0: never stop early)", _TRAIN,
+          low=0),
     *(row for latent in "fz" for row in (
         Param(f"kl_{latent}_beta", 1.0, "float", f"weight of KL({latent}) once its schedule has ended", _TRAIN, low=0,
               search=("log", 0.03, 3.0)),
         Param(f"kl_{latent}_schedule", "constant", "choice", f"course of the weight of KL({latent})", _TRAIN,
               choices=SCHEDULES, search=("choice", ("constant", "linear", "cosine", "cyclical"))),
         Param(f"kl_{latent}_start", 0, "int", f"first epoch (or step) of the KL({latent}) schedule", _TRAIN, low=0),
-        Param(f"kl_{latent}_ramp", 50, "int", f"length of the KL({latent}) schedule in epochs (or steps)", _TRAIN, low=1,
-              search=("choice", (20, 50, 100))),
+        Param(f"kl_{latent}_ramp", 50, "int", f"length of the KL({latent}) schedule in epochs (or steps)", _TRAIN,
+              low=1, search=("choice", (20, 50, 100))),
     )),
     Param("kl_unit", "epoch", "choice", "unit of kl_*_start and kl_*_ramp", _TRAIN, choices=("epoch", "step")),
-    Param("sample_at_test", False, "bool", "draw posterior samples in validation and prediction too (else means)", _TRAIN),
+    Param("sample_at_test", False, "bool", "draw posterior samples in validation and prediction too (else means)",
+          _TRAIN),
+    Param("monitor", "auto", "choice", "metric that selects weights and trials; 'auto': val_hidden_nll with "
+          "coordinated dropout, else val_neg_elbo", _TRAIN,
+          choices=("auto", "val_hidden_nll", "val_neg_elbo", "val_nll")),
     Param("seed", 0, "int", "seed of weights, dropout and posterior samples", _TRAIN, low=0, high=2**31 - 1),
 )
 
+# fmt: on
 ROWS: dict[str, Param] = {row.name: row for row in TABLE}
 ALIASES: dict[str, str] = {alias: row.name for row in TABLE for alias in row.aliases}
 _VALUE_ALIASES = {"f_to_gen": {"initial conditions": "init", "tile inputs": "tile"}}
@@ -233,19 +242,39 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # Li & Mandt 2018 (arXiv:1803.02991), "full" posterior; sizes of the TFP disentangled_vae example.
     "dsae_full": {
-        "coordinated_dropout_rate": 0.0, "dropout_rate": 0.0, "input_transform": "log1p",
-        "f_rnn_type": "BidirectionalLSTM", "f_rnn_merge": "sum", "f_units": [48], "f_latent_size": 48,
-        "f_prior_init_std": 1.0, "z1_rnn_type": "BidirectionalLSTM", "z1_units": [48], "z2_units": 48,
-        "f_to_z": "z1", "z_latent_size": 12, "z_prior_process": "LSTM", "z_prior_units": 48,
-        "z_prior_init_std": 1.0, "gen_cell_type": "Dense", "gen_n_hidden": [48], "f_to_gen": "tile",
-        "n_factors": 0, "learning_rate": 1e-3, "lr_schedule": "cosine",
+        "coordinated_dropout_rate": 0.0,
+        "dropout_rate": 0.0,
+        "input_transform": "log1p",
+        "f_rnn_type": "BidirectionalLSTM",
+        "f_rnn_merge": "sum",
+        "f_units": [48],
+        "f_latent_size": 48,
+        "f_prior_init_std": 1.0,
+        "z1_rnn_type": "BidirectionalLSTM",
+        "z1_units": [48],
+        "z2_units": 48,
+        "f_to_z": "z1",
+        "z_latent_size": 12,
+        "z_prior_process": "LSTM",
+        "z_prior_units": 48,
+        "z_prior_init_std": 1.0,
+        "gen_cell_type": "Dense",
+        "gen_n_hidden": [48],
+        "f_to_gen": "tile",
+        "n_factors": 0,
+        "learning_rate": 1e-3,
+        "lr_schedule": "cosine",
     },
     # Higgins et al. 2017 (ICLR), one static latent that sets the generator's initial state; beta of their figure 2.
     "beta_vae": {"z_latent_size": 0, "f_prior_type": "standard", "kl_f_beta": 4.0, "kl_f_schedule": "linear"},
 }
 # Li & Mandt 2018, "factorized" posterior: q(z_t) sees its own bin alone.
 PRESETS["dsae_factorized"] = {
-    **PRESETS["dsae_full"], "z1_rnn_type": "Dense", "z2_type": None, "z2_units": 0, "f_to_z": None,
+    **PRESETS["dsae_full"],
+    "z1_rnn_type": "Dense",
+    "z2_type": None,
+    "z2_units": 0,
+    "f_to_z": None,
 }
 
 
@@ -278,7 +307,9 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
         raise ValueError(
             f"Unknown preset. Given: {name!r}.{_nearest(name, PRESETS)} Choose one of {', '.join(sorted(PRESETS))}."
         )
-    return validate_params({**PRESETS[name], **changes})
+    changed = {ALIASES.get(key, key) for key in changes}
+    kept = {key: value for key, value in PRESETS[name].items() if key not in changed}
+    return validate_params({**kept, **changes})
 
 
 def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,18 +323,23 @@ def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
             is allowed and the nearest valid spelling.
     """
     if not isinstance(params, Mapping):
-        raise ValueError(f"params must be a dict of parameter names. Given: {type(params).__name__}. "
-                         "Start from indl.params.preset('default').")
+        raise ValueError(
+            f"params must be a dict of parameter names. Given: {type(params).__name__}. "
+            "Start from indl.params.preset('default')."
+        )
     complete = default_params()
     given: dict[str, str] = {}
     for key, value in params.items():
         name = ALIASES.get(key, key)
         if name not in ROWS:
-            raise ValueError(f"Unknown parameter. Given: {key!r} = {value!r}.{_nearest(key, [*ROWS, *ALIASES])} "
-                             "Every parameter is listed in indl.params.TABLE.")
+            raise ValueError(
+                f"Unknown parameter. Given: {key!r} = {value!r}.{_nearest(key, [*ROWS, *ALIASES])} "
+                "Every parameter is listed in indl.params.TABLE."
+            )
         if name in given:
-            raise ValueError(f"One parameter was given under two names. Given: {given[name]!r} and {key!r}. "
-                             f"Keep {name!r} alone.")
+            raise ValueError(
+                f"One parameter was given under two names. Given: {given[name]!r} and {key!r}. Keep {name!r} alone."
+            )
         given[name] = key
         complete[name] = _checked(ROWS[name], key, value)
     _check_combinations(complete)
@@ -322,8 +358,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, raw = key.strip(), raw.strip()
     name = ALIASES.get(key, key)
     if name not in ROWS:
-        raise ValueError(f"Unknown parameter. Given: {key!r}.{_nearest(key, [*ROWS, *ALIASES])} "
-                         "`python -m indl params` lists every parameter.")
+        raise ValueError(
+            f"Unknown parameter. Given: {key!r}.{_nearest(key, [*ROWS, *ALIASES])} "
+            "`python -m indl params` lists every parameter."
+        )
     row = ROWS[name]
     if raw.lower() == "none" and "none" not in row.choices:
         return name, _checked(row, key, None)
@@ -374,8 +412,10 @@ def _nearest(key: Any, names: Any) -> str:
 
 def _bad_value(row: Param, key: str, value: Any) -> ValueError:
     hint = _nearest(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
-    return ValueError(f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {value!r}. "
-                      f"Allowed: {row.allowed}.{hint}")
+    return ValueError(
+        f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {value!r}. "
+        f"Allowed: {row.allowed}.{hint}"
+    )
 
 
 def _checked(row: Param, key: str, value: Any) -> Any:
@@ -383,8 +423,10 @@ def _checked(row: Param, key: str, value: Any) -> Any:
     if row.planned and value != row.default:
         feature = row.planned.get("key") or (row.planned.get(value) if isinstance(value, str | bool) else None)
         if feature:
-            raise ValueError(f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
-                             f"Given: {value!r}. Leave it at {row.default!r}.")
+            raise ValueError(
+                f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
+                f"Given: {value!r}. Leave it at {row.default!r}."
+            )
     if value is None:
         if row.none:
             return None
@@ -426,14 +468,23 @@ def _check_combinations(p: dict[str, Any]) -> None:
     if not has_f and not has_z:
         refuse("A model needs at least one latent.", ("f_latent_size", "z_latent_size"), "Make one of them positive.")
     if has_f and p["f_rnn_type"] is None:
-        refuse("A static latent needs an f-encoder.", ("f_latent_size", "f_rnn_type"),
-               "Set f_rnn_type, or f_latent_size=0.")
+        refuse(
+            "A static latent needs an f-encoder.",
+            ("f_latent_size", "f_rnn_type"),
+            "Set f_rnn_type, or f_latent_size=0.",
+        )
     if has_f and p["f_to_gen"] is None and (not has_z or p["f_to_z"] is None):
-        refuse("The static latent reaches nothing.", ("f_latent_size", "f_to_gen", "f_to_z"),
-               "Set f_to_gen or f_to_z, or f_latent_size=0.")
+        refuse(
+            "The static latent reaches nothing.",
+            ("f_latent_size", "f_to_gen", "f_to_z"),
+            "Set f_to_gen or f_to_z, or f_latent_size=0.",
+        )
     if has_z and p["z1_rnn_type"] is None and (p["z2_type"] is None or p["z2_units"] == 0):
-        refuse("A dynamic latent needs a z-encoder.", ("z_latent_size", "z1_rnn_type", "z2_type", "z2_units"),
-               "Set z1_rnn_type or z2_type, or z_latent_size=0.")
+        refuse(
+            "A dynamic latent needs a z-encoder.",
+            ("z_latent_size", "z1_rnn_type", "z2_type", "z2_units"),
+            "Set z1_rnn_type or z2_type, or z_latent_size=0.",
+        )
     if has_z and has_f and p["f_to_z"] == "z1" and p["z1_rnn_type"] is None:
         refuse("f_to_z names a stage that does not exist.", ("f_to_z", "z1_rnn_type"), "Use f_to_z='z2'.")
     if has_z and has_f and p["f_to_z"] == "z2" and (p["z2_type"] is None or p["z2_units"] == 0):
@@ -441,13 +492,29 @@ def _check_combinations(p: dict[str, Any]) -> None:
     if has_f and p["f_to_gen"] in ("init", "both") and gen == "Dense":
         refuse("A Dense generator has no state to initialise.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='tile'.")
     if has_f and p["f_to_gen"] in ("init", "both") and gen.startswith("Bidirectional"):
-        refuse("A bidirectional generator has no initial condition.", ("gen_cell_type", "f_to_gen"),
-               "Use f_to_gen='tile', or a forward generator.")
+        refuse(
+            "A bidirectional generator has no initial condition.",
+            ("gen_cell_type", "f_to_gen"),
+            "Use f_to_gen='tile', or a forward generator.",
+        )
+    stacked = len(as_list(p["z1_units"])) > 1 and str(p["z1_rnn_type"]).startswith("Bidirectional")
+    if has_z and p["z1_lag"] and stacked:
+        refuse(
+            "Stacked bidirectional layers carry every bin past the lag of the last one.",
+            ("z1_lag", "z1_units", "z1_rnn_type"),
+            "Use one layer, or z1_lag=0.",
+        )
     if p["z_prior_rollout"] == "free" and p["z_kl_mode"] == "analytic":
-        refuse("The closed-form KL belongs to the teacher-forced prior.", ("z_prior_rollout", "z_kl_mode"),
-               "Use z_kl_mode='conditional'.")
+        refuse(
+            "The closed-form KL belongs to the teacher-forced prior.",
+            ("z_prior_rollout", "z_kl_mode"),
+            "Use z_kl_mode='conditional'.",
+        )
     if p["z_kl_mode"] == "analytic" and p["z_prior_process"] in RNN_CELLS:
-        refuse("A recurrent prior has no closed-form KL.", ("z_prior_process", "z_kl_mode"),
-               "Use z_kl_mode='conditional' or 'auto'.")
+        refuse(
+            "A recurrent prior has no closed-form KL.",
+            ("z_prior_process", "z_kl_mode"),
+            "Use z_kl_mode='conditional' or 'auto'.",
+        )
     if p["f_enc_reduce"] == "all_last" and p["f_rnn_type"] == "Dense":
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")

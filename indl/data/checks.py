@@ -89,10 +89,7 @@ def _numeric_array(array, name):
             f"{name} cannot be made into an array. Got {type(array).__name__} ({error}). {advice}"
         ) from error
     if result.dtype.kind not in "buif":
-        raise ValueError(
-            f"{name} must be numeric. Got {type(array).__name__} with dtype {result.dtype}. "
-            f"{advice}"
-        )
+        raise ValueError(f"{name} must be numeric. Got {type(array).__name__} with dtype {result.dtype}. {advice}")
     return result
 
 

@@ -52,11 +52,7 @@ class Split:
         for name in ("behavior", "latents"):
             value = getattr(self, name)
             if value is not None:
-                fits = (
-                    value.ndim == 3
-                    and value.shape[0] == n_trials
-                    and value.shape[1] in (n_times, n_recon)
-                )
+                fits = value.ndim == 3 and value.shape[0] == n_trials and value.shape[1] in (n_times, n_recon)
                 self._require(name, fits, f"({n_trials}, {n_times} or {n_recon}, dimensions)")
 
     def __len__(self):

@@ -66,7 +66,8 @@ class Gaussian(NamedTuple):
         and returns the mean at inference unless `at_test` is set. On eager tensors it always draws.
 
         Args:
-            n: number of draws; they form a new second axis (..., n, D). None: one draw, no new axis.
+            n: number of draws, on a new axis after the batch (before D where there is no batch). None: one draw,
+                no new axis.
             seed: integer or ``keras.random.SeedGenerator``.
             at_test: symbolic only: draw at inference too.
 
@@ -77,7 +78,8 @@ class Gaussian(NamedTuple):
             return Sample(n=n, seed=seed, at_test=at_test)(self.loc, self.scale)
         loc, scale = ops.convert_to_tensor(self.loc), ops.convert_to_tensor(self.scale)
         if n is not None:
-            loc, scale = (ops.repeat(ops.expand_dims(part, 1), n, axis=1) for part in (loc, scale))
+            axis = min(1, len(loc.shape) - 1)
+            loc, scale = (ops.repeat(ops.expand_dims(part, axis), n, axis=axis) for part in (loc, scale))
         return reparameterize(loc, scale, keras.random.normal(ops.shape(loc), dtype=loc.dtype, seed=seed))
 
     def standardize(self, x: Any) -> Any:

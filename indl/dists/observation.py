@@ -75,15 +75,18 @@ class Readout(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         if isinstance(init_bias, list) and len(init_bias) != n_channels:
-            raise ValueError(f"The read-out bias needs one value a channel. Given: {len(init_bias)} values for "
-                             f"{n_channels} channels. Compute it from the target counts.")
+            raise ValueError(
+                f"The read-out bias needs one value a channel. Given: {len(init_bias)} values for "
+                f"{n_channels} channels. Compute it from the target counts."
+            )
         self.n_channels = n_channels
         self.init_bias = init_bias
 
     def build(self, input_shape: Any) -> None:
         width = (input_shape[-1], self.parameters_per_channel * self.n_channels)
         self.kernel = self.add_weight(
-            shape=width, name="kernel",
+            shape=width,
+            name="kernel",
             initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal", seed=0),
         )
         self.bias = self.add_weight(shape=(width[1],), initializer="zeros", name="bias")

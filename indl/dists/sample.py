@@ -90,7 +90,9 @@ class Sample(keras.layers.Layer):
     def __init__(self, n: int | None = None, at_test: bool = False, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if n is not None and n < 1:
-            raise ValueError(f"The number of posterior samples must be at least 1. Given: {n!r}. Use None for one draw.")
+            raise ValueError(
+                f"The number of posterior samples must be at least 1. Given: {n!r}. Use None for one draw."
+            )
         self.n = n
         self.at_test = at_test
         self.seed = seed

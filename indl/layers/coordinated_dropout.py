@@ -29,11 +29,15 @@ class CoordinatedDropout(keras.layers.Layer):
         The network input, same shape as x, and the mask, bool, same shape.
     """
 
-    def __init__(self, rate: float, pass_rate: float = 0.0, skip_steps: int = 0, seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, pass_rate: float = 0.0, skip_steps: int = 0, seed: int | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if not 0 <= rate < 1 or not 0 <= pass_rate <= 1:
-            raise ValueError("Coordinated dropout needs 0 <= rate < 1 and 0 <= pass_rate <= 1. "
-                             f"Given: rate={rate!r}, pass_rate={pass_rate!r}. LFADS uses rates of 0.1 to 0.5.")
+            raise ValueError(
+                "Coordinated dropout needs 0 <= rate < 1 and 0 <= pass_rate <= 1. "
+                f"Given: rate={rate!r}, pass_rate={pass_rate!r}. LFADS uses rates of 0.1 to 0.5."
+            )
         self.rate = rate
         self.pass_rate = pass_rate
         self.skip_steps = skip_steps
@@ -63,7 +67,7 @@ class CoordinatedDropout(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def block_gradient(loss: Any, mask: Any, rescale: float = 1.0) -> Any:
+def block_gradient(loss: Any, mask: Any, rescale: float = 1.0, skip_steps: int = 0) -> Any:
     """Lets the gradient of per-element losses flow only where `mask` is True; the value is unchanged.
 
     Args:
@@ -71,9 +75,12 @@ def block_gradient(loss: Any, mask: Any, rescale: float = 1.0) -> Any:
         mask: bool (batch, input time, input channels), from :class:`CoordinatedDropout`. Channels and
             steps of the loss beyond it (held out from the encoder) always train.
         rescale: factor on the gradient of the masked part; 1 / (trained fraction) keeps its expectation.
+        skip_steps: bins at the start that always train, and therefore take no factor.
     """
     time, channels = ops.shape(loss)[-2] - ops.shape(mask)[1], ops.shape(loss)[-1] - ops.shape(mask)[2]
-    weight = ops.pad(ops.cast(mask, loss.dtype) * rescale, ((0, 0), (0, time), (0, channels)), constant_values=1.0)
+    # Skipped bins are dropped from the mask and padded like the bins beyond it.
+    weight = ops.cast(mask[:, skip_steps:], loss.dtype) * rescale
+    weight = ops.pad(weight, ((0, 0), (skip_steps, time), (0, channels)), constant_values=1.0)
     if len(loss.shape) == 4:
         weight = weight[:, None]
     return weight * loss + ops.stop_gradient((1.0 - weight) * loss)

@@ -25,13 +25,21 @@ from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior
 from indl.layers.coordinated_dropout import CoordinatedDropout
 from indl.layers.initial_state import TrainableState
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
-from indl.layers.time import EmptySequence, PadTime
+from indl.layers.time import EmptySequence, PadTime, ShiftTime
 from indl.params import as_list, generate_default_args, generate_default_params, validate_params
 from indl.rnn.stack import recurrent
 
 __all__ = [
-    "create_f_encoder", "create_f_prior", "create_generator", "create_z_encoder", "create_z_prior",
-    "generate_default_args", "generate_default_params", "make_f_variational", "make_z_variational", "output_dist",
+    "create_f_encoder",
+    "create_f_prior",
+    "create_generator",
+    "create_z_encoder",
+    "create_z_prior",
+    "generate_default_args",
+    "generate_default_params",
+    "make_f_variational",
+    "make_z_variational",
+    "output_dist",
     "prepare_inputs",
 ]
 
@@ -60,18 +68,25 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
     """
     p = validate_params(params)
     if len(inputs.shape) != 3:
-        raise ValueError(f"Inputs must have the axes (batch, time, channels). Given: shape {tuple(inputs.shape)}. "
-                         "Make them with keras.Input((n_times, n_channels)).")
+        raise ValueError(
+            f"Inputs must have the axes (batch, time, channels). Given: shape {tuple(inputs.shape)}. "
+            "Make them with keras.Input((n_times, n_channels))."
+        )
     segment, n_times = p["f_enc_input_samps"], inputs.shape[1]
     if segment and n_times is not None and segment >= n_times:
-        raise ValueError("The segment of the f-encoder must be shorter than the trial. "
-                         f"Given: f_enc_input_samps={segment}, {n_times} bins. Shorten the segment.")
+        raise ValueError(
+            "The segment of the f-encoder must be shorter than the trial. "
+            f"Given: f_enc_input_samps={segment}, {n_times} bins. Shorten the segment."
+        )
     x = inputs
     if p["input_transform"] == "log1p":
         x = ops.log1p(x)
     x = _dropout(p, x, "input_dropout")
     x, cd_mask = CoordinatedDropout(
-        p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"], skip_steps=segment, seed=p["seed"],
+        p["coordinated_dropout_rate"],
+        p["coordinated_dropout_pass_rate"],
+        skip_steps=segment,
+        seed=p["seed"],
         name="coordinated_dropout",
     )(x)
     if p["input_factors"]:
@@ -103,7 +118,9 @@ def create_f_encoder(params: Params, f_enc_inputs: Any) -> Any:
             x = layers.Dense(units, activation="leaky_relu", name=name)(x)
             lasts.append(x[:, -1])
         else:
-            x, last = recurrent(x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], clip_value=p["gru_clip_value"], name=name)
+            x, last = recurrent(
+                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], clip_value=p["gru_clip_value"], name=name
+            )
             lasts.append(last)
     if p["f_enc_reduce"] == "mean":
         encoded = layers.GlobalAveragePooling1D(name="f_mean")(x)
@@ -145,8 +162,11 @@ def create_f_prior(params: Params) -> GaussianPrior | None:
     elif p["f_prior_type"] == "standard":
         settings = {"init_std": 1.0, "train_mean": False, "train_var": False}
     else:
-        settings = {"init_std": p["f_prior_init_std"], "train_mean": p["f_prior_train_mean"],
-                    "train_var": p["f_prior_train_var"]}
+        settings = {
+            "init_std": p["f_prior_init_std"],
+            "train_mean": p["f_prior_train_mean"],
+            "train_var": p["f_prior_train_var"],
+        }
     return GaussianPrior(p["f_latent_size"], **settings, name="f_prior")
 
 
@@ -174,8 +194,10 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) ->
         return None
     stage = p["f_to_z"] if p["f_latent_size"] else None
     if stage and f_sample is None:
-        raise ValueError(f"The z-encoder needs a sample of f. Given: f_to_z={stage!r}, f_sample=None. "
-                         "Pass f_sample=q_f, or set f_to_z=None.")
+        raise ValueError(
+            f"The z-encoder needs a sample of f. Given: f_to_z={stage!r}, f_sample=None. "
+            "Pass f_sample=q_f, or set f_to_z=None."
+        )
     n = None
     if stage:
         f = _as_sample(p, f_sample)
@@ -187,12 +209,14 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) ->
     units = as_list(p["z1_units"]) if p["z1_rnn_type"] else []
     for i, size in enumerate(units):
         name = f"z1_{i}"
+        lag = p["z1_lag"] if i == len(units) - 1 else 0
         if p["z1_rnn_type"] == "Dense":
             x = layers.Dense(size, activation=p["z1_activation"], name=name)(x)
+            x = ShiftTime(lag, name=f"{name}_later")(x) if lag else x
         else:
-            lag = p["z1_lag"] if i == len(units) - 1 else 0
-            x, _ = recurrent(x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag,
-                             clip_value=p["gru_clip_value"], name=name)
+            x, _ = recurrent(
+                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, clip_value=p["gru_clip_value"], name=name
+            )
     if p["forward_steps"]:
         x = PadTime(after=p["forward_steps"], name="forward_prediction")(x)
     if stage == "z2":
@@ -235,8 +259,13 @@ def create_z_prior(params: Params) -> Any:
     training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
     if process == "none":
         return GaussianPrior(size, p["z_prior_init_std"], **training, name="z_prior")
-    shared = {"init_std": p["z_prior_init_std"], "kl_mode": p["z_kl_mode"], "rollout": p["z_prior_rollout"],
-              "seed": p["seed"], "name": "z_prior"}
+    shared = {
+        "init_std": p["z_prior_init_std"],
+        "kl_mode": p["z_kl_mode"],
+        "rollout": p["z_prior_rollout"],
+        "seed": p["seed"],
+        "name": "z_prior",
+    }
     if process == "AR1":
         return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
@@ -268,12 +297,16 @@ def create_generator(
     p = validate_params(params)
     how = p["f_to_gen"] if p["f_latent_size"] else None
     if how and f_sample is None:
-        raise ValueError(f"The generator needs a sample of f. Given: f_to_gen={how!r}, f_sample=None. "
-                         "Pass q_f.sample(), or set f_latent_size=0.")
+        raise ValueError(
+            f"The generator needs a sample of f. Given: f_to_gen={how!r}, f_sample=None. "
+            "Pass q_f.sample(), or set f_latent_size=0."
+        )
     f, z, n = _align_samples(f_sample if how else None, z_sample)
     if z is None and f is None:
-        raise ValueError("The generator needs a sample of a latent. Given: neither f_sample nor z_sample. "
-                         "Pass q_f.sample() or q_z.sample().")
+        raise ValueError(
+            "The generator needs a sample of a latent. Given: neither f_sample nor z_sample. "
+            "Pass q_f.sample() or q_z.sample()."
+        )
     x = _generator_input(p, f, z, ext_input, steps, n)
     if how in ("tile", "both"):
         x = AppendStatic(name="f_to_gen")(x, f)
@@ -284,8 +317,15 @@ def create_generator(
             continue
         init = _initial_state(p, x, f if how in ("init", "both") else None, units, i)
         penalty = keras.regularizers.L2(p["gen_l2_reg"]) if p["gen_l2_reg"] else None
-        x, _ = recurrent(x, p["gen_cell_type"], units, clip_value=p["gru_clip_value"], name=name, initial_state=init,
-                         recurrent_regularizer=penalty)
+        x, _ = recurrent(
+            x,
+            p["gen_cell_type"],
+            units,
+            clip_value=p["gru_clip_value"],
+            name=name,
+            initial_state=init,
+            recurrent_regularizer=penalty,
+        )
     gen_out = x
     factors = _dropout(p, x, "gen_dropout")
     if p["n_factors"]:
@@ -311,8 +351,10 @@ def output_dist(params: Params, factors: Any) -> Any:
     """
     p = validate_params(params)
     if p["out_dim"] is None:
-        raise ValueError("The observation model needs the number of target channels. Given: out_dim=None. "
-                         "Pass {**params, 'out_dim': n_channels}.")
+        raise ValueError(
+            "The observation model needs the number of target channels. Given: out_dim=None. "
+            "Pass {**params, 'out_dim': n_channels}."
+        )
     shared = {"init_bias": p["init_rate_bias"], "name": "readout"}
     if p["output_dist"] == "Poisson":
         return PoissonReadout(p["out_dim"], p["output_link"], p["log_rate_clip"], **shared)(factors)
@@ -335,8 +377,10 @@ def _align_samples(f: Any, z: Any) -> tuple[Any, Any, int | None]:
     n_f = f.shape[1] if f is not None and len(f.shape) == 3 else None
     n_z = z.shape[1] if z is not None and len(z.shape) == 4 else None
     if n_f is not None and n_z is not None and n_f != n_z:
-        raise ValueError(f"f and z must have the same number of samples. Given: {n_f} of f and {n_z} of z. "
-                         "Draw both with the same n.")
+        raise ValueError(
+            f"f and z must have the same number of samples. Given: {n_f} of f and {n_z} of z. "
+            "Draw both with the same n."
+        )
     n = n_f if n_f is not None else n_z
     if n is None:
         return f, z, None
@@ -352,8 +396,9 @@ def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: i
     if parts:
         return layers.Concatenate(name="gen_input")(parts) if len(parts) > 1 else parts[0]
     if steps is None:
-        raise ValueError("The number of bins to generate is not known. Given: f_sample alone. "
-                         "Pass steps=inputs, or steps=n_times.")
+        raise ValueError(
+            "The number of bins to generate is not known. Given: f_sample alone. Pass steps=inputs, or steps=n_times."
+        )
     width = 1 if p["f_to_gen"] == "init" and p["gen_cell_type"] != "GRUClip" else 0
     if isinstance(steps, int):
         return EmptySequence(steps, width=width, name="gen_input")(f)

@@ -39,12 +39,22 @@ class SequentialVAE(keras.Model):
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
     """
 
-    def __init__(self, *args: Any, params: Mapping[str, Any] | None = None, beta_f: float = 1.0, beta_z: float = 1.0,
-                 gradient_rescale: float = 1.0, observation: str | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        params: Mapping[str, Any] | None = None,
+        beta_f: float = 1.0,
+        beta_z: float = 1.0,
+        gradient_rescale: float = 1.0,
+        observation: str | None = None,
+        **kwargs: Any,
+    ):
         outputs = dict(kwargs["outputs"])
         if "p_x" not in outputs:
-            raise ValueError(f"A SequentialVAE needs the output 'p_x'. Given: {sorted(outputs)}. "
-                             "Add the value of output_dist(params, factors).")
+            raise ValueError(
+                f"A SequentialVAE needs the output 'p_x'. Given: {sorted(outputs)}. "
+                "Add the value of output_dist(params, factors)."
+            )
         # A reloaded graph hands plain lists: give the values their types back.
         for name in ("q_f", "q_z"):
             if name in outputs:
@@ -53,6 +63,7 @@ class SequentialVAE(keras.Model):
         outputs["p_x"] = kind(*outputs["p_x"])
         super().__init__(*args, **{**kwargs, "outputs": outputs})
         self._graph_outputs = outputs
+        self._rates = outputs["p_x"].mean()
         self.params = None if params is None else dict(params)
         self.gradient_rescale = gradient_rescale
         self.observation = kind.__name__
@@ -72,7 +83,8 @@ class SequentialVAE(keras.Model):
         """Each term per trial, in nats, shape (batch,); `penalty` is a scalar."""
         likelihood = outputs["p_x"].log_prob(self._with_samples_axis(target, outputs["p_x"][0]))
         if outputs.get("cd_mask") is not None:
-            likelihood = block_gradient(likelihood, outputs["cd_mask"], self.gradient_rescale)
+            segment = self.params["f_enc_input_samps"] if self.params else 0
+            likelihood = block_gradient(likelihood, outputs["cd_mask"], self.gradient_rescale, segment)
         nll = -ops.sum(likelihood, axis=(-2, -1))
         nll = ops.mean(nll, axis=1) if len(nll.shape) == 2 else nll
         zero = ops.zeros_like(nll)
@@ -83,8 +95,9 @@ class SequentialVAE(keras.Model):
             "penalty": sum(self.losses) if self.losses else ops.zeros(()),
         }
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-                     training: bool = True) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The training objective; called by ``fit`` and ``evaluate``."""
         target = x if y is None else y
         terms = self.loss_terms(target, y_pred)
@@ -119,8 +132,10 @@ class SequentialVAE(keras.Model):
         readout = self.get_layer("readout")
         mean = np.asarray(target, "float64").mean((0, 1))
         if len(mean) != readout.n_channels:
-            raise ValueError(f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
-                             f"of {readout.n_channels}. Pass the array that the model is trained on.")
+            raise ValueError(
+                f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
+                f"of {readout.n_channels}. Pass the array that the model is trained on."
+            )
         readout.set_bias(readout.bias_for(mean))
 
     # --- inference ------------------------------------------------------------------------------
@@ -140,20 +155,33 @@ class SequentialVAE(keras.Model):
             seed: seed of the samples.
             batch_size: trials, or trials times samples, computed at once.
         """
-        return self.outputs_of(x, ("p_x",), samples, seed, batch_size)["p_x"]
+        return self.outputs_of(x, ("rates",), samples, seed, batch_size)["rates"]
 
     def factors(self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256) -> np.ndarray:
         """Factors (trials, time, n_factors); arguments as in :meth:`rates`."""
         return self.outputs_of(x, ("factors",), samples, seed, batch_size)["factors"]
 
-    def outputs_of(self, x: Any, names: tuple[str, ...], samples: int = 0, seed: int = 0,
-                   batch_size: int = 256) -> dict[str, np.ndarray]:
-        """Several outputs in one pass: ``"p_x"`` (as rates), ``"factors"``, ``"gen_out"``; see :meth:`rates`."""
+    def outputs_of(
+        self, x: Any, names: tuple[str, ...], samples: int = 0, seed: int = 0, batch_size: int = 256
+    ) -> dict[str, np.ndarray]:
+        """Several outputs in one pass: `"rates"`, `"factors"`, `"gen_out"`, `"f"`, `"z"`; see :meth:`rates`."""
         if samples < 0:
-            raise ValueError(f"The number of posterior samples cannot be negative. Given: samples={samples}. "
-                             "Use 0 for posterior means.")
+            raise ValueError(
+                f"The number of posterior samples cannot be negative. Given: samples={samples}. "
+                "Use 0 for posterior means."
+            )
         values = self._run(list(names), x, batch_size, samples, seed)
-        return {name: _drop_samples_axis(value, self._graph_outputs[name]) for name, value in values.items()}
+        return {name: _drop_samples_axis(value, self._symbol(name)) for name, value in values.items()}
+
+    def log_prob(self, x: Any, target: Any = None, batch_size: int = 256) -> np.ndarray:
+        """Log-likelihood in nats of every element of `target` (default: x), from posterior means of `x`.
+
+        Returns:
+            Shape (trials, time, channels) of the target.
+        """
+        p_x = self._run(["p_x"], x, batch_size)["p_x"]
+        observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part, part) for part in p_x))
+        return np.asarray(observed.log_prob(np.asarray(x if target is None else target, "float32")))
 
     def decode(self, f: Any = None, z: Any = None, n_times: int | None = None) -> Any:
         """The observation model of given latents, as eager values.
@@ -167,7 +195,9 @@ class SequentialVAE(keras.Model):
         given = {"f": f, "z": z}
         for name in names:
             if given[name] is None:
-                raise ValueError(f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior.")
+                raise ValueError(
+                    f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior."
+                )
         steps = np.shape(z)[1] if "z" in names else n_times
         if steps is None:
             raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
@@ -219,12 +249,33 @@ class SequentialVAE(keras.Model):
         latents = {name[-1]: value.loc for name, value in q.items()}
         if swap is not None:
             if swap not in latents:
-                raise ValueError(f"Only a latent of the model can be swapped. Given: swap={swap!r}. "
-                                 f"Choose one of {sorted(latents)}.")
+                raise ValueError(
+                    f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(latents)}."
+                )
             order = np.arange(len(x))[::-1] if order is None else np.asarray(order)
             latents[swap] = latents[swap][order]
         forward = self.params["forward_steps"] if self.params else 0
         return np.asarray(self.decode(latents.get("f"), latents.get("z"), np.shape(x)[1] + forward).mean())
+
+    def inference_model(self, what: str) -> keras.Model:
+        """A plain functional model with flat outputs, for export: ``"rates"`` (and factors) or ``"encode"``."""
+        if what == "rates":
+            names = [name for name in ("rates", "factors") if name == "rates" or name in self._graph_outputs]
+            return keras.Model(self.inputs, {name: self._symbol(name) for name in names})
+        flat = {
+            f"{name}_{field}": getattr(self._graph_outputs[name], field)
+            for name in ("q_f", "q_z")
+            if name in self._graph_outputs
+            for field in ("loc", "scale")
+        }
+        return keras.Model(self.inputs, flat)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a flat SavedModel needs :func:`indl.export.export_saved_model`."""
+        raise TypeError(
+            "A SequentialVAE has nested outputs, which Keras's own export cannot write. "
+            "Given: model.export(...). Call indl.export.export_saved_model(model, path) instead."
+        )
 
     # --- internals ------------------------------------------------------------------------------
 
@@ -232,19 +283,26 @@ class SequentialVAE(keras.Model):
         expected = (parameter.shape[-2], parameter.shape[-1])
         for size, wanted, axis in zip(target.shape[1:], expected, ("bins", "channels"), strict=True):
             if None not in (size, wanted) and size != wanted:
-                raise ValueError(f"The target does not fit the read-out. Given: {size} {axis}, while the model "
-                                 f"reconstructs {wanted}. Build it with out_dim and forward_steps of the target.")
+                raise ValueError(
+                    f"The target does not fit the read-out. Given: {size} {axis}, while the model "
+                    f"reconstructs {wanted}. Build it with out_dim and forward_steps of the target."
+                )
         return target[:, None] if len(parameter.shape) == 4 else target
 
     def _check(self, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> None:
-        if not isinstance(x, np.ndarray):
-            return
-        counts = self.observation == PoissonObservation.__name__
-        check_trials(x, y if isinstance(y, np.ndarray) else None, counts=counts, names=names)
+        if isinstance(x, np.ndarray):
+            counts = self.observation == PoissonObservation.__name__
+            check_trials(x, y if isinstance(y, np.ndarray) else None, counts=counts, names=names)
+            self._check_width(x, names[0])
+
+    def _check_width(self, x: np.ndarray, name: str = "x") -> None:
         width = self.inputs[0].shape[-1]
-        if x.shape[-1] != width:
-            raise ValueError(f"{names[0]} does not fit the model's input. Given: {x.shape[-1]} channels for an input of "
-                             f"{width}. Build the model for these channels, or select the held-in ones.")
+        if x.ndim != 3 or x.shape[-1] != width or len(x) == 0 or not np.isfinite(x).all():
+            raise ValueError(
+                f"{name} does not fit the model's input. Given: shape {x.shape}, {(~np.isfinite(x)).sum()} values that "
+                f"are not finite. It must be (trials, time, {width}), finite, with at least one trial: select the "
+                "held-in channels that the model was built for, and remove or replace missing samples."
+            )
 
     def _run(self, names: list[str], x: Any, batch_size: int, samples: int = 0, seed: int = 0) -> dict[str, Any]:
         """Outputs `names` of all trials, batch by batch, averaged over posterior samples where asked."""
@@ -252,6 +310,7 @@ class SequentialVAE(keras.Model):
         if key not in self._passes:
             self._passes[key] = self._trace(names, bool(samples))
         x = np.asarray(x, "float32")
+        self._check_width(x)
         trials = max(1, batch_size // max(samples, 1))
         parts = [
             tf.nest.map_structure(
@@ -261,13 +320,15 @@ class SequentialVAE(keras.Model):
         ]
         return {name: _concatenate([part[name] for part in parts]) for name in names}
 
+    def _symbol(self, name: str) -> Any:
+        """The graph's tensor of an output; the rates are the mean of the observation model."""
+        return self._rates if name == "rates" else self._graph_outputs[name]
+
     def _trace(self, names: list[str], sampled: bool) -> Any:
-        part = keras.Model(self.inputs, {name: self._graph_outputs[name] for name in names})
-        kind = type(self._graph_outputs["p_x"])
+        part = keras.Model(self.inputs, {name: self._symbol(name) for name in names})
 
         def values(x: Any) -> dict[str, Any]:
-            result = part(x, training=False)
-            return {name: kind(*value).mean() if name == "p_x" else value for name, value in result.items()}
+            return part(x, training=False)
 
         def mean_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
             return values(x)
@@ -297,8 +358,9 @@ class SequentialVAE(keras.Model):
         return tf.function(decode, autograph=False, reduce_retracing=True)
 
 
-def build_sequential_vae(params: Mapping[str, Any], n_times: int | None, n_channels: int,
-                         name: str = "sequential_vae") -> SequentialVAE:
+def build_sequential_vae(
+    params: Mapping[str, Any], n_times: int | None, n_channels: int, name: str = "sequential_vae"
+) -> SequentialVAE:
     """Assembles the whole model with the builders of :mod:`indl.model.beta_vae`.
 
     Args:
@@ -313,12 +375,16 @@ def build_sequential_vae(params: Mapping[str, Any], n_times: int | None, n_chann
     """
     p = validate_params(params)
     if not isinstance(n_channels, int | np.integer) or n_channels < 1 or (n_times is not None and n_times < 1):
-        raise ValueError("A model needs at least one channel and one bin. "
-                         f"Given: n_times={n_times!r}, n_channels={n_channels!r}. Take them from the array's shape.")
+        raise ValueError(
+            "A model needs at least one channel and one bin. "
+            f"Given: n_times={n_times!r}, n_channels={n_channels!r}. Take them from the array's shape."
+        )
     p["out_dim"] = p["out_dim"] or int(n_channels)
     if p["out_dim"] < n_channels:
-        raise ValueError(f"The target must hold the input's channels. Given: out_dim={p['out_dim']} for {n_channels} input "
-                         "channels. Put the held-in channels first and the held-out ones behind.")
+        raise ValueError(
+            f"The target must hold the input's channels. Given: out_dim={p['out_dim']} for {n_channels} input "
+            "channels. Put the held-in channels first and the held-out ones behind."
+        )
     inputs = keras.Input((n_times, n_channels), name="x")
     f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
@@ -340,8 +406,13 @@ def build_sequential_vae(params: Mapping[str, Any], n_times: int | None, n_chann
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
     return SequentialVAE(
-        inputs=inputs, outputs=outputs, params=p, beta_f=p["kl_f_beta"], beta_z=p["kl_z_beta"],
-        gradient_rescale=rescale, name=name,
+        inputs=inputs,
+        outputs=outputs,
+        params=p,
+        beta_f=p["kl_f_beta"],
+        beta_z=p["kl_z_beta"],
+        gradient_rescale=rescale,
+        name=name,
     )
 
 

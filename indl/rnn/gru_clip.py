@@ -29,8 +29,10 @@ class GRUClipCell(keras.layers.Layer):
     def __init__(self, units: int, clip_value: float = 5.0, recurrent_regularizer: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         if units < 1 or clip_value <= 0:
-            raise ValueError("A clipped GRU needs at least one unit and a positive clip value. "
-                             f"Given: units={units!r}, clip_value={clip_value!r}. LFADS uses clip_value=5.")
+            raise ValueError(
+                "A clipped GRU needs at least one unit and a positive clip value. "
+                f"Given: units={units!r}, clip_value={clip_value!r}. LFADS uses clip_value=5."
+            )
         self.units = units
         self.clip_value = clip_value
         self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
@@ -44,7 +46,9 @@ class GRUClipCell(keras.layers.Layer):
             shape=(input_shape[-1], gates), initializer=scaled, trainable=input_shape[-1] > 0, name="kernel"
         )
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, gates), initializer=scaled.clone(), regularizer=self.recurrent_regularizer,
+            shape=(self.units, gates),
+            initializer=scaled.clone(),
+            regularizer=self.recurrent_regularizer,
             name="recurrent_kernel",
         )
         self.bias = self.add_weight(shape=(gates,), initializer=_gate_bias, name="bias")

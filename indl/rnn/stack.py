@@ -11,7 +11,9 @@ from indl.rnn.gru_clip import GRUClip, GRUClipCell
 
 _LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "SimpleRNN": keras.layers.SimpleRNN, "GRUClip": GRUClip}
 _CELLS = {
-    "LSTM": keras.layers.LSTMCell, "GRU": keras.layers.GRUCell, "SimpleRNN": keras.layers.SimpleRNNCell,
+    "LSTM": keras.layers.LSTMCell,
+    "GRU": keras.layers.GRUCell,
+    "SimpleRNN": keras.layers.SimpleRNNCell,
     "GRUClip": GRUClipCell,
 }
 
@@ -28,8 +30,16 @@ def make_layer(cell_type: str, units: int, clip_value: float = 5.0, **kwargs: An
 
 
 def recurrent(
-    x: Any, rnn_type: str, units: int, *, merge: str = "concat", lag: int = 0, clip_value: float = 5.0,
-    name: str, initial_state: Any = None, **kwargs: Any,
+    x: Any,
+    rnn_type: str,
+    units: int,
+    *,
+    merge: str = "concat",
+    lag: int = 0,
+    clip_value: float = 5.0,
+    name: str,
+    initial_state: Any = None,
+    **kwargs: Any,
 ) -> tuple[Any, Any]:
     """Runs one recurrent layer over `x`.
 

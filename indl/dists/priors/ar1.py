@@ -31,8 +31,16 @@ class AR1Prior(SequencePrior):
 
     has_analytic_kl = True
 
-    def __init__(self, size: int, tau: float = 10.0, init_std: float = math.sqrt(0.1), train_tau: bool = True,
-                 train_mean: bool = True, train_var: bool = True, **kwargs: Any):
+    def __init__(
+        self,
+        size: int,
+        tau: float = 10.0,
+        init_std: float = math.sqrt(0.1),
+        train_tau: bool = True,
+        train_mean: bool = True,
+        train_var: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(size, **kwargs)
         self.tau = tau
         self.init_std = init_std
@@ -67,21 +75,25 @@ class AR1Prior(SequencePrior):
         mean, variance = q.loc - self.loc, q.variance()
         innovation = (
             ops.square(mean[..., 1:, :] - phi * mean[..., :-1, :])
-            + variance[..., 1:, :] + ops.square(phi) * variance[..., :-1, :]
+            + variance[..., 1:, :]
+            + ops.square(phi) * variance[..., :-1, :]
         )
         start = ops.square(mean[..., :1, :]) + variance[..., :1, :]
-        cross = ops.concatenate([
-            ops.sum(start / ops.square(first) + 2 * ops.log(first), axis=-1),
-            ops.sum(innovation / ops.square(noise) + 2 * ops.log(noise), axis=-1),
-        ], axis=-1)
+        cross = ops.concatenate(
+            [
+                ops.sum(start / ops.square(first) + 2 * ops.log(first), axis=-1),
+                ops.sum(innovation / ops.square(noise) + 2 * ops.log(noise), axis=-1),
+            ],
+            axis=-1,
+        )
         return 0.5 * (cross - self.size) - q.log_det_scale()
 
     def rollout(self, noise: Any) -> Any:
-        phi, first, innovation = self._phi_and_scales()
+        _, first, innovation = self._phi_and_scales()
         steps = ops.arange(ops.shape(noise)[-2])
         lag = ops.cast(steps[:, None] - steps[None, :], noise.dtype)[..., None]
         # z = m + sum_k phi^(t-k) scale_k e_k, as one product instead of a loop.
-        weights = ops.where(lag >= 0, ops.exp(ops.maximum(lag, 0.0) * ops.log(phi)), 0.0)
+        weights = ops.where(lag >= 0, ops.exp(-ops.maximum(lag, 0.0) * ops.exp(-self.log_tau)), 0.0)
         is_first = ops.cast(steps == 0, noise.dtype)[:, None]
         driven = noise * (is_first * first + (1.0 - is_first) * innovation)
         return self.loc + ops.einsum("tkd,...kd->...td", weights, driven)

@@ -53,11 +53,15 @@ class SequencePrior(Prior):
 
     has_analytic_kl = False
 
-    def __init__(self, size: int, kl_mode: str = "auto", rollout: str = "teacher", seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self, size: int, kl_mode: str = "auto", rollout: str = "teacher", seed: int | None = None, **kwargs: Any
+    ):
         super().__init__(size, **kwargs)
         if kl_mode == "analytic" and (rollout == "free" or not self.has_analytic_kl):
-            raise ValueError(f"{type(self).__name__} has no closed-form KL here. Given: kl_mode='analytic', "
-                             f"rollout={rollout!r}. Use kl_mode='conditional'.")
+            raise ValueError(
+                f"{type(self).__name__} has no closed-form KL here. Given: kl_mode='analytic', "
+                f"rollout={rollout!r}. Use kl_mode='conditional'."
+            )
         self.kl_mode = kl_mode
         self.rollout_mode = rollout
         self.seed = seed

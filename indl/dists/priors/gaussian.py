@@ -23,7 +23,9 @@ class GaussianPrior(Prior):
         train_mean, train_var: whether the mean, which starts at 0, and the scale are trained.
     """
 
-    def __init__(self, size: int, init_std: float = 1.0, train_mean: bool = True, train_var: bool = True, **kwargs: Any):
+    def __init__(
+        self, size: int, init_std: float = 1.0, train_mean: bool = True, train_var: bool = True, **kwargs: Any
+    ):
         super().__init__(size, **kwargs)
         self.init_std = init_std
         self.train_mean = train_mean
@@ -54,7 +56,9 @@ class GaussianPrior(Prior):
         return self.gaussian().to_tfp()
 
     def __repr__(self) -> str:
-        return f"GaussianPrior(event size {self.size}, mean trained: {self.train_mean}, scale trained: {self.train_var})"
+        return (
+            f"GaussianPrior(event size {self.size}, mean trained: {self.train_mean}, scale trained: {self.train_var})"
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = {"init_std": self.init_std, "train_mean": self.train_mean, "train_var": self.train_var}

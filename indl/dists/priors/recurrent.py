@@ -29,8 +29,15 @@ class RecurrentPrior(SequencePrior):
         kl_mode, rollout, seed: see :class:`~indl.dists.priors.base.SequencePrior`.
     """
 
-    def __init__(self, size: int, cell_type: str = "LSTM", units: int = 8, init_std: float = 1.0,
-                 clip_value: float = 5.0, **kwargs: Any):
+    def __init__(
+        self,
+        size: int,
+        cell_type: str = "LSTM",
+        units: int = 8,
+        init_std: float = 1.0,
+        clip_value: float = 5.0,
+        **kwargs: Any,
+    ):
         super().__init__(size, **kwargs)
         self.cell_type = cell_type
         self.units = units
@@ -57,8 +64,10 @@ class RecurrentPrior(SequencePrior):
         return _unfold(self.free(_fold(noise)), noise)
 
     def __repr__(self) -> str:
-        return (f"RecurrentPrior(event size {self.size}, {self.cell_type} of {self.units} units, "
-                f"kl {self.kl_mode}, {self.rollout_mode})")
+        return (
+            f"RecurrentPrior(event size {self.size}, {self.cell_type} of {self.units} units, "
+            f"kl {self.kl_mode}, {self.rollout_mode})"
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in ("cell_type", "units", "init_std", "clip_value")}

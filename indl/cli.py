@@ -1,0 +1,279 @@
+"""The command line: ``python -m indl demo|train|evaluate|tune|export|params``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from indl.params import markdown_table, parse_setting, preset
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+#: What the demo changes in the default preset: training alone, no part of the model.
+DEMO_SETTINGS = {
+    "kl_f_schedule": "linear",
+    "kl_z_schedule": "linear",
+    "kl_f_ramp": 20,
+    "kl_z_ramp": 20,
+    "learning_rate": 4e-3,
+    "lr_schedule": "cosine",
+}
+DEMO_EPOCHS = 45
+
+Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
+Preset = Annotated[str, typer.Option(help="default, dsae_full, dsae_factorized or beta_vae.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training trials; default: the preset's.")]
+Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
+Lag = Annotated[float, typer.Option(help="Seconds by which behaviour is later than the rates.")]
+Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on the same data.")]
+
+
+@app.callback()
+def _quiet() -> None:
+    """Sequential variational auto-encoders for neural population recordings."""
+    # TensorFlow greets on stderr while it is imported, before any log level applies.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "--help" not in sys.argv:
+        stderr = os.dup(2)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                import tensorflow  # noqa: F401
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo_out"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training trials.")] = DEMO_EPOCHS,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
+) -> None:
+    """Trains the default preset on a seeded Lorenz benchmark with known rates; 7 of its 29 neurons are held out."""
+    from indl.data.synthetic import lorenz
+
+    recording = lorenz(seed=seed, heldout=7)
+    _run(preset("default", **DEMO_SETTINGS, seed=seed), recording, out, epochs, samples=0, lag=0.0, baselines=True)
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")
+    ] = "default",
+    settings: Settings = None,
+    epochs: Epochs = None,
+    samples: Samples = 50,
+    lag: Lag = 0.0,
+    baselines: Baselines = False,
+) -> None:
+    """Trains on a recording; writes model, SavedModel, params, history, metrics and figures."""
+    params = _reported(lambda: preset(preset_name, **dict(parse_setting(text) for text in settings or [])))
+    _run(params, _load(data), out, epochs or params["epochs"], samples, lag, baselines)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")],
+    data: Data,
+    samples: Samples = 50,
+    lag: Lag = 0.0,
+    baselines: Baselines = True,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+) -> None:
+    """Scores a trained model on the validation trials of a recording, beside baselines."""
+    from indl.evaluation import evaluate as scores_of
+    from indl.files import write_json
+
+    loaded, recording = _load_model(model), _load(data)
+    with console.status("scoring"):
+        scores = {"model": _reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
+    if baselines:
+        scores["baseline"] = _baseline(recording, lag)
+    _print_scores(recording, scores)
+    if out:
+        write_json(out, scores)
+
+
+@app.command()
+def tune(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the search; the same folder goes on with it.")],
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")
+    ] = "default",
+    settings: Settings = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an interrupted search included.")] = 10,
+    search: Annotated[str | None, typer.Option(help="Parameters to vary, comma-separated, or 'all'.")] = None,
+    epochs: Epochs = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+) -> None:
+    """Searches hyper-parameters and both beta schedules at random; goes on after an interruption."""
+    from indl.files import write_json
+    from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
+    from indl.tuning.isolated import run_job
+
+    fixed = _reported(lambda: dict(parse_setting(text) for text in settings or []))
+    names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
+    recording = _load(data)
+    hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
+    tuner = IsolatedRandomSearch(
+        hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
+    )
+    default_file = out / "default" / "result.json"
+    if not default_file.exists():
+        console.print("the preset itself, for comparison ...")
+        _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
+    _reported(lambda: tuner.search(epochs=epochs, verbose=0))
+    if not tuner.oracle.get_best_trials(1):
+        _fail(f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}.")
+    _print_search(tuner, json.loads(default_file.read_text()))
+    best = tuner.best_params()
+    write_json(out / "best_params.json", best)
+    console.print(
+        f"best params in {out / 'best_params.json'}, model in "
+        f"{Path(tuner.get_trial_dir(tuner.oracle.get_best_trials(1)[0].trial_id)) / 'model.keras'}"
+    )
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the SavedModel.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing folder.")] = False,
+) -> None:
+    """Writes a SavedModel that runs where indl is not installed."""
+    from indl.export import export_saved_model
+
+    loaded = _load_model(model)
+    path = _reported(lambda: export_saved_model(loaded, out, overwrite))
+    console.print(f"SavedModel with endpoints rates and encode in {path}")
+
+
+@app.command()
+def params() -> None:
+    """Prints the table of all parameters as Markdown."""
+    print(markdown_table())
+
+
+def _run(
+    settings: dict[str, Any], recording: Any, out: Path, epochs: int, samples: int, lag: float, baselines: bool
+) -> None:
+    from indl.evaluation import evaluate as scores_of
+    from indl.report import save_run
+    from indl.training import train as fit
+    from indl.training.fit import monitor_of
+    from indl.training.progress import TrainingProgress
+
+    begin = time.monotonic()
+    console.print(repr(recording), markup=False, highlight=False)
+    progress = TrainingProgress(monitor_of(settings), console)
+    result = _reported(lambda: fit(settings, recording, epochs=epochs, callbacks=[progress]))
+    with console.status("scoring"):
+        scores: dict[str, Any] = {"model": scores_of(result.model, recording, samples, lag_s=lag)}
+    if baselines:
+        scores["baseline"] = _baseline(recording, lag)
+    scores["seconds"] = time.monotonic() - begin
+    scores["epochs"] = len(result.history["loss"])
+    _reported(lambda: save_run(out, result, recording, scores))
+    _print_scores(recording, scores)
+    console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
+
+
+def _baseline(recording: Any, lag: float) -> dict[str, float]:
+    from indl.metrics import smoothing_baseline
+
+    with console.status("fitting baselines"):
+        return smoothing_baseline(recording, lag_s=lag)
+
+
+_LABELS = {
+    "nll": "reconstruction, nats/trial",
+    "kl_f": "KL of f, nats/trial",
+    "kl_z": "KL of z, nats/trial",
+    "neg_elbo": "-ELBO, nats/trial",
+    "hidden_nll": "hidden samples, nats/trial",
+    "rate_r2_flat": "rate R2, flat",
+    "rate_r2_per_channel": "rate R2, mean of channels",
+    "latent_r2": "latent R2, mean",
+    "co_bps": "co-smoothing, bits/spike",
+    "behavior_r2": "behaviour R2, mean",
+}
+
+
+def _print_scores(recording: Any, scores: dict[str, Any]) -> None:
+    baseline = scores.get("baseline", {})
+    table = Table(title=f"validation trials: {len(recording.valid.encod)}")
+    for column in ("", "model", *(["smoothed spikes"] if baseline else [])):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label in _LABELS.items():
+        if name in scores["model"] or name in baseline:
+            cells = [_cell(part, name) for part in (scores["model"], *([baseline] if baseline else []))]
+            table.add_row(label, *cells)
+    console.print(table)
+
+
+def _cell(scores: dict[str, float], name: str) -> str:
+    if name not in scores:
+        return ""
+    digits = 4 if name == "co_bps" else 3 if "r2" in name else 1
+    error = f" +- {scores['co_bps_se']:.4f}" if name == "co_bps" and "co_bps_se" in scores else ""
+    parts = [f"{value:.2f}" for key, value in scores.items() if key.startswith(f"{name}_") and key[-1].isdigit()]
+    return f"{scores[name]:.{digits}f}{error}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _print_search(tuner: Any, default: dict[str, float]) -> None:
+    metric = tuner.hypermodel.base["monitor"]
+    table = Table(title=f"{metric}, nats/trial; the preset itself: {default[metric]:.2f}")
+    for column in ("trial", metric, "what was varied"):
+        table.add_column(column)
+    for trial in tuner.oracle.get_best_trials(tuner.oracle.max_trials):
+        values = trial.hyperparameters.values.items()
+        varied = ", ".join(
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values
+        )
+        table.add_row(trial.trial_id, f"{trial.score:.2f}", varied)
+    console.print(table)
+
+
+def _load(path: Path) -> Any:
+    from indl.data.hdf5 import load_recording
+
+    return _reported(lambda: load_recording(path))
+
+
+def _load_model(path: Path) -> Any:
+    import keras
+
+    import indl.model.sequential_vae  # noqa: F401  registers the classes of a saved model
+
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.exists():
+        _fail(f"There is no model. Given: {path}. Name a model.keras, or the folder that `indl train` wrote.")
+    return _reported(lambda: keras.saving.load_model(file))
+
+
+def _reported(action: Any) -> Any:
+    """Runs an action; what the user can mend is told in a line, without a traceback."""
+    try:
+        return action()
+    except (ValueError, FileExistsError, FileNotFoundError, FloatingPointError, RuntimeError, OSError) as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False)
+    raise typer.Exit(1)

@@ -1,0 +1,62 @@
+"""Everything a trained model is judged by, in one dict of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from indl import metrics
+from indl.data.recording import Recording
+from indl.model.sequential_vae import SequentialVAE
+from indl.training.hidden import hidden_nll
+
+
+def evaluate(
+    model: SequentialVAE, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0
+) -> dict[str, float]:
+    """Scores of a model on the validation trials of a recording.
+
+    Args:
+        model: a trained model.
+        recording: read-outs and decoders are fitted on its training trials.
+        samples: posterior samples whose rates are averaged; 0: posterior means.
+        seed: seed of the samples and of the bootstrap.
+        lag_s: seconds by which behaviour is later than the rates that it is decoded from.
+
+    Returns:
+        ``nll``, ``kl_f``, ``kl_z``, ``neg_elbo``, ``hidden_nll`` in nats per trial; and, where the recording has what
+        they need, ``rate_r2_flat``, ``rate_r2_per_channel``, ``latent_r2`` (mean) and ``latent_r2_1`` ...,
+        ``co_bps`` and ``co_bps_se`` (bits/spike of the held-out channels), ``behavior_r2`` and ``behavior_r2_1`` ....
+    """
+    train, valid = recording.train, recording.valid
+    terms = model.evaluate(valid.encod, valid.recon, verbose=0, return_dict=True, batch_size=256)
+    out = {name: float(terms[name]) for name in ("nll", "kl_f", "kl_z", "neg_elbo")}
+    out["hidden_nll"] = hidden_nll(model, valid.encod)
+    rates = model.rates(valid.encod, samples, seed)
+    if valid.truth is not None:
+        out["rate_r2_flat"] = metrics.rate_r2_flat(rates, valid.truth)
+        out["rate_r2_per_channel"] = metrics.rate_r2_per_channel(rates, valid.truth)
+    if valid.latents is not None:
+        fitted = model.factors(train.encod, samples, seed)
+        out |= _by_dimension(
+            "latent_r2",
+            metrics.latent_r2(fitted, train.latents, model.factors(valid.encod, samples, seed), valid.latents),
+        )
+    if recording.n_heldout:
+        held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
+        out["co_bps"] = metrics.cosmoothing(*held_out)
+        out["co_bps_se"] = metrics.cosmoothing_se(*held_out, seed=seed)
+    if valid.behavior is not None:
+        lag = round(lag_s / recording.bin_width_s)
+        decoded = metrics.ridge_decoding(
+            model.rates(train.encod, samples, seed), train.behavior, rates, valid.behavior, lag_bins=lag
+        )
+        out |= _by_dimension("behavior_r2", decoded.r2_per_dim)
+    return {name: float(value) for name, value in out.items()}
+
+
+def _by_dimension(name: str, values: Any) -> dict[str, float]:
+    """The mean over dimensions, and every dimension, counted from 1."""
+    values = np.atleast_1d(values)
+    return {name: float(values.mean()), **{f"{name}_{i}": float(value) for i, value in enumerate(values, 1)}}

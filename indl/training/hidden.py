@@ -1,0 +1,63 @@
+"""Validation on samples hidden from the encoder: a score that no schedule touches and that copying cannot win."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> float:
+    """Negative log-likelihood of `x` in nats per trial, each element predicted while hidden from the encoder.
+
+    The elements of `x` are dealt into `folds` complementary sets. Each set in turn is hidden as coordinated
+    dropout hides it (the rest is divided by the visible fraction) and scored from posterior means.
+
+    Args:
+        model: a :class:`~indl.model.sequential_vae.SequentialVAE`.
+        x: trials (trials, time, channels), the encoder's input.
+        folds: number of sets, at least 2.
+        seed: seed of the deal; the same trials and seed give the same sets.
+    """
+    if folds < 2:
+        raise ValueError(f"Hidden validation needs at least two sets. Given: folds={folds!r}. Use 4.")
+    x = np.asarray(x, "float32")
+    fold = np.random.default_rng(seed).integers(folds, size=x.shape)
+    visible = (folds - 1) / folds
+    total = 0.0
+    for k in range(folds):
+        log_prob = model.log_prob(np.where(fold == k, 0, x / visible), pad_target(x, model))
+        total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
+    return total / len(x)
+
+
+def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
+    """`x` with zeros in the held-out channels and forward steps, whose likelihood is left out."""
+    params = model.params or {}
+    width = model.get_layer("readout").n_channels
+    return np.pad(x, ((0, 0), (0, params.get("forward_steps", 0)), (0, width - x.shape[2])))
+
+
+class HiddenValidation(keras.callbacks.Callback):
+    """Logs ``val_hidden_nll`` (:func:`hidden_nll` of the validation trials) at the end of epochs.
+
+    Args:
+        x: validation trials as the encoder sees them.
+        every: epochs between two evaluations; the last value is logged in between.
+        folds, seed: see :func:`hidden_nll`.
+    """
+
+    def __init__(self, x: np.ndarray, every: int = 1, folds: int = 4, seed: int = 0):
+        super().__init__()
+        self.x = x
+        self.every = every
+        self.folds = folds
+        self.seed = seed
+        self.value: float | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.value is None or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+            self.value = hidden_nll(self.model, self.x, self.folds, self.seed)
+        if logs is not None:
+            logs["val_hidden_nll"] = self.value

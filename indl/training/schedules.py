@@ -1,0 +1,123 @@
+"""Beta schedules: how the weights of both KL terms rise during training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from indl.params import SCHEDULES
+
+
+@dataclass(frozen=True)
+class BetaSchedule:
+    """A weight as a function of the step (or epoch), with progress p = (step - start) / ramp clipped to [0, 1].
+
+    ========== =================================================================================
+    constant   ``beta`` throughout
+    linear     ``begin + (beta - begin) p``
+    cosine     ``begin + (beta - begin) (1 - cos(pi p)) / 2``
+    sigmoid    ``beta / (1 + exp(-k (step - middle)))``, with k = 10 / ramp (Bowman et al. 2016)
+    cyclical   ``cycles`` times a linear rise over ``ratio`` of the cycle, then flat (Fu et al. 2019)
+    monotonic  cyclical with one cycle
+    ========== =================================================================================
+
+    Every schedule holds ``beta`` exactly from ``start + ramp`` on.
+
+    Args:
+        kind: one of the names above.
+        beta: final weight.
+        start: first step (or epoch) of the rise.
+        ramp: its length.
+        begin: weight before `start`, for linear and cosine.
+        cycles, ratio: of the cyclical schedule.
+    """
+
+    kind: str = "constant"
+    beta: float = 1.0
+    start: int = 0
+    ramp: int = 1
+    begin: float = 0.0
+    cycles: int = 4
+    ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in SCHEDULES:
+            raise ValueError(f"Unknown beta schedule. Given: {self.kind!r}. Choose one of {', '.join(SCHEDULES)}.")
+        if self.ramp < 1 or self.start < 0 or self.beta < 0 or self.cycles < 1 or not 0 < self.ratio <= 1:
+            raise ValueError(
+                "A beta schedule needs ramp >= 1, start >= 0, beta >= 0, cycles >= 1 and 0 < ratio <= 1. "
+                f"Given: {self}. Mend the value that is out of range."
+            )
+
+    @property
+    def end(self) -> int:
+        """First step (or epoch) at which the weight is final."""
+        return 0 if self.kind == "constant" else self.start + self.ramp
+
+    def __call__(self, step: float) -> float:
+        """The weight at `step`."""
+        if step >= self.end:
+            return self.beta
+        p = min(max((step - self.start) / self.ramp, 0.0), 1.0)
+        if self.kind == "linear":
+            return self.begin + (self.beta - self.begin) * p
+        if self.kind == "cosine":
+            return self.begin + (self.beta - self.begin) * (1 - math.cos(math.pi * p)) / 2
+        if self.kind == "sigmoid":
+            return self.beta / (1 + math.exp(-10 * ((step - self.start) / self.ramp - 0.5)))
+        cycles = self.cycles if self.kind == "cyclical" else 1
+        return self.beta * min(1.0, math.fmod(p * cycles, 1.0) / self.ratio)
+
+
+class BetaSchedules(keras.callbacks.Callback):
+    """Sets ``model.beta_f`` and ``model.beta_z`` before every step (or epoch), and logs them.
+
+    Steps and epochs are absolute, so a run that continues from an epoch finds the right weights.
+
+    Args:
+        f, z: the schedules of the two weights.
+        unit: ``"epoch"`` or ``"step"``, the unit of their starts and ramps.
+    """
+
+    def __init__(self, f: BetaSchedule, z: BetaSchedule, unit: str = "epoch"):
+        super().__init__()
+        if unit not in ("epoch", "step"):
+            raise ValueError(f"A beta schedule counts epochs or steps. Given: unit={unit!r}. Use 'epoch' or 'step'.")
+        self.f = f
+        self.z = z
+        self.unit = unit
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> BetaSchedules:
+        """The schedules that a complete params dict asks for (kl_f_*, kl_z_*, kl_unit)."""
+        f, z = (
+            BetaSchedule(*(params[f"kl_{latent}_{key}"] for key in ("schedule", "beta", "start", "ramp")))
+            for latent in "fz"
+        )
+        return cls(f, z, params["kl_unit"])
+
+    def end_epoch(self, steps_per_epoch: int) -> int:
+        """First epoch that runs wholly at the final weights."""
+        end = max(self.f.end, self.z.end)
+        return end if self.unit == "epoch" else math.ceil(end / steps_per_epoch)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.unit == "epoch":
+            self._assign(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.unit == "step":
+            self._assign(int(np.asarray(self.model.optimizer.iterations)))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if logs is not None:
+            logs["beta_f"], logs["beta_z"] = float(self.model.beta_f), float(self.model.beta_z)
+
+    def _assign(self, step: int) -> None:
+        self.model.beta_f.assign(self.f(step))
+        self.model.beta_z.assign(self.z(step))

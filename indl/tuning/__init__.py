@@ -1,0 +1,6 @@
+"""Hyper-parameter search over any preset, beta schedules included, with keras-tuner."""
+
+from indl.tuning.hypermodel import SequentialHyperModel
+from indl.tuning.isolated import IsolatedRandomSearch, IsolatedTrials
+
+__all__ = ["IsolatedRandomSearch", "IsolatedTrials", "SequentialHyperModel"]

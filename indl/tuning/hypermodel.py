@@ -1,0 +1,87 @@
+"""A keras-tuner hyper-model over any preset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras_tuner as kt
+
+from indl.data.recording import Recording
+from indl.model.sequential_vae import SequentialVAE
+from indl.params import preset as preset_params
+from indl.training.fit import make_callbacks, make_model, monitor_of, params_for
+from indl.tuning.space import declare, search_names
+
+
+class SequentialHyperModel(kt.HyperModel):
+    """Builds and trains a sequential VAE from hyper-parameters; works with every keras-tuner tuner.
+
+    Args:
+        recording: what the trials train and validate on.
+        preset: name of the preset that gives all other parameters.
+        tune: names of the parameters to vary, ``"all"``, or None for
+            :data:`~indl.tuning.space.DEFAULT_SEARCH`.
+        fixed: parameters that differ from the preset in every trial.
+
+    Example:
+        ```python
+        hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta", "kl_z_schedule", "learning_rate"])
+        tuner = kt.RandomSearch(hypermodel, objective=hypermodel.objective, max_trials=10, directory="search")
+        tuner.search(epochs=40)
+        ```
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        preset: str = "default",
+        tune: Iterable[str] | str | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        self.recording = recording
+        base = params_for(preset_params(preset, **(fixed or {})), recording)
+        # One metric for all trials: a varied coordinated dropout must not change what is compared.
+        self.base = {**base, "monitor": monitor_of(base)}
+        self.names = search_names(tune, self.base)
+
+    @property
+    def objective(self) -> kt.Objective:
+        """The beta-free validation metric, to be minimised."""
+        return kt.Objective(self.base["monitor"], "min")
+
+    def params(self, hp: kt.HyperParameters) -> dict[str, Any]:
+        """The complete params dict of one trial."""
+        return params_for({**self.base, **declare(hp, self.names, self.base)}, self.recording)
+
+    def build(self, hp: kt.HyperParameters) -> SequentialVAE:
+        """The compiled model of one trial."""
+        return make_model(self.params(hp), self.recording)
+
+    def fit(
+        self,
+        hp: kt.HyperParameters,
+        model: SequentialVAE,
+        callbacks: Sequence[Any] = (),
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        verbose: int = 0,
+        hidden_every: int = 1,
+        **kwargs: Any,
+    ) -> Any:
+        """Trains one trial with its beta schedules, which count absolute epochs; returns the Keras history."""
+        p = self.params(hp)
+        train, valid = self.recording.train, self.recording.valid
+        return model.fit(
+            train.encod,
+            train.recon,
+            validation_data=(valid.encod, valid.recon),
+            batch_size=p["batch_size"],
+            epochs=epochs or p["epochs"],
+            initial_epoch=initial_epoch,
+            verbose=verbose,
+            callbacks=[*make_callbacks(p, self.recording, hidden_every), *callbacks],
+            **kwargs,
+        )

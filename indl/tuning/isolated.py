@@ -1,0 +1,87 @@
+"""Trials in processes of their own: memory that training leaks goes with the process, a crash costs one trial."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+
+from indl.data.hdf5 import save_recording
+from indl.files import write_json
+from indl.tuning.hypermodel import SequentialHyperModel
+
+
+class IsolatedTrials:
+    """Mix-in for a keras-tuner tuner over a :class:`~indl.tuning.hypermodel.SequentialHyperModel`.
+
+    Each trial runs as ``python -m indl.tuning.worker FOLDER``; its folder holds `job.json` (params, epochs),
+    `model.keras` (best epoch), `history.json`, `result.json` and `log.txt`. A search that was killed goes on
+    where it was when it is started again on the same directory: finished trials are kept, the interrupted one
+    runs again.
+    """
+
+    hypermodel: SequentialHyperModel
+
+    def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
+        """Trains one trial in a process of its own and returns the metrics of its best epoch."""
+        folder = Path(self.get_trial_dir(trial.trial_id))
+        params = self.hypermodel.params(trial.hyperparameters)
+        try:
+            return run_job(folder, params, self.recording_file(), epochs, hidden_every)
+        except RuntimeError as error:
+            raise kt.errors.FailedTrialError(str(error)) from error
+
+    def recording_file(self) -> Path:
+        """The recording as a file that the trials read, written once."""
+        path = Path(self.project_dir) / "recording.h5"
+        if not path.exists():
+            save_recording(self.hypermodel.recording, path)
+        return path
+
+    def load_model(self, trial: Any) -> Any:
+        """The model of a finished trial, at its best epoch."""
+        return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / "model.keras")
+
+    def best_params(self) -> dict[str, Any]:
+        """The complete params of the best trial."""
+        return self.hypermodel.params(self.get_best_hyperparameters(1)[0])
+
+
+class IsolatedRandomSearch(IsolatedTrials, kt.RandomSearch):
+    """keras-tuner's random search with isolated trials.
+
+    Args:
+        hypermodel: a :class:`~indl.tuning.hypermodel.SequentialHyperModel`.
+        max_trials, seed, directory, project_name, overwrite: as in ``keras_tuner.RandomSearch``.
+    """
+
+    def __init__(self, hypermodel: SequentialHyperModel, **kwargs: Any):
+        super().__init__(hypermodel, objective=hypermodel.objective, **kwargs)
+
+
+def run_job(
+    folder: Path, params: dict[str, Any], recording: Path, epochs: int | None, hidden_every: int
+) -> dict[str, Any]:
+    """Runs one training job in a process of its own and returns its metrics.
+
+    Raises:
+        RuntimeError: the job ended without a result; the message ends with the last lines of its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
+    write_json(folder / "job.json", job)
+    result = folder / "result.json"
+    result.unlink(missing_ok=True)
+    with (folder / "log.txt").open("w") as log:
+        code = subprocess.call([sys.executable, "-m", "indl.tuning.worker", str(folder)], stdout=log, stderr=log)
+    if code != 0 or not result.exists():
+        tail = "\n".join((folder / "log.txt").read_text().splitlines()[-5:])
+        raise RuntimeError(
+            f"A trial ended without a result. Given: exit code {code} in {folder}. Its log ends:\n{tail}"
+        )
+    return json.loads(result.read_text())

@@ -1,0 +1,48 @@
+"""The process of one trial: ``python -m indl.tuning.worker FOLDER`` reads `job.json` and leaves model and result."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+from indl.data.hdf5 import load_recording
+from indl.files import save_model, write_json
+from indl.training.fit import train
+from indl.training.history import best_epoch
+
+
+class StopWithParent(keras.callbacks.Callback):
+    """Ends the process when the search that started it is gone, so that a killed search leaves no worker behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parent = os.getppid()
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        if os.getppid() != self.parent:
+            os._exit(1)
+
+
+def main(folder: Path) -> None:
+    """Trains the job in `folder`."""
+    job = json.loads((folder / "job.json").read_text())
+    result = train(
+        job["params"],
+        load_recording(job["recording"]),
+        epochs=job["epochs"],
+        hidden_every=job["hidden_every"],
+        callbacks=[StopWithParent()],
+    )
+    save_model(result.model, folder / "model.keras")
+    write_json(folder / "history.json", result.history)
+    epoch = best_epoch(result.history, result.monitor, result.first_epoch)
+    metrics = {name: values[epoch] for name, values in result.history.items()}
+    write_json(folder / "result.json", {**metrics, "best_epoch": epoch})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

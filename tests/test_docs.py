@@ -1,0 +1,125 @@
+"""README and documentation: code that runs, tables that are generated, links that lead somewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from indl.params import ROWS, TABLE
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+# What a page shows at a useful size runs here at the smallest: nothing else in a block is changed.
+SMALLER = (
+    (re.compile(r"\bepochs=\d+"), "epochs=1"),
+    (re.compile(r"\bmax_trials=\d+"), "max_trials=1"),
+    (re.compile(r"\blorenz\("), "lorenz(n_neurons=12, n_conditions=5, n_trials=8, n_bins=12, "),
+)
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def python_blocks(path):
+    """Every Python block of a page with the line it begins on."""
+    text = path.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        yield text[: match.start(1)].count("\n") + 1, match.group(1)
+
+
+def prose(path):
+    """A page without its code."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def anchors(path):
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(python_blocks(page))], ids=relative)
+def test_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    # The trials of a search are processes of their own.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    namespace = {"__name__": "__main__"}
+    for line, code in python_blocks(page):
+        for pattern, replacement in SMALLER:
+            code = pattern.sub(replacement, code)
+        # Line numbers of a traceback are those of the page.
+        exec(compile("\n" * (line - 1) + code, relative(page), "exec"), namespace)
+
+
+def test_readme_table_is_the_generated_one(tables):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tables.fill(text) == text, "run `make params`"
+
+
+def test_readme_table_holds_every_parameter_once():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| ", text, re.MULTILINE)
+    assert sorted(listed) == sorted(row.name for row in TABLE)
+
+
+def test_page_of_parameters_is_filled_at_build_time(tables):
+    source = (DOCS / "parameters.md").read_text(encoding="utf-8")
+    filled = tables.fill(source, level=2)
+    assert "kl_z_beta" not in source
+    assert all(f"| `{name}` |" in filled for name in ROWS)
+
+
+def test_markers_are_needed(tables):
+    with pytest.raises(ValueError, match="one pair of markers"):
+        tables.fill("no markers")
+
+
+@pytest.mark.parametrize("page", LINKED, ids=relative)
+def test_local_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{relative(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{relative(page)} links to {target}"
+
+
+def test_navigation_holds_every_page():
+    def files(entry):
+        if isinstance(entry, str):
+            return [entry]
+        children = entry.values() if isinstance(entry, dict) else entry
+        return [name for child in children for name in files(child)]
+
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    pages = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+    assert sorted(files(config["nav"])) == pages
+
+
+def test_reference_holds_every_module():
+    documented = {name for page in DOCS.glob("api/*.md") for name in re.findall(r"^::: ([\w.]+)$", page.read_text(), re.M)}
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "indl").rglob("*.py") if not path.name.startswith("__")
+    }
+    # A process, a command line with a page of its own, and a one-line helper have no reference.
+    assert modules - documented == {"indl.tuning.worker", "indl.cli", "indl.registry"}
+    assert documented <= modules

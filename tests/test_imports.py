@@ -1,0 +1,104 @@
+"""The house rules that a reader cannot see in one file: what may import what, and how light the root is."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import indl
+
+ROOT = Path(indl.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+PRIVATE = ("tf_keras", "keras.src", "tensorflow.python", "tensorflow.compiler", "tensorflow_probability.python")
+KERAS_FREE = ("data", "metrics", "plots")
+# From the bottom up; a part may import its own row and those below it.
+FLOORS = [
+    {"__init__", "files"},
+    {"params", "registry", "data", "metrics", "plots"},
+    {"dists", "layers", "rnn"},
+    {"model"},
+    {"training", "export"},
+    {"tuning", "evaluation", "report"},
+    {"cli", "__main__"},
+]
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path):
+    """Every module that a file imports, at any depth of the file, by full name."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def part(name):
+    """The top part of the house that a module of indl belongs to."""
+    pieces = name.split(".")
+    return pieces[1] if len(pieces) > 1 else "__init__"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_nothing_private_is_imported(path):
+    bad = {name for name in imports(path) if name.startswith(PRIVATE) or ".tfp.layers" in name}
+    assert not bad
+    source = path.read_text()
+    assert "tfp.layers" not in source and "tf.compat" not in source
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if part(module_name(f)) in KERAS_FREE], ids=module_name)
+def test_data_metrics_and_plots_know_nothing_of_keras(path):
+    heavy = {name for name in imports(path) if name.split(".")[0] in ("keras", "tensorflow", "tensorflow_probability")}
+    assert not heavy or path.name == "tf_data.py", heavy
+    assert not {name for name in imports(path) if name.startswith(("indl.model", "indl.dists", "indl.layers"))}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_go_downwards(path):
+    floor = {name: i for i, names in enumerate(FLOORS) for name in names}
+    here = part(module_name(path))
+    assert here in floor, f"{here!r} has no floor yet: give it one in FLOORS"
+    known = {module_name(file) for file in FILES}
+    for name in imports(path):
+        if name.startswith("indl.") and name in known:
+            assert floor[part(name)] <= floor[here], f"{module_name(path)} imports {name}, which lies above it"
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
+
+
+def test_the_root_is_light():
+    heavy = ("tensorflow", "keras", "tensorflow_probability", "numpy", "scipy", "h5py", "matplotlib")
+    result = run(f"import sys, indl; print([name for name in {heavy!r} if name in sys.modules])")
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+def test_params_and_data_need_no_tensorflow():
+    result = run("import sys, indl.params, indl.data; print('tensorflow' in sys.modules, 'keras' in sys.modules)")
+    assert result.stdout.strip() == "False False", result.stdout + result.stderr
+
+
+def test_every_module_can_be_imported_first():
+    """A ring of imports shows only when the wrong module comes first, so each takes its turn."""
+    names = [module_name(path) for path in FILES if path.name != "__main__.py"]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    for old in [m for m in sys.modules if m == 'indl' or m.startswith('indl.')]: del sys.modules[old]\n"
+        "    importlib.import_module(name)\n"
+        "print('all')"
+    )
+    result = run(code)
+    assert result.stdout.strip().endswith("all"), result.stderr[-2000:]
