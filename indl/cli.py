@@ -22,12 +22,12 @@ console = Console()
 DEMO_SETTINGS = {
     "kl_f_schedule": "linear",
     "kl_z_schedule": "linear",
-    "kl_f_ramp": 20,
-    "kl_z_ramp": 20,
+    "kl_f_ramp": 12,
+    "kl_z_ramp": 12,
     "learning_rate": 4e-3,
     "lr_schedule": "cosine",
 }
-DEMO_EPOCHS = 45
+DEMO_EPOCHS = 30
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option(help="default, dsae_full, dsae_factorized or beta_vae.")]
@@ -139,7 +139,9 @@ def tune(
         _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
     _reported(lambda: tuner.search(epochs=epochs, verbose=0))
     if not tuner.oracle.get_best_trials(1):
-        _fail(f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}.")
+        _fail(
+            f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}."
+        )
     _print_search(tuner, json.loads(default_file.read_text()))
     best = tuner.best_params()
     write_json(out / "best_params.json", best)
@@ -179,7 +181,7 @@ def _run(
     from indl.training.progress import TrainingProgress
 
     begin = time.monotonic()
-    console.print(repr(recording), markup=False, highlight=False)
+    console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
     progress = TrainingProgress(monitor_of(settings), console)
     result = _reported(lambda: fit(settings, recording, epochs=epochs, callbacks=[progress]))
     with console.status("scoring"):
@@ -194,10 +196,10 @@ def _run(
 
 
 def _baseline(recording: Any, lag: float) -> dict[str, float]:
-    from indl.metrics import smoothing_baseline
+    from indl.evaluation import evaluate_baseline
 
     with console.status("fitting baselines"):
-        return smoothing_baseline(recording, lag_s=lag)
+        return evaluate_baseline(recording, lag_s=lag)
 
 
 _LABELS = {
@@ -275,5 +277,5 @@ def _reported(action: Any) -> Any:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False)
+    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1)

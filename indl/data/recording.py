@@ -166,9 +166,7 @@ class Recording:
         For work without co-smoothing and forward prediction.
         """
         return replace(
-            self,
-            train=replace(self.train, encod=self.train.recon),
-            valid=replace(self.valid, encod=self.valid.recon),
+            self, train=replace(self.train, encod=self.train.recon), valid=replace(self.valid, encod=self.valid.recon)
         )
 
     def __repr__(self):
@@ -338,9 +336,6 @@ def _split_trials(n_trials, label, valid_fraction, rng):
                 stacklevel=4,
             )
     train, valid = train_test_split(
-        np.arange(n_trials),
-        test_size=n_valid,
-        stratify=stratify,
-        random_state=int(rng.integers(2**31)),
+        np.arange(n_trials), test_size=n_valid, stratify=stratify, random_state=int(rng.integers(2**31))
     )
     return np.sort(train), np.sort(valid)

@@ -11,29 +11,21 @@ _BURN_IN_STEPS = 500
 
 
 def lorenz(
-    n_neurons=29,
-    n_conditions=65,
-    n_trials=24,
-    n_bins=50,
-    bin_width_s=0.02,
-    base_rate_hz=5.0,
-    seed=0,
-    *,
-    heldout=0,
+    n_neurons=29, n_conditions=65, n_trials=24, n_bins=50, bin_width_s=0.02, base_rate_hz=5.0, seed=0, *, heldout=0
 ):
     """Spikes of neurons that are driven by a Lorenz attractor, the usual test of LFADS.
 
     Every condition is one trajectory of the attractor (sigma 10, rho 28, beta 8/3, Euler steps
     of 0.006 a millisecond, start N(0, I) + (0, 0, 25), 500 steps discarded). The three latents
     are centred over the time of their condition, and each is divided by its largest absolute
-    value over all conditions. A neuron's log rate is the log of the base rate plus the latents
-    times a random loading, U(1, 2) with one random sign for the neuron. Spikes are Poisson draws
-    in 1 ms steps, at most one a step, summed in bins. Every fifth trial is for validation.
+    value over all conditions. Log rates are the log of the base rate plus the latents times a
+    random loading, U(1, 2) with a random sign. Spikes are Poisson draws in 1 ms steps, at most
+    one a step, summed in bins. Every fifth trial is for validation.
 
     The recipe is that of the demonstration generator of lfads-run-manager, with three changes:
-    the second Lorenz equation has its -y term, a latent has one scale for all conditions, and
-    the sign is drawn once a neuron where the generator sorts each column of loadings, which
-    aligns the signs in much the same way.
+    the second Lorenz equation has its -y term, a latent has one scale for all conditions (there:
+    the maximum of each condition), and loadings are not sorted, so that the signs of a neuron's
+    three loadings are independent.
 
     `truth` is the mean rate of the bin times its width, the convention of published scores on
     this benchmark. Because a 1 ms step holds at most one spike, the expected count is smaller
@@ -71,7 +63,7 @@ def lorenz(
     latents = _trajectories(n_conditions, n_bins * steps_per_bin, rng)
     latents -= latents.mean(axis=1, keepdims=True)
     latents /= np.abs(latents).max(axis=(0, 1))
-    loading = (rng.random((3, n_neurons)) + 1.0) * rng.choice([-1.0, 1.0], n_neurons)
+    loading = (rng.random((3, n_neurons)) + 1.0) * rng.choice([-1.0, 1.0], (3, n_neurons))
     rates_hz = np.exp(latents @ loading + np.log(base_rate_hz))
 
     probability = (-np.expm1(-rates_hz * _STEP_S)).astype(np.float32)
@@ -129,12 +121,7 @@ def _steps_per_bin(bin_width_s):
 
 
 def _check_sizes(n_neurons, n_conditions, n_trials, n_bins, base_rate_hz, heldout):
-    sizes = {
-        "n_neurons": n_neurons,
-        "n_conditions": n_conditions,
-        "n_trials": n_trials,
-        "n_bins": n_bins,
-    }
+    sizes = {"n_neurons": n_neurons, "n_conditions": n_conditions, "n_trials": n_trials, "n_bins": n_bins}
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1. Got {size}. Give a positive number.")

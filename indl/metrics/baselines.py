@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.linear_model import PoissonRegressor
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from indl.data.smoothing import gaussian_smooth
 from indl.metrics.latents import latent_r2
@@ -13,7 +14,7 @@ from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
 from indl.metrics.spikes import cosmoothing, cosmoothing_se, poisson_nll
 
 SDS_S = (0.02, 0.05, 0.1, 0.15)
-PENALTIES = (1e-3, 1e-2, 1e-1)
+PENALTIES = (0.01, 0.1, 0.3, 1.0, 3.0)
 _MAX_CV_CHANNELS = 8
 
 
@@ -50,7 +51,8 @@ def smoothing_baseline(recording, *, sds_s=SDS_S, penalties=PENALTIES, n_folds=3
         recording: A `Recording`. Rates are scored if it has `truth`, latents if it has
             `latents`, co-smoothing if it has held-out channels.
         sds_s: Standard deviations of the Gaussian kernel to choose from, in seconds.
-        penalties: Penalties of the Poisson regression to choose from.
+        penalties: Penalties of the Poisson regression to choose from, relative to a channel's mean
+            count per bin, so that they mean the same at every bin width and firing rate.
         n_folds: Folds over training trials for choosing the regression.
         seed: Seed of the folds, of the channels they use and of the bootstrap.
 
@@ -66,7 +68,9 @@ def smoothing_baseline(recording, *, sds_s=SDS_S, penalties=PENALTIES, n_folds=3
     if recording.train.latents is not None:
         scores |= _score_latents(recording, sds_s)
     if recording.n_heldout:
-        scores |= _score_cosmoothing(recording, sds_s, penalties, n_folds, seed)
+        # Hundreds of small products: the threads of BLAS cost more time than they save.
+        with threadpool_limits(limits=1):
+            scores |= _score_cosmoothing(recording, sds_s, penalties, n_folds, seed)
     return SmoothingBaseline(**scores)
 
 
@@ -98,12 +102,7 @@ def _score_latents(recording, sds_s):
         return latent_r2(factors, latents, factors, latents).mean()
 
     best = max(sds_s, key=score)
-    r2 = latent_r2(
-        smoothed(train, best),
-        train.latents[:, :n_times],
-        smoothed(valid, best),
-        valid.latents[:, :n_times],
-    )
+    r2 = latent_r2(smoothed(train, best), train.latents[:, :n_times], smoothed(valid, best), valid.latents[:, :n_times])
     return {"latent_r2": r2, "latent_sd_s": best}
 
 
@@ -132,8 +131,7 @@ def _score_cosmoothing(recording, sds_s, penalties, n_folds, seed):
                 losses[sd_s, penalty] = losses.get((sd_s, penalty), 0.0) + loss
     sd_s, penalty = min(losses, key=losses.get)
     x_train, x_valid = _standardised(
-        gaussian_smooth(train.encod, sd_s / bin_width_s),
-        gaussian_smooth(valid.encod, sd_s / bin_width_s),
+        gaussian_smooth(train.encod, sd_s / bin_width_s), gaussian_smooth(valid.encod, sd_s / bin_width_s)
     )
     counts = valid.recon[:, :n_times]
     rates = np.ones(counts.shape)
@@ -156,7 +154,12 @@ def _poisson_regression(x_fit, y_fit, x, penalty):
     flat_fit, flat = (a.reshape(-1, a.shape[-1]) for a in (x_fit, x))
     rates = []
     for channel in range(y_fit.shape[-1]):
+        y = y_fit[..., channel].ravel().astype(np.float64)
+        if not y.any():
+            # No finite solution without a spike; half a spike in all that time is the usual guess.
+            rates.append(np.full(len(flat), 0.5 / len(y)))
+            continue
         # Newton steps: the features are few and the rows many, where they take a few passes.
-        model = PoissonRegressor(alpha=penalty, solver="newton-cholesky", max_iter=50)
-        rates.append(model.fit(flat_fit, y_fit[..., channel].ravel()).predict(flat))
+        model = PoissonRegressor(alpha=penalty * y.mean(), solver="newton-cholesky", max_iter=50)
+        rates.append(model.fit(flat_fit, y).predict(flat))
     return np.stack(rates, axis=-1).reshape(*x.shape[:2], -1)

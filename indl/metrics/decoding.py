@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 PENALTIES = tuple(np.logspace(-2, 6, 17))
 
@@ -27,14 +28,7 @@ class Decoding(NamedTuple):
 
 
 def ridge_decoding(
-    features_train,
-    behavior_train,
-    features_valid,
-    behavior_valid,
-    lag_bins=0,
-    *,
-    penalties=PENALTIES,
-    standardize=True,
+    features_train, behavior_train, features_valid, behavior_valid, lag_bins=0, *, penalties=PENALTIES, standardize=True
 ):
     """Decode behaviour from features, with a ridge penalty chosen on the training part.
 
@@ -64,7 +58,9 @@ def ridge_decoding(
     steps = [StandardScaler(), Ridge()] if standardize else [Ridge()]
     # The scaler is inside the search: a fold is scaled by what it is fitted on.
     search = GridSearchCV(make_pipeline(*steps), {"ridge__alpha": list(penalties)}, cv=KFold(5))
-    search.fit(x_train, y_train)
+    # Many small products: the threads of BLAS cost more time than they save.
+    with threadpool_limits(limits=1):
+        search.fit(x_train, y_train)
     r2 = r2_score(y_valid, search.predict(x_valid), multioutput="raw_values")
     return Decoding(float(r2.mean()), r2, float(search.best_params_["ridge__alpha"]))
 

@@ -342,7 +342,10 @@ class SequentialVAE(keras.Model):
                 for name, value in result.items()
             }
 
-        return tf.function(sampled_pass if sampled else mean_pass, autograph=False, reduce_retracing=True)
+        # With its signature fixed, a pass is traced once, whatever the number of trials.
+        scalar = tf.TensorSpec((), tf.int32)
+        signature = [tf.TensorSpec(self.inputs[0].shape, tf.float32), scalar, scalar]
+        return tf.function(sampled_pass if sampled else mean_pass, autograph=False, input_signature=signature)
 
     def _trace_decoder(self) -> Any:
         part = keras.Model(self.inputs, {"p_x": self._graph_outputs["p_x"]})

@@ -49,7 +49,16 @@ def test_a_trial_that_dies_is_failed_and_tells_why(recording, tmp_path, monkeypa
 
 def test_search_goes_on_after_kill_9(recording, tmp_path):
     save_recording(recording, tmp_path / "data.h5")
-    command = [sys.executable, "-m", "indl", "tune", str(tmp_path / "data.h5"), "--out", str(tmp_path / "out"), "--trials"]
+    command = [
+        sys.executable,
+        "-m",
+        "indl",
+        "tune",
+        str(tmp_path / "data.h5"),
+        "--out",
+        str(tmp_path / "out"),
+        "--trials",
+    ]
     command += ["3", "--epochs", "2", "--search", ",".join(TUNE)]
     for key, value in SMALL.items():
         command += ["--set", f"{key}={value}"]
