@@ -22,12 +22,12 @@ console = Console()
 DEMO_SETTINGS = {
     "kl_f_schedule": "linear",
     "kl_z_schedule": "linear",
-    "kl_f_ramp": 12,
-    "kl_z_ramp": 12,
+    "kl_f_ramp": 15,
+    "kl_z_ramp": 15,
     "learning_rate": 4e-3,
     "lr_schedule": "cosine",
 }
-DEMO_EPOCHS = 30
+DEMO_EPOCHS = 45
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option(help="default, dsae_full, dsae_factorized or beta_vae.")]
@@ -60,10 +60,10 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training trials.")] = DEMO_EPOCHS,
     seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
 ) -> None:
-    """Trains the default preset on a seeded Lorenz benchmark with known rates; 7 of its 29 neurons are held out."""
+    """Trains the default preset on a seeded Lorenz benchmark with known rates; 5 of its 29 neurons are held out."""
     from indl.data.synthetic import lorenz
 
-    recording = lorenz(seed=seed, heldout=7)
+    recording = lorenz(seed=seed, heldout=5)
     _run(preset("default", **DEMO_SETTINGS, seed=seed), recording, out, epochs, samples=0, lag=0.0, baselines=True)
 
 
@@ -265,7 +265,10 @@ def _load_model(path: Path) -> Any:
     file = path / "model.keras" if path.is_dir() else path
     if not file.exists():
         _fail(f"There is no model. Given: {path}. Name a model.keras, or the folder that `indl train` wrote.")
-    return _reported(lambda: keras.saving.load_model(file))
+    try:
+        return keras.saving.load_model(file)
+    except (ValueError, TypeError, OSError) as error:
+        _fail(f"The file does not hold a model. Given: {file} ({error}). Name a model.keras that `indl train` wrote.")
 
 
 def _reported(action: Any) -> Any:

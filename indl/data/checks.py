@@ -41,10 +41,10 @@ def check_trials(x, y=None, *, counts=True, names=("x", "y"), stacklevel=2):
         _check_shape(y, names[1])
         _check_pair(x, y, names)
     _check_values(x, names[0], counts)
-    _warn_zeros(x, names[0], stacklevel + 1)
+    _warn_zeros(x, names[0], stacklevel)
     if y is not None and y is not x:
         _check_values(y, names[1], counts)
-        _warn_zeros(y, names[1], stacklevel + 1)
+        _warn_zeros(y, names[1], stacklevel)
 
 
 def check_bin_width(value):

@@ -74,7 +74,8 @@ class Split:
             return
         frozen = np.asarray(value, dtype=dtype)
         if frozen.flags.writeable:
-            frozen = frozen.copy() if np.shares_memory(frozen, value) else frozen
+            # A converted array is new already; one that came as it is still belongs to its owner.
+            frozen = frozen.copy() if isinstance(value, np.ndarray) and np.may_share_memory(frozen, value) else frozen
             frozen.flags.writeable = False
         object.__setattr__(self, name, frozen)
 
@@ -252,6 +253,11 @@ class Recording:
         order = np.concatenate([heldin, heldout])
         train, valid = _split_trials(n_trials, label, valid_fraction, rng)
         ids = np.arange(n_channels) if channel_ids is None else np.asarray(channel_ids)
+        if ids.shape != (n_channels,):
+            raise ValueError(
+                f"channel_ids must name every channel of counts. Got shape {ids.shape} for {n_channels} channels. "
+                "Give one id a channel."
+            )
         per_trial = {"label": label, "behavior": behavior, "latents": latents, "truth": truth}
         per_trial = {k: np.asarray(v) for k, v in per_trial.items() if v is not None}
         for name, value in per_trial.items():
@@ -333,7 +339,7 @@ def _split_trials(n_trials, label, valid_fraction, rng):
                 f"with {sizes.min()} trials, and {n_valid} validation trials. Merge conditions "
                 "or change valid_fraction if it matters.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
     train, valid = train_test_split(
         np.arange(n_trials), test_size=n_valid, stratify=stratify, random_state=int(rng.integers(2**31))
