@@ -11,7 +11,6 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from sklearn.decomposition import PCA
 
 _TRAIN, _VALID, _TRUTH, _MODEL = "#4878a8", "#d1603d", "#8c8c8c", "#1f5f8b"
 _TITLES = {
@@ -227,13 +226,13 @@ def factors_3d(factors, label=None, path=None, *, max_trajectories=12):
 
 
 def _principal(factors):
-    """At most three dimensions of the factors, and what to call them."""
+    """The factors, or their first three principal components, and what to call them."""
     n_trials, n_times, n_factors = factors.shape
     if n_factors <= 3:
         return factors, "factor"
     flat = factors.reshape(-1, n_factors)
-    scores = PCA(min(3, len(flat))).fit_transform(flat)
-    return scores.reshape(n_trials, n_times, -1), "factor PC"
+    left, scale, _ = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    return (left * scale)[:, :3].reshape(n_trials, n_times, -1), "factor PC"
 
 
 def _density(figure, rates, truth):

@@ -156,7 +156,7 @@ def gradients(model, x, y=None, training=True):
     return tape.gradient(loss, [v.value for v in variables])
 
 
-def check_model(params, x, y=None, dead=(), steps=12):
+def check_model(params, x, y=None, dead=(), steps=15):
     """The suite of a model variant: builds, trains, reaches every variable, predicts, survives saving.
 
     Args:
@@ -164,7 +164,7 @@ def check_model(params, x, y=None, dead=(), steps=12):
         x: trials (trials, time, channels).
         y: target, if it is not x.
         dead: ends of the names of trainable variables that this variant cannot reach.
-        steps: full-batch steps that must lower the loss.
+        steps: full-batch steps after which the validation loss must be lower than after the first.
 
     Returns:
         The trained model.
@@ -184,12 +184,10 @@ def check_model(params, x, y=None, dead=(), steps=12):
     assert not has_f or p["f_prior_type"] == "standard" or p["f_prior_kappa"] or "f_prior" in priors
 
     model.compile(keras.optimizers.Adam(1e-2))
-    before = model.evaluate(x, y, verbose=0, return_dict=True)
-    history = model.fit(x, y, epochs=2, validation_data=(x[:4], None if y is None else y[:4]), verbose=0).history
+    history = model.fit(x, y, epochs=steps, batch_size=len(x), validation_data=(x, y), verbose=0).history
     assert set(history) == {*TERMS, *(f"val_{name}" for name in TERMS)}
     assert np.isfinite(list(history.values())).all()
-    model.fit(x, y, epochs=steps, batch_size=len(x), verbose=0)
-    assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] < before["loss"]
+    assert history["val_loss"][-1] < history["val_loss"][0]
 
     predicted = model.predict(x, batch_size=4, verbose=0)
     latents = {*(("q_f", "f", "kl_f") if has_f else ()), *(("q_z", "z", "kl_z") if has_z else ())}
@@ -203,15 +201,15 @@ def check_model(params, x, y=None, dead=(), steps=12):
 
     loaded = saved_and_loaded(model)
     assert type(loaded) is type(model) and loaded.params == model.params
-    if not p["sample_at_test"]:
-        # Random states of layers are not part of a .keras file, so only deterministic outputs can be compared.
-        assert_same(loaded.predict(x, batch_size=4, verbose=0), predicted)
-        assert loaded.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    # Random states are not part of a .keras file, so only outputs that draw nothing can be compared.
+    drawn = {"f", "z", "kl_z", "gen_out", "factors", "p_x"} if p["sample_at_test"] else set()
+    drawn |= {"kl_z"} if p["z_prior_rollout"] == "free" else set()
+    again = loaded.predict(x, batch_size=4, verbose=0)
+    assert_same(*({name: value for name, value in d.items() if name not in drawn} for d in (again, predicted)))
     assert_same(loaded.rates(x), rates)
     assert_same(loaded.rates(x, samples=3, seed=5), sampled)
     for name, q in loaded.encode(x).items():
         assert isinstance(q, Gaussian)
         assert_same(q, model.encode(x)[name])
     assert_same(loaded.generate(3, x.shape[1], seed=2), model.generate(3, x.shape[1], seed=2))
-    loaded.fit(x, y, epochs=1, verbose=0)
     return model

@@ -99,7 +99,8 @@ def save_recording(recording, path):
 
 def _read(file, path, counts, bin_width_s):
     keys = {part: _count_keys(file, part, path) for part in ("train", "valid")}
-    train, valid = (_read_split(file, part, *keys[part], counts) for part in keys)
+    train = _read_split(file, "train", *keys["train"], counts)
+    valid = _read_split(file, "valid", *keys["valid"], counts)
     attrs = {name: _plain(value) for name, value in file.attrs.items() if name not in _DERIVED}
     n_channels = train.recon.shape[2]
     ids = file["channel_ids"][()] if "channel_ids" in file else np.arange(n_channels)

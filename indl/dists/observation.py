@@ -87,7 +87,7 @@ class Readout(keras.layers.Layer):
         self.kernel = self.add_weight(
             shape=width,
             name="kernel",
-            initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal", seed=0),
+            initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal"),
         )
         self.bias = self.add_weight(shape=(width[1],), initializer="zeros", name="bias")
         if self.init_bias is not None:

@@ -24,12 +24,13 @@ class PosteriorSamples:
     Args:
         batch: number of rows, a multiple of the number of trials; may be a tensor.
         seed: int32 scalar; the same seed gives the same draws.
+        first: number of the first draw; passes of one seed with other numbers share nothing. May be a tensor.
     """
 
-    def __init__(self, batch: Any, seed: Any):
+    def __init__(self, batch: Any, seed: Any, first: Any = 0):
         self.batch = batch
         self.seed = tf.cast(seed, tf.int32)
-        self.draws = 0
+        self.draws = tf.cast(first, tf.int32)
 
     def fill(self, x: Any) -> Any:
         return ops.repeat(x, self.batch // ops.shape(x)[0], axis=0)
@@ -43,7 +44,7 @@ class PosteriorSamples:
 
 
 class GivenLatents:
-    """Makes the :class:`Sample` layers return given values instead, the key being the layer's name."""
+    """Makes the :class:`Sample` layers return given values instead, the key being the layer's name; else the mean."""
 
     def __init__(self, values: dict[str, Any]):
         self.values = values
@@ -52,7 +53,11 @@ class GivenLatents:
         return x
 
     def sample(self, layer: Sample, loc: Any, scale: Any) -> Any:
-        return layer.expand(self.values.get(layer.name, loc))
+        value = layer.expand(self.values[layer.name]) if layer.name in self.values else layer.expand(loc)
+        if len(value.shape) < len(loc.shape):
+            # The posterior has a samples axis of its own: one given value stands for all of them.
+            value = ops.repeat(value[:, None], loc.shape[1], axis=1)
+        return value
 
 
 @contextlib.contextmanager

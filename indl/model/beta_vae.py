@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from indl.dists.gaussian import Gaussian
@@ -86,7 +87,7 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
         p["coordinated_dropout_rate"],
         p["coordinated_dropout_pass_rate"],
         skip_steps=segment,
-        seed=p["seed"],
+        seed=stream(p, "coordinated_dropout"),
         name="coordinated_dropout",
     )(x)
     if p["input_factors"]:
@@ -263,7 +264,7 @@ def create_z_prior(params: Params) -> Any:
         "init_std": p["z_prior_init_std"],
         "kl_mode": p["z_kl_mode"],
         "rollout": p["z_prior_rollout"],
-        "seed": p["seed"],
+        "seed": stream(p, "z_prior"),
         "name": "z_prior",
     }
     if process == "AR1":
@@ -361,15 +362,20 @@ def output_dist(params: Params, factors: Any) -> Any:
     return GaussianReadout(p["out_dim"], unit_scale=p["output_dist"] == "GaussianUnit", **shared)(factors)
 
 
+def stream(p: Params, part: str) -> int:
+    """The seed of one part's draws: the parts of a model share no random numbers."""
+    return int(np.random.SeedSequence([p["seed"], *part.encode()]).generate_state(1)[0] >> 1)
+
+
 def _dropout(p: Params, x: Any, name: str) -> Any:
-    return layers.Dropout(p["dropout_rate"], seed=p["seed"], name=name)(x) if p["dropout_rate"] else x
+    return layers.Dropout(p["dropout_rate"], seed=stream(p, name), name=name)(x) if p["dropout_rate"] else x
 
 
 def _as_sample(p: Params, f_sample: Any) -> Any:
     if not isinstance(f_sample, Gaussian):
         return f_sample
     n = p["q_f_samples"] if p["q_f_samples"] > 1 else None
-    return f_sample.sample(n, seed=p["seed"] + 1, at_test=p["sample_at_test"])
+    return f_sample.sample(n, seed=stream(p, "f"), at_test=p["sample_at_test"])
 
 
 def _align_samples(f: Any, z: Any) -> tuple[Any, Any, int | None]:

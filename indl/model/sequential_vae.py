@@ -13,7 +13,7 @@ from keras import ops
 from indl.data.checks import check_trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observation import OBSERVATIONS, PoissonObservation
-from indl.dists.sample import GivenLatents, PosteriorSamples, sampling
+from indl.dists.sample import GivenLatents, PosteriorSamples, Sample, sampling
 from indl.layers.coordinated_dropout import block_gradient
 from indl.model import beta_vae
 from indl.params import validate_params
@@ -202,10 +202,17 @@ class SequentialVAE(keras.Model):
         if steps is None:
             raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
         forward = self.params["forward_steps"] if self.params else 0
+        bins = self.inputs[0].shape[1]
+        if bins is not None and "z" not in names and steps != bins + forward:
+            raise ValueError(
+                f"This model generates trials of its own length. Given: {steps} bins for a model of {bins + forward}. "
+                "Build it with n_times=None for any number of bins."
+            )
+        self._require_sampled_latents()
         if "decode" not in self._passes:
             self._passes["decode"] = self._trace_decoder()
         # The input only lends its shape: nothing but the given latents reaches the generator.
-        shape = (len(given[names[0]]), max(steps - forward, 1), self.inputs[0].shape[-1])
+        shape = (len(given[names[0]]), bins or max(steps - forward, 1), self.inputs[0].shape[-1])
         latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
         return self._passes["decode"](tf.zeros(shape), latents)
 
@@ -228,12 +235,14 @@ class SequentialVAE(keras.Model):
         """
         names = self.latent_names
         given = {"f": f, "z": z}
+        # A seed for each part, so that neighbouring seeds share no numbers.
+        seeds = [int(child) for child in np.random.SeedSequence(seed).generate_state(3) >> 1]
         if "f" in names and f is None:
-            given["f"] = self.get_layer("f_prior").sample(n, seed=seed)
+            given["f"] = self.get_layer("f_prior").sample(n, seed=seeds[0])
         if "z" in names and z is None:
-            given["z"] = self.get_layer("z_prior").sample(n, time, seed=seed + 1)
+            given["z"] = self.get_layer("z_prior").sample(n, time, seed=seeds[1])
         p_x = self.decode(given["f"], given["z"], time)
-        out = {"rates": p_x.mean(), "x": p_x.sample(seed + 2), **{name: given[name] for name in names}}
+        out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
 
     def reconstruct(self, x: Any, swap: str | None = None, order: Any = None) -> np.ndarray:
@@ -311,10 +320,12 @@ class SequentialVAE(keras.Model):
             self._passes[key] = self._trace(names, bool(samples))
         x = np.asarray(x, "float32")
         self._check_width(x)
+        if samples:
+            self._require_sampled_latents()
         trials = max(1, batch_size // max(samples, 1))
         parts = [
             tf.nest.map_structure(
-                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant(seed + i))
+                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant([seed, i]))
             )
             for i in range(0, len(x), trials)
         ]
@@ -324,6 +335,15 @@ class SequentialVAE(keras.Model):
         """The graph's tensor of an output; the rates are the mean of the observation model."""
         return self._rates if name == "rates" else self._graph_outputs[name]
 
+    def _require_sampled_latents(self) -> None:
+        layers = {layer.name for layer in self.layers if isinstance(layer, Sample)}
+        for name in self.latent_names:
+            if self._graph_outputs[name].name not in layers:
+                raise ValueError(
+                    f"Only a latent that was sampled can be drawn or replaced. Given: the output {name!r}, which no "
+                    f"Sample layer has made. Build the model with q_{name}.sample()."
+                )
+
     def _trace(self, names: list[str], sampled: bool) -> Any:
         part = keras.Model(self.inputs, {name: self._symbol(name) for name in names})
 
@@ -331,11 +351,14 @@ class SequentialVAE(keras.Model):
             return part(x, training=False)
 
         def mean_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
-            return values(x)
+            # Means, also of a model whose layers sample at test.
+            with sampling(GivenLatents({})):
+                return values(x)
 
         def sampled_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
             trials = tf.shape(x)[0]
-            with sampling(PosteriorSamples(trials * samples, seed)):
+            # Batches are numbered by their first trial, with room for the draws of each.
+            with sampling(PosteriorSamples(trials * samples, seed[0], first=64 * seed[1])):
                 result = values(x)
             return {
                 name: tf.reduce_mean(tf.reshape(value, tf.concat([[trials, -1], tf.shape(value)[1:]], 0)), 1)
@@ -343,8 +366,8 @@ class SequentialVAE(keras.Model):
             }
 
         # With its signature fixed, a pass is traced once, whatever the number of trials.
-        scalar = tf.TensorSpec((), tf.int32)
-        signature = [tf.TensorSpec(self.inputs[0].shape, tf.float32), scalar, scalar]
+        samples, seed = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)
+        signature = [tf.TensorSpec(self.inputs[0].shape, tf.float32), samples, seed]
         return tf.function(sampled_pass if sampled else mean_pass, autograph=False, input_signature=signature)
 
     def _trace_decoder(self) -> Any:
@@ -395,13 +418,13 @@ def build_sequential_vae(
     q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in))
     f = z = None
     if q_f is not None:
-        f = q_f.sample(many, seed=p["seed"] + 1, at_test=p["sample_at_test"])
+        f = q_f.sample(many, seed=beta_vae.stream(p, "f"), at_test=p["sample_at_test"])
         outputs |= {"q_f": q_f, "f": f, "kl_f": beta_vae.create_f_prior(p)(q_f)}
     q_z = beta_vae.make_z_variational(p, beta_vae.create_z_encoder(p, z_in, f))
     if q_z is not None:
         # With f in its encoder, q(z) has the samples axis already: one z for each f.
         n_z = None if len(q_z.loc.shape) == 4 else many
-        z = q_z.sample(n_z, seed=p["seed"] + 2, at_test=p["sample_at_test"])
+        z = q_z.sample(n_z, seed=beta_vae.stream(p, "z"), at_test=p["sample_at_test"])
         outputs |= {"q_z": q_z, "z": z, "kl_z": beta_vae.create_z_prior(p)(q_z, z)}
     gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs)
     outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors)}

@@ -50,7 +50,8 @@ class TrainingProgress(keras.callbacks.Callback):
         elif (epoch + 1) % max(1, self.total // 10) == 0:
             spent = time.monotonic() - self.start
             left = spent / (epoch + 1) * (self.total - epoch - 1)
-            self.console.print(f"epoch {epoch + 1}/{self.total}  {text}  {spent:.0f} s, {left:.0f} s left", soft_wrap=True)
+            text = f"epoch {epoch + 1}/{self.total}  {text}  {spent:.0f} s, {left:.0f} s left"
+            self.console.print(text, soft_wrap=True)
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.bar is not None:

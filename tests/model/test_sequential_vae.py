@@ -62,7 +62,7 @@ VARIANTS = {
     "f_alone": {**TINY, "z_latent_size": 0, "gen_cell_type": "LSTM", "f_rnn_type": "Dense", "f_enc_reduce": "mean"},
     "softplus_both_ways": {
         **TINY, "output_link": "softplus", "gen_cell_type": "BidirectionalGRU", "f_to_gen": "tile",
-        "z_prior_process": "none", "f_prior_kappa": 0.5, "z1_units": [4, 3], "gen_n_hidden": [4, 3], "f_units": [3, 3],
+        "z_prior_process": "none", "f_prior_kappa": 0.5, "z1_rnn_type": "Dense",
     },
 }  # fmt: skip
 
@@ -79,10 +79,9 @@ def test_suite_of_held_out_channels_and_forward_steps():
     check_model({**TINY, "out_dim": 7, "forward_steps": 3, "coordinated_dropout_rate": 0.3}, X, y)
 
 
-@pytest.mark.parametrize("dist", ["Gaussian", "GaussianUnit"])
-def test_suite_of_gaussian_signals(dist):
+def test_suite_of_gaussian_signals():
     signal = np.random.default_rng(0).normal(size=X.shape).astype("float32")
-    check_model({**TINY, "output_dist": dist}, signal)
+    check_model({**TINY, "output_dist": "Gaussian"}, signal)
 
 
 # --- objective --------------------------------------------------------------------------------
@@ -324,14 +323,15 @@ def test_many_samples_converge_to_the_posterior_mean_rate():
     found = model.rates(x, samples=4000, seed=1, batch_size=8000)
     # Both sides are noisy, so the bound has the error of a difference.
     assert_mean(draws, found, axis=1, sigmas=5 * 2**0.5)
-    assert np.abs(draws.mean(1) - model.rates(x)).max() > 20 * draws.std(1).max() / 4000**0.5
+    error = draws.std(1) / 4000**0.5
+    assert (np.abs(draws.mean(1) - model.rates(x)) / error).max() > 10
 
 
 def test_dropout_is_off_while_sampling():
     loud, still = (tiny_model(dropout_rate=rate, coordinated_dropout_rate=rate) for rate in (0.9, 0.0))
-    loud.set_weights([w for w in loud.get_weights()])
-    for variable, source in zip(loud.trainable_variables, still.trainable_variables, strict=True):
-        variable.assign(source)
+    sources = {v.path: v for v in still.trainable_variables}
+    for variable in loud.trainable_variables:
+        variable.assign(sources[variable.path])
     assert_same(loud.rates(X, samples=3, seed=2), still.rates(X, samples=3, seed=2))
     assert_same(loud.rates(X, samples=3, seed=2), loud.rates(X, samples=3, seed=2))
     assert not np.array_equal(loud.rates(X, samples=3, seed=2), loud.rates(X, samples=3, seed=3))
@@ -439,7 +439,12 @@ def test_any_length_can_be_generated(n_times):
     model = tiny_model(n_times)
     assert model.generate(3, 13)["rates"].shape == (3, 13, 5)
     alone = tiny_model(n_times, z_latent_size=0)
-    assert alone.generate(3, 13)["rates"].shape == (3, 13, 5)
+    if n_times is None:
+        assert alone.generate(3, 13)["rates"].shape == (3, 13, 5)
+    else:
+        # Without z only the input gives the number of bins.
+        with pytest.raises(ValueError, match="13 bins for a model of 8.*n_times=None"):
+            alone.generate(3, 13)
 
 
 @pytest.mark.parametrize("changes", [
@@ -601,10 +606,12 @@ def test_a_model_by_hand_trains_and_survives_saving():
 @pytest.mark.parametrize("f_sample, z_sample", [(True, False), (False, True)])
 def test_a_latent_may_enter_by_its_mean(f_sample, z_sample):
     model = by_hand(f_sample, z_sample)
-    rates, sampled = model.rates(X), model.rates(X, samples=4, seed=1)
-    assert sampled.shape == rates.shape and np.abs(sampled - rates).max() > 1e-5
-    # A latent that no sample layer made cannot be replaced, which must not pass in silence.
-    with pytest.raises(ValueError, match="sample"):
+    assert model.rates(X).shape == X.shape
+    # A latent that no sample layer made cannot be drawn or replaced, which must not pass in silence.
+    name = "z" if f_sample else "f"
+    with pytest.raises(ValueError, match=rf"output '{name}'.*q_{name}\.sample\(\)"):
+        model.rates(X, samples=4)
+    with pytest.raises(ValueError, match=rf"output '{name}'.*q_{name}\.sample\(\)"):
         model.decode(np.zeros((2, 3)), np.zeros((2, 8, 2)))
 
 
