@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import keras
@@ -137,12 +138,10 @@ def check_layer(factory, *inputs, expected=None, outputs_of=lambda y: y, dynamic
     assert_same(saved_and_loaded(model)(tensors), values)
 
 
-def saved_and_loaded(model, tmp_name="model.keras"):
+def saved_and_loaded(model):
     """The model after a round trip through a .keras file, in safe mode."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / tmp_name
+        path = Path(folder) / "model.keras"
         model.save(path)
         return keras.saving.load_model(path, safe_mode=True)
 
@@ -206,10 +205,8 @@ def check_model(params, x, y=None, dead=(), steps=15):
     drawn |= {"kl_z"} if p["z_prior_rollout"] == "free" else set()
     again = loaded.predict(x, batch_size=4, verbose=0)
     assert_same(*({name: value for name, value in d.items() if name not in drawn} for d in (again, predicted)))
-    assert_same(loaded.rates(x), rates)
+    assert all(isinstance(again[name], Gaussian) for name in ("q_f", "q_z") if name in again)
+    assert type(again["p_x"]) is type(predicted["p_x"])
     assert_same(loaded.rates(x, samples=3, seed=5), sampled)
-    for name, q in loaded.encode(x).items():
-        assert isinstance(q, Gaussian)
-        assert_same(q, model.encode(x)[name])
     assert_same(loaded.generate(3, x.shape[1], seed=2), model.generate(3, x.shape[1], seed=2))
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -24,22 +24,27 @@ class PosteriorSamples:
     Args:
         batch: number of rows, a multiple of the number of trials; may be a tensor.
         seed: int32 scalar; the same seed gives the same draws.
-        first: number of the first draw; passes of one seed with other numbers share nothing. May be a tensor.
+        part: number of this part of a longer run under one seed; parts share no draws. May be a tensor.
+        layers: names of the layers in a fixed order, so that the draws of each do not depend on which outputs are
+            computed; others are numbered as they are called.
     """
 
-    def __init__(self, batch: Any, seed: Any, first: Any = 0):
+    def __init__(self, batch: Any, seed: Any, part: Any = 0, layers: Sequence[str] = ()):
         self.batch = batch
         self.seed = tf.cast(seed, tf.int32)
-        self.draws = tf.cast(first, tf.int32)
+        self.part = tf.cast(part, tf.int32)
+        self.layers = list(layers)
 
     def fill(self, x: Any) -> Any:
         return ops.repeat(x, self.batch // ops.shape(x)[0], axis=0)
 
     def sample(self, layer: Sample, loc: Any, scale: Any) -> Any:
-        # The draws of one pass are numbered in graph order, so one seed gives each layer its own stream.
-        self.draws += 1
+        # Each layer of a pass has a number, so one seed gives each its own stream.
+        if layer.name not in self.layers:
+            self.layers.append(layer.name)
+        stream = 64 * self.part + self.layers.index(layer.name)
         loc, scale = layer.expand(self.fill(loc)), layer.expand(self.fill(scale))
-        noise = tf.random.stateless_normal(ops.shape(loc), seed=tf.stack([self.seed, self.draws]), dtype=loc.dtype)
+        noise = tf.random.stateless_normal(ops.shape(loc), seed=tf.stack([self.seed, stream]), dtype=loc.dtype)
         return reparameterize(loc, scale, noise)
 
 

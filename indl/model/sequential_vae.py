@@ -110,7 +110,7 @@ class SequentialVAE(keras.Model):
         # Replicas are summed, so each gives its share.
         return (ops.mean(trial) + terms["penalty"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.
 
         Raises:
@@ -125,7 +125,7 @@ class SequentialVAE(keras.Model):
         if self.optimizer is not None and not self.optimizer.built:
             # Built before the first step, the train function is traced once, and slots can be restored.
             self.optimizer.build(self.trainable_variables)
-        return super().fit(x, x if y is None and isinstance(x, np.ndarray) else y, **kwargs)
+        return super().fit(x, x if y is None and isinstance(x, np.ndarray) else y, *args, **kwargs)
 
     def init_readout(self, target: Any) -> None:
         """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin."""
@@ -143,7 +143,13 @@ class SequentialVAE(keras.Model):
     def encode(self, x: Any, batch_size: int = 256) -> dict[str, Any]:
         """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
-        return {name: Gaussian(*value) for name, value in self._run(names, x, batch_size).items()}
+        found = self._run(names, x, batch_size)
+        # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
+        ranks = {"q_f": 2, "q_z": 3}
+        return {
+            name: Gaussian(*(part[:, 0] if q[0].ndim > ranks[name] else part for part in q))
+            for name, q in found.items()
+        }
 
     def rates(self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256) -> np.ndarray:
         """Expected counts a bin (trials, time, channels).
@@ -171,7 +177,7 @@ class SequentialVAE(keras.Model):
                 "Use 0 for posterior means."
             )
         values = self._run(list(names), x, batch_size, samples, seed)
-        return {name: _drop_samples_axis(value, self._symbol(name)) for name, value in values.items()}
+        return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
 
     def log_prob(self, x: Any, target: Any = None, batch_size: int = 256) -> np.ndarray:
         """Log-likelihood in nats of every element of `target` (default: x), from posterior means of `x`.
@@ -180,7 +186,7 @@ class SequentialVAE(keras.Model):
             Shape (trials, time, channels) of the target.
         """
         p_x = self._run(["p_x"], x, batch_size)["p_x"]
-        observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part, part) for part in p_x))
+        observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
         return np.asarray(observed.log_prob(np.asarray(x if target is None else target, "float32")))
 
     def decode(self, f: Any = None, z: Any = None, n_times: int | None = None) -> Any:
@@ -325,7 +331,7 @@ class SequentialVAE(keras.Model):
         trials = max(1, batch_size // max(samples, 1))
         parts = [
             tf.nest.map_structure(
-                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant([seed, i]))
+                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant([seed, i], tf.int32))
             )
             for i in range(0, len(x), trials)
         ]
@@ -335,8 +341,11 @@ class SequentialVAE(keras.Model):
         """The graph's tensor of an output; the rates are the mean of the observation model."""
         return self._rates if name == "rates" else self._graph_outputs[name]
 
+    def _sample_layers(self) -> list[str]:
+        return [layer.name for layer in self.layers if isinstance(layer, Sample)]
+
     def _require_sampled_latents(self) -> None:
-        layers = {layer.name for layer in self.layers if isinstance(layer, Sample)}
+        layers = self._sample_layers()
         for name in self.latent_names:
             if self._graph_outputs[name].name not in layers:
                 raise ValueError(
@@ -357,8 +366,7 @@ class SequentialVAE(keras.Model):
 
         def sampled_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
             trials = tf.shape(x)[0]
-            # Batches are numbered by their first trial, with room for the draws of each.
-            with sampling(PosteriorSamples(trials * samples, seed[0], first=64 * seed[1])):
+            with sampling(PosteriorSamples(trials * samples, seed[0], seed[1], self._sample_layers())):
                 result = values(x)
             return {
                 name: tf.reduce_mean(tf.reshape(value, tf.concat([[trials, -1], tf.shape(value)[1:]], 0)), 1)
@@ -449,7 +457,6 @@ def _concatenate(parts: list[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def _drop_samples_axis(value: Any, symbol: Any) -> Any:
-    """Averages the model's own samples axis (batch, S, time, D) away."""
-    rank = len((symbol[0] if isinstance(symbol, tuple | list) else symbol).shape)
-    return value.mean(1) if rank == 4 else value
+def _drop_samples_axis(value: Any, rank: int = 3) -> Any:
+    """Averages the model's own samples axis, the second, away from a value that has `rank` axes without it."""
+    return value.mean(1) if value.ndim > rank else value

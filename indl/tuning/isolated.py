@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from indl.tuning.hypermodel import SequentialHyperModel
 class IsolatedTrials:
     """Mix-in for a keras-tuner tuner over a :class:`~indl.tuning.hypermodel.SequentialHyperModel`.
 
-    Each trial runs as ``python -m indl.tuning.worker FOLDER``; its folder holds `job.json` (params, epochs),
+    Each trial runs as ``python -m indl.tuning.worker``; its folder holds `job.json` (params, epochs),
     `model.keras` (best epoch), `history.json`, `result.json` and `log.txt`. A search that was killed goes on
     where it was when it is started again on the same directory: finished trials are kept, the interrupted one
     runs again.
@@ -78,7 +79,8 @@ def run_job(
     result = folder / "result.json"
     result.unlink(missing_ok=True)
     with (folder / "log.txt").open("w") as log:
-        code = subprocess.call([sys.executable, "-m", "indl.tuning.worker", str(folder)], stdout=log, stderr=log)
+        command = [sys.executable, "-m", "indl.tuning.worker", str(folder), str(os.getpid())]
+        code = subprocess.call(command, stdout=log, stderr=log)
     if code != 0 or not result.exists():
         tail = "\n".join((folder / "log.txt").read_text().splitlines()[-5:])
         raise RuntimeError(

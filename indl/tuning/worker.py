@@ -1,4 +1,7 @@
-"""The process of one trial: ``python -m indl.tuning.worker FOLDER`` reads `job.json` and leaves model and result."""
+"""The process of one trial: reads `job.json` of its folder and leaves model and result there.
+
+``python -m indl.tuning.worker FOLDER PARENT``, with the process id of the search that started it.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,24 @@ from indl.training.history import best_epoch
 class StopWithParent(keras.callbacks.Callback):
     """Ends the process when the search that started it is gone, so that a killed search leaves no worker behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: int) -> None:
         super().__init__()
-        self.parent = os.getppid()
+        self.parent = parent
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         if os.getppid() != self.parent:
             os._exit(1)
 
 
-def main(folder: Path) -> None:
-    """Trains the job in `folder`."""
+def main(folder: Path, parent: int) -> None:
+    """Trains the job in `folder` for the process `parent`."""
     job = json.loads((folder / "job.json").read_text())
     result = train(
         job["params"],
         load_recording(job["recording"]),
         epochs=job["epochs"],
         hidden_every=job["hidden_every"],
-        callbacks=[StopWithParent()],
+        callbacks=[StopWithParent(parent)],
     )
     save_model(result.model, folder / "model.keras")
     write_json(folder / "history.json", result.history)
@@ -45,4 +48,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

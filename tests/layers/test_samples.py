@@ -91,6 +91,28 @@ def test_posterior_samples_repeat_rows_and_number_the_draws():
     assert not np.array_equal(draw(2)[0], first)
 
 
+def test_posterior_samples_do_not_depend_on_the_order_of_calls():
+    loc, scale = X[:, 0, 0], np.ones((2, 5), "float32")
+    a, b = Sample(), Sample()
+
+    def draw(*layers):
+        with sampling(PosteriorSamples(2, 1, part=3, layers=[a.name, b.name])):
+            return {layer.name: np.asarray(layer(loc, scale)) for layer in layers}
+
+    both, swapped, alone = draw(a, b), draw(b, a), draw(b)
+    assert np.array_equal(both[a.name], swapped[a.name]) and np.array_equal(both[b.name], swapped[b.name])
+    assert np.array_equal(alone[b.name], both[b.name]) and not np.array_equal(both[a.name], both[b.name])
+    with sampling(PosteriorSamples(2, 1, part=4, layers=[a.name, b.name])):
+        assert not np.intersect1d(a(loc, scale), np.concatenate(list(both.values()))).size
+
+
+def test_given_latents_fill_the_samples_axis_of_a_posterior():
+    loc, given = X, tf.constant(X[:, 0] + 7)
+    with sampling(GivenLatents({"mine": given})):
+        found = Sample(name="mine")(loc, np.ones_like(X))
+    assert np.array_equal(found, np.repeat(given[:, None], 3, axis=1))
+
+
 def test_posterior_samples_align_what_has_not_been_sampled():
     static = tf.constant(X[:, 0, 0])
     with sampling(PosteriorSamples(6, 0)):

@@ -47,6 +47,12 @@ def test_a_trial_that_dies_is_failed_and_tells_why(recording, tmp_path, monkeypa
     assert "PYTHONHASHSEED" in trial.message
 
 
+def workers_of(search):
+    """Command lines of running trials of a search."""
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout.splitlines()
+    return [line for line in found if "indl.tuning.worker" in line and str(search) in line]
+
+
 def test_search_goes_on_after_kill_9(recording, tmp_path):
     save_recording(recording, tmp_path / "data.h5")
     command = [
@@ -72,6 +78,9 @@ def test_search_goes_on_after_kill_9(recording, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     first = (search / "trial_0" / "model.keras").read_bytes()
+    while workers_of(search) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not workers_of(search), "no worker outlives its search"
     assert not (search / "trial_1" / "result.json").exists()
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
