@@ -204,7 +204,8 @@ TABLE: tuple[Param, ...] = (
     Param("output_link", "exp", "choice", "from read-out to rate", _OUT, choices=("exp", "softplus")),
     Param("log_rate_clip", 10.0, "float", "bound of |log rate| in a bin", _OUT, low=1, high=50),
     Param("init_rate_bias", None, "vector",
-          "read-out bias at the start, best the log of the mean counts a bin (None: 0)", _OUT, none=True),
+          "read-out bias at the start (None: `train` takes the log of the mean "
+          "counts a bin, a bare builder 0)", _OUT, none=True),
     # --- training
     Param("learning_rate", 2e-3, "float", "Adam's step size", _TRAIN, low=1e-7, high=1, search=("log", 5e-4, 1e-2)),
     Param("lr_schedule", "constant", "choice", "course of the learning rate", _TRAIN, choices=("constant", "cosine")),

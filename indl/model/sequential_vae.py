@@ -49,6 +49,11 @@ class SequentialVAE(keras.Model):
         observation: str | None = None,
         **kwargs: Any,
     ):
+        if "outputs" not in kwargs:
+            raise ValueError(
+                f"A SequentialVAE takes its tensors by name. Given: {len(args)} positional arguments. "
+                "Write SequentialVAE(inputs=..., outputs={'p_x': ...})."
+            )
         outputs = dict(kwargs["outputs"])
         if "p_x" not in outputs:
             raise ValueError(
@@ -176,6 +181,9 @@ class SequentialVAE(keras.Model):
                 f"The number of posterior samples cannot be negative. Given: samples={samples}. "
                 "Use 0 for posterior means."
             )
+        known = ["rates", *(name for name in ("factors", "gen_out", "f", "z") if name in self._graph_outputs)]
+        if not set(names) <= set(known):
+            raise ValueError(f"An output is not known. Given: {list(names)}. Choose from {known}.")
         values = self._run(list(names), x, batch_size, samples, seed)
         return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
 
@@ -215,6 +223,15 @@ class SequentialVAE(keras.Model):
                 "Build it with n_times=None for any number of bins."
             )
         self._require_sampled_latents()
+        # A latent may keep the samples axis that its posterior has.
+        shapes = {name: np.shape(given[name]) for name in names}
+        wanted = {name: self._graph_outputs[name].shape[-1] for name in names}
+        trials = {shape[0] for shape in shapes.values() if shape}
+        if len(trials) != 1 or any(len(shapes[name]) < 2 or shapes[name][-1] != wanted[name] for name in names):
+            raise ValueError(
+                f"Latents must belong to the same trials and have the model's sizes. Given: shapes {shapes}, for "
+                f"sizes {wanted}. Pass f (trials, size) and z (trials, time, size), as encode returns them."
+            )
         if "decode" not in self._passes:
             self._passes["decode"] = self._trace_decoder()
         # The input only lends its shape: nothing but the given latents reaches the generator.
@@ -268,6 +285,11 @@ class SequentialVAE(keras.Model):
                     f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(latents)}."
                 )
             order = np.arange(len(x))[::-1] if order is None else np.asarray(order)
+            if order.shape != (len(x),) or order.min() < 0 or order.max() >= len(x):
+                raise ValueError(
+                    f"The order must name one trial for each. Given: {order.tolist()} for {len(x)} trials. "
+                    "Pass indices into x, for example np.random.default_rng(0).permutation(len(x))."
+                )
             latents[swap] = latents[swap][order]
         forward = self.params["forward_steps"] if self.params else 0
         return np.asarray(self.decode(latents.get("f"), latents.get("z"), np.shape(x)[1] + forward).mean())
@@ -311,7 +333,12 @@ class SequentialVAE(keras.Model):
             self._check_width(x, names[0])
 
     def _check_width(self, x: np.ndarray, name: str = "x") -> None:
-        width = self.inputs[0].shape[-1]
+        _, bins, width = self.inputs[0].shape
+        if x.ndim == 3 and bins is not None and x.shape[1] != bins:
+            raise ValueError(
+                f"{name} does not fit the model's input. Given: {x.shape[1]} bins for an input of {bins}. "
+                "Cut the trials to that length, or build the model with n_times=None."
+            )
         if x.ndim != 3 or x.shape[-1] != width or len(x) == 0 or not np.isfinite(x).all():
             raise ValueError(
                 f"{name} does not fit the model's input. Given: shape {x.shape}, {(~np.isfinite(x)).sum()} values that "

@@ -101,8 +101,9 @@ def train(
 ) -> TrainingResult:
     """Trains a model on the training trials and keeps the weights of its best epoch.
 
-    The best epoch is that of the least :func:`monitor_of` after both beta schedules have ended; held-out
-    channels of the validation trials never choose it. If the schedules outlast the run, the last weights stay.
+    The best epoch is that of the least :func:`monitor_of` after both beta schedules have ended. Held-out channels of
+    the validation trials have no part in ``val_hidden_nll``; the other monitors score them too. If the schedules
+    outlast the run, the last weights stay.
 
     Args:
         params: parameters; `out_dim` and `forward_steps` come from the recording.

@@ -364,6 +364,8 @@ def test_outputs_of_several(how):
     predicted = model.predict(X, verbose=0)
     assert_close(found["gen_out"], predicted["gen_out"])
     assert_close(found["rates"], np.exp(predicted["p_x"].log_rate))
+    with pytest.raises(ValueError, match=r"\['facters'\].*'factors', 'gen_out', 'f', 'z'"):
+        model.outputs_of(X, ("facters",))
     with pytest.raises(ValueError, match="samples=-1.*0 for posterior means"):
         model.rates(X, samples=-1)
 
@@ -472,6 +474,9 @@ def test_swaps():
     for name in ("g", "fz", ""):
         with pytest.raises(ValueError, match=rf"swap='{name}'.*\['f', 'z'\]"):
             model.reconstruct(X, name)
+    for order in ([0, 1], [0, 1, 2, 3, 4, 9], [0, 1, 2, 3, 4, -1]):
+        with pytest.raises(ValueError, match=r"one trial for each.*for 6 trials"):
+            model.reconstruct(X, "f", order)
     with pytest.raises(ValueError, match=r"swap='z'.*\['f'\]"):
         tiny_model(z_latent_size=0).reconstruct(X, "z")
 
@@ -482,6 +487,9 @@ def test_decode_asks_for_what_it_needs():
         model.decode(f=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="needs f. Given: None"):
         model.decode(z=np.zeros((2, 8, 2)))
+    for f, z in (((2, 4), (2, 8, 2)), ((2, 3), (3, 8, 2)), ((2, 3), (2, 8, 1)), ((3,), (2, 8, 2))):
+        with pytest.raises(ValueError, match="same trials and have the model's sizes.*'f': 3, 'z': 2"):
+            model.decode(np.zeros(f), np.zeros(z))
     with pytest.raises(ValueError, match="Pass n_times"):
         tiny_model(z_latent_size=0).decode(f=np.zeros((2, 3)))
 
@@ -525,6 +533,7 @@ BAD = [
     (X[None], None, ["x ", "3 axes", "(1, 6, 8, 5)"]),
     (X[:0], None, ["x ", "no trials"]),
     (X[..., :3], None, ["x ", "(6, 8, 3)", "(trials, time, 5)"]),
+    (X[:, :5], None, ["x ", "5 bins for an input of 8", "n_times=None"]),
     (X, X[:5], ["x and y", "6 and 5"]),
     (X, X[:, :7], ["y ", "7 in y"]),
     (X, X[..., :4], ["y ", "4 in y"]),
@@ -559,6 +568,12 @@ def test_bad_validation_arrays_are_refused(x, y, words):
 def test_inference_refuses_bad_arrays(method, x):
     with pytest.raises(ValueError, match=re.escape("(trials, time, 5)")):
         getattr(tiny_model(), method)(x)
+
+
+@pytest.mark.parametrize("method", ["rates", "encode", "reconstruct", "factors", "log_prob"])
+def test_inference_refuses_trials_of_another_length(method):
+    with pytest.raises(ValueError, match="5 bins for an input of 8.*n_times=None"):
+        getattr(tiny_model(), method)(X[:, :5])
 
 
 def test_gaussian_models_take_signals():
@@ -622,6 +637,8 @@ def test_a_model_needs_an_observation():
     x = keras.Input((8, 5))
     with pytest.raises(ValueError, match="'p_x'.*output_dist"):
         SequentialVAE(inputs=x, outputs={"factors": keras.layers.Dense(3)(x)})
+    with pytest.raises(ValueError, match="2 positional.*inputs=..., outputs="):
+        SequentialVAE(x, {"factors": keras.layers.Dense(3)(x)})
 
 
 def test_parameters_travel_with_the_model():
