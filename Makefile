@@ -20,8 +20,9 @@ $(VENV)/.docs: $(VENV)/.dev
 demo: venv
 	$(BIN)/python -m indl demo --out demo_out
 
+# Two workers: most of a test's time is one thread that traces a model.
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: venv
 	$(BIN)/python -m pytest -m slow
