@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on 
 @app.callback()
 def _quiet() -> None:
     """Sequential variational auto-encoders for neural population recordings."""
+    warnings.showwarning = _print_warning
     # TensorFlow greets on stderr while it is imported, before any log level applies.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "--help" not in sys.argv:
@@ -277,6 +279,11 @@ def _reported(action: Any) -> Any:
         return action()
     except (ValueError, FileExistsError, FileNotFoundError, FloatingPointError, RuntimeError, OSError) as error:
         _fail(str(error))
+
+
+def _print_warning(message: Any, *where: Any) -> None:
+    """Tells a warning in a line; the place in the library's code helps nobody here."""
+    Console(stderr=True).print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _fail(message: str) -> None:

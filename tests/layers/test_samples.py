@@ -87,6 +87,8 @@ def test_posterior_samples_repeat_rows_and_number_the_draws():
     noise = first - np.repeat(loc, 3, axis=0)
     # Rows of one trial, and layers of one pass, have noise of their own.
     assert len(np.unique(noise)) == noise.size and not np.intersect1d(noise, second - np.repeat(loc, 3, axis=0)).size
+    with sampling(PosteriorSamples(6, 1)):
+        assert np.array_equal(a(loc, 0 * scale), np.repeat(loc, 3, axis=0))
     assert_same(draw(1), (first, second))
     assert not np.array_equal(draw(2)[0], first)
 
