@@ -1,7 +1,6 @@
 """Check suites shared by the tests: every layer and every model variant gets its whole suite in one call."""
 
 import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from indl.dists.gaussian import Gaussian
 from indl.model.sequential_vae import build_sequential_vae
+from tests.conftest import parity_files
 
 TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo")
 
@@ -46,14 +46,13 @@ def parity_cases(stem):
 
     A parameter is the pair (config of the case, dict of its arrays).
     """
-    folder = Path(os.environ.get("INDL_FIXTURES", Path(__file__).parent / "fixtures"))
     params = []
-    for path in sorted(folder.glob(f"**/{stem}*.npz")):
+    for path in parity_files(stem):
         with np.load(path) as file:
             for case, config in json.loads(str(file["config"]))["cases"].items():
                 arrays = {key.removeprefix(f"{case}/"): file[key] for key in file.files if key.startswith(f"{case}/")}
                 params.append(pytest.param(config, arrays, id=f"{path.stem}-{case}"))
-    return params or [pytest.param(None, None, marks=pytest.mark.skip(f"no file {stem}*.npz in {folder}"))]
+    return params or [pytest.param(None, None, marks=pytest.mark.skip(f"no file {stem}*.npz"))]
 
 
 def assert_close(actual, expected, tolerance=1e-5):

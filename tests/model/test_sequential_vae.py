@@ -261,8 +261,8 @@ def test_training_goes_on_after_loading():
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"f_to_z": "z1"}, {"f_to_z": "z2"}, {"q_f_samples": 2, "f_to_z": "z1"}, {"f_to_gen": "both"},
-    {"gen_cell_type": "Dense", "f_to_gen": "tile"}, {"f_latent_size": 0}, {"z_latent_size": 0},
+    {}, {"f_to_z": "z2"}, {"q_f_samples": 2, "f_to_z": "z1"}, {"f_to_gen": "both"}, {"f_latent_size": 0},
+    {"z_latent_size": 0},
 ])  # fmt: skip
 def test_sampled_rates_are_the_average_over_samples(changes):
     model = quiet(**changes)
@@ -351,9 +351,8 @@ def test_batches_do_not_change_means_and_seed_is_all_that_changes_samples():
     assert len(np.unique(np.concatenate(rows).reshape(12, -1), axis=0)) == 12
 
 
-@pytest.mark.parametrize("how", ["init", "both"])
-def test_outputs_of_several(how):
-    model = quiet(f_to_gen=how)
+def test_outputs_of_several():
+    model = quiet(f_to_gen="both")
     # One seed means one set of samples, whichever outputs are asked for.
     sampled = model.outputs_of(X, ("factors", "rates"), samples=3, seed=1)
     assert_close(sampled["factors"], model.factors(X, samples=3, seed=1))
@@ -370,7 +369,7 @@ def test_outputs_of_several(how):
         model.rates(X, samples=-1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"}])
+@pytest.mark.parametrize("changes", [{"q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"}])
 @pytest.mark.parametrize("samples", [0, 3])
 def test_latents_come_without_a_samples_axis(changes, samples):
     model = quiet(**changes)
@@ -453,8 +452,8 @@ def test_any_length_can_be_generated(n_times):
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"f_to_z": "z1"}, {"q_f_samples": 2}, {"f_latent_size": 0}, {"z_latent_size": 0}, {"forward_steps": 2},
-    {"f_enc_input_samps": 2}, {"sample_at_test": True}, {"q_f_samples": 2, "f_to_z": "z1"},
+    {}, {"f_latent_size": 0}, {"z_latent_size": 0}, {"forward_steps": 2, "f_enc_input_samps": 2},
+    {"sample_at_test": True, "q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"},
 ])  # fmt: skip
 def test_reconstruction_without_a_swap_is_the_mean_rate(changes):
     model = quiet(**changes)
