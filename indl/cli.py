@@ -28,7 +28,7 @@ DEMO_SETTINGS = {
     "learning_rate": 4e-3,
     "lr_schedule": "cosine",
 }
-DEMO_EPOCHS = 38
+DEMO_EPOCHS = 45
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option(help="default, dsae_full, dsae_factorized or beta_vae.")]

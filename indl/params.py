@@ -229,7 +229,8 @@ TABLE: tuple[Param, ...] = (
     Param("monitor", "auto", "choice", "metric that selects weights and trials; 'auto': val_hidden_nll with "
           "coordinated dropout, else val_neg_elbo", _TRAIN,
           choices=("auto", "val_hidden_nll", "val_neg_elbo", "val_nll")),
-    Param("seed", 0, "int", "seed of weights, dropout and posterior samples", _TRAIN, low=0, high=2**31 - 1),
+    Param("seed", 0, "int", "seed of dropout and posterior samples; `train` seeds the weights with it too",
+          _TRAIN, low=0, high=2**31 - 1),
 )
 
 # fmt: on
@@ -516,6 +517,12 @@ def _check_combinations(p: dict[str, Any]) -> None:
             "A recurrent prior has no closed-form KL.",
             ("z_prior_process", "z_kl_mode"),
             "Use z_kl_mode='conditional' or 'auto'.",
+        )
+    if has_z and p["z_prior_process"] in RNN_CELLS and not (p["z_prior_train_mean"] and p["z_prior_train_var"]):
+        refuse(
+            "A recurrent prior is trained as a whole.",
+            ("z_prior_process", "z_prior_train_mean", "z_prior_train_var"),
+            "Leave both True, or use z_prior_process='AR1' or 'none'.",
         )
     if p["f_enc_reduce"] == "all_last" and p["f_rnn_type"] == "Dense":
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")

@@ -460,7 +460,7 @@ def build_sequential_vae(
         # With f in its encoder, q(z) has the samples axis already: one z for each f.
         n_z = None if len(q_z.loc.shape) == 4 else many
         z = q_z.sample(n_z, seed=beta_vae.stream(p, "z"), at_test=p["sample_at_test"])
-        outputs |= {"q_z": q_z, "z": z, "kl_z": beta_vae.create_z_prior(p)(q_z, z)}
+        outputs |= {"q_z": q_z, "z": z, "kl_z": beta_vae.create_z_prior(p)(q_z)}
     gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs)
     outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors)}
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]

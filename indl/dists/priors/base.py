@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
+from indl.dists.sample import reparameterize
 
 
 class Prior(keras.layers.Layer):
@@ -79,12 +81,14 @@ class SequencePrior(Prior):
         """The exact KL per step, where the sub-class has one."""
         raise NotImplementedError
 
-    def call(self, q: Any, sample: Any = None) -> Any:
+    def call(self, q: Any, sample: Any = None, training: bool | None = None) -> Any:
         """KL in nats per trial and step.
 
         Args:
             q: posterior, (batch, time, D); or (batch, S, time, D) with a samples axis.
-            sample: the posterior sample that drove the generator, (batch[, S], time, D). None: a fresh one.
+            sample: a posterior sample to evaluate along, (batch[, S], time, D). None, right for every mean-field
+                posterior: one that the prior draws itself; at inference always the same one, so that the KL is
+                repeatable and still an estimate of the bound, which the KL along the posterior means is not.
 
         Returns:
             Shape (batch, time), the mean over the samples axis.
@@ -94,15 +98,20 @@ class SequencePrior(Prior):
         if self.kl_mode == "analytic" or (self.kl_mode == "auto" and self.has_analytic_kl and not free):
             return mean_over_samples(self.analytic_kl(q))
         if sample is None:
-            loc, scale = ops.convert_to_tensor(q.loc), ops.convert_to_tensor(q.scale)
-            sample = Gaussian(loc, scale).sample(seed=self.seed_generator)
+            sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))
         if len(sample.shape) > len(q.loc.shape):
             q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
-        path = self.rollout(keras.random.normal(ops.shape(sample), seed=self.seed_generator)) if free else sample
+        path = self.rollout(self._noise(sample, 1, training)) if free else sample
         p = self.conditional(path)
         if self.kl_mode == "sampled":
             return mean_over_samples(q.log_prob(sample) - p.log_prob(sample))
         return mean_over_samples(q.kl_divergence(p))
+
+    def _noise(self, like: Any, stream: int, training: bool | None) -> Any:
+        """Standard normal noise of the shape of `like`: new in training, of a fixed seed at inference."""
+        if training:
+            return keras.random.normal(ops.shape(like), seed=self.seed_generator)
+        return tf.random.stateless_normal(ops.shape(like), seed=(self.seed or 0, stream))
 
     def sample(self, n: int, time: int, seed: int | None = None) -> Any:
         """Free-running draws from the prior, shape (n, time, D)."""
