@@ -126,12 +126,13 @@ def tune(
     """Searches hyper-parameters and both beta schedules at random; goes on after an interruption."""
     from indl.files import write_json
     from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
-    from indl.tuning.isolated import run_job
+    from indl.tuning.isolated import claim_folder, run_job
 
     fixed = _reported(lambda: dict(parse_setting(text) for text in settings or []))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
+    _reported(lambda: claim_folder(out, hypermodel, epochs))
     tuner = IsolatedRandomSearch(
         hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
     )
@@ -177,6 +178,7 @@ def _run(
     settings: dict[str, Any], recording: Any, out: Path, epochs: int, samples: int, lag: float, baselines: bool
 ) -> None:
     from indl.evaluation import evaluate as scores_of
+    from indl.files import write_json
     from indl.report import save_run
     from indl.training import train as fit
     from indl.training.fit import monitor_of
@@ -186,13 +188,15 @@ def _run(
     console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
     progress = TrainingProgress(monitor_of(settings), console)
     result = _reported(lambda: fit(settings, recording, epochs=epochs, callbacks=[progress]))
+    # The model is safe on disk before anything else can fail.
+    _reported(lambda: save_run(out, result, recording))
     with console.status("scoring"):
-        scores: dict[str, Any] = {"model": scores_of(result.model, recording, samples, lag_s=lag)}
+        scores: dict[str, Any] = {"model": _reported(lambda: scores_of(result.model, recording, samples, lag_s=lag))}
     if baselines:
         scores["baseline"] = _baseline(recording, lag)
     scores["seconds"] = time.monotonic() - begin
     scores["epochs"] = len(result.history["loss"])
-    _reported(lambda: save_run(out, result, recording, scores))
+    _reported(lambda: write_json(out / "metrics.json", scores))
     _print_scores(recording, scores)
     console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
 
@@ -201,7 +205,7 @@ def _baseline(recording: Any, lag: float) -> dict[str, float]:
     from indl.evaluation import evaluate_baseline
 
     with console.status("fitting baselines"):
-        return evaluate_baseline(recording, lag_s=lag)
+        return _reported(lambda: evaluate_baseline(recording, lag_s=lag))
 
 
 _LABELS = {

@@ -9,6 +9,7 @@ import numpy as np
 from indl import metrics
 from indl.data.recording import Recording
 from indl.data.smoothing import gaussian_smooth
+from indl.dists.observation import PoissonObservation
 from indl.model.sequential_vae import SequentialVAE
 from indl.training.hidden import hidden_nll
 
@@ -39,21 +40,20 @@ def evaluate(
         out["rate_r2_flat"] = metrics.rate_r2_flat(rates, valid.truth)
         out["rate_r2_per_channel"] = metrics.rate_r2_per_channel(rates, valid.truth)
     if valid.latents is not None:
-        fitted = model.factors(train.encod, samples, seed)
+        bins = valid.latents.shape[1]
+        fitted = model.factors(train.encod, samples, seed)[:, :bins]
         out |= _by_dimension(
             "latent_r2",
-            metrics.latent_r2(fitted, train.latents, model.factors(valid.encod, samples, seed), valid.latents),
+            metrics.latent_r2(
+                fitted, train.latents, model.factors(valid.encod, samples, seed)[:, :bins], valid.latents
+            ),
         )
-    if recording.n_heldout:
+    if recording.n_heldout and model.observation == PoissonObservation.__name__:
         held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
         out["co_bps"] = metrics.cosmoothing(*held_out)
         out["co_bps_se"] = metrics.cosmoothing_se(*held_out, seed=seed)
     if valid.behavior is not None:
-        lag = round(lag_s / recording.bin_width_s)
-        decoded = metrics.ridge_decoding(
-            model.rates(train.encod, samples, seed), train.behavior, rates, valid.behavior, lag_bins=lag
-        )
-        out |= _by_dimension("behavior_r2", decoded.r2_per_dim)
+        out |= _decode(recording, model.rates(train.encod, samples, seed), rates, lag_s)
     return {name: float(value) for name, value in out.items()}
 
 
@@ -73,18 +73,21 @@ def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -
     if found.latent_r2 is not None:
         out |= _by_dimension("latent_r2", found.latent_r2)
     if recording.valid.behavior is not None:
-        smoothed = [
-            gaussian_smooth(part.recon, 0.1 / recording.bin_width_s) for part in (recording.train, recording.valid)
-        ]
-        decoded = metrics.ridge_decoding(
-            smoothed[0],
-            recording.train.behavior,
-            smoothed[1],
-            recording.valid.behavior,
-            lag_bins=round(lag_s / recording.bin_width_s),
+        sd_bins = 0.1 / recording.bin_width_s
+        out |= _decode(
+            recording, *(gaussian_smooth(part.recon, sd_bins) for part in (recording.train, recording.valid)), lag_s
         )
-        out |= _by_dimension("behavior_r2", decoded.r2_per_dim)
     return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def _decode(recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float) -> dict[str, float]:
+    """Ridge decoding of behaviour, which may end before the forward steps, from features of both parts."""
+    train, valid = recording.train.behavior, recording.valid.behavior
+    lag = round(lag_s / recording.bin_width_s)
+    decoded = metrics.ridge_decoding(
+        fitted[:, : train.shape[1]], train, scored[:, : valid.shape[1]], valid, lag_bins=lag
+    )
+    return _by_dimension("behavior_r2", decoded.r2_per_dim)
 
 
 def _by_dimension(name: str, values: Any) -> dict[str, float]:

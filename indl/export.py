@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -38,16 +37,9 @@ def export_saved_model(model: SequentialVAE, path: Path | str, overwrite: bool =
     archive.track(model)
     signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32, name="x")]
     for name in ("rates", "encode"):
-        archive.add_endpoint(name, _endpoint(model.inference_model(name)), input_signature=signature)
+        archive.add_endpoint(name, model.inference_function(name), input_signature=signature)
     with atomic(path) as temporary:
         archive.write_out(str(temporary), verbose=False)
         if path.exists():
             shutil.rmtree(path)
     return path
-
-
-def _endpoint(part: keras.Model) -> Any:
-    def endpoint(x: Any) -> dict[str, Any]:
-        return part(x, training=False)
-
-    return endpoint

@@ -524,5 +524,5 @@ def _check_combinations(p: dict[str, Any]) -> None:
             ("z_prior_process", "z_prior_train_mean", "z_prior_train_var"),
             "Leave both True, or use z_prior_process='AR1' or 'none'.",
         )
-    if p["f_enc_reduce"] == "all_last" and p["f_rnn_type"] == "Dense":
+    if has_f and p["f_enc_reduce"] != "mean" and p["f_rnn_type"] == "Dense":
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: model, SavedModel, params, history, metrics and figures."""
+"""What a run leaves on disk: model, SavedModel, params, history and figures."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from indl.model.sequential_vae import SequentialVAE
 from indl.training.fit import TrainingResult
 
 
-def save_run(out: Path | str, result: TrainingResult, recording: Recording, scores: Mapping[str, Any]) -> None:
+def save_run(out: Path | str, result: TrainingResult, recording: Recording) -> None:
     """Writes a trained run into the folder `out`.
 
-    ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``metrics.json`` and ``figures/*.png``; each
-    appears whole or not at all.
+    ``model.keras``, ``saved_model/``, ``params.json``, ``history.json`` and ``figures/*.png``; each appears whole or
+    not at all.
     """
     out = Path(out)
     save_model(result.model, out / "model.keras")
     export_saved_model(result.model, out / "saved_model", overwrite=True)
     write_json(out / "params.json", result.model.params)
     write_json(out / "history.json", result.history)
-    write_json(out / "metrics.json", scores)
     save_figures(out / "figures", result.model, recording, result.history)
 
 

@@ -64,3 +64,12 @@ def test_existing_folder_is_kept_unless_asked(counts, tmp_path):
 def test_keras_export_points_to_ours(tmp_path):
     with pytest.raises(TypeError, match="export_saved_model"):
         build_sequential_vae(preset("default", **SMALL), None, 4).export(tmp_path / "sm")
+
+
+@pytest.mark.parametrize("changes", [{"q_f_samples": 3, "f_to_z": "z1"}, {"sample_at_test": True}])
+def test_export_is_on_means_without_a_samples_axis(changes, counts, tmp_path):
+    model = build_sequential_vae(preset("default", **SMALL, **changes), None, 4)
+    loaded = tf.saved_model.load(export_saved_model(model, tmp_path / "sm"))
+    found = {**loaded.rates(tf.constant(counts)), **loaded.encode(tf.constant(counts))}
+    np.testing.assert_allclose(found["rates"], model.rates(counts), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found["q_z_loc"], model.encode(counts)["q_z"].loc, rtol=1e-6, atol=1e-6)

@@ -68,7 +68,7 @@ class Gaussian(NamedTuple):
         Args:
             n: number of draws, on a new axis after the batch (before D where there is no batch). None: one draw,
                 no new axis.
-            seed: integer or ``keras.random.SeedGenerator``.
+            seed: integer; for eager tensors also a ``keras.random.SeedGenerator``.
             at_test: symbolic only: draw at inference too.
 
         Returns:

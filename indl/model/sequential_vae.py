@@ -294,18 +294,25 @@ class SequentialVAE(keras.Model):
         forward = self.params["forward_steps"] if self.params else 0
         return np.asarray(self.decode(latents.get("f"), latents.get("z"), np.shape(x)[1] + forward).mean())
 
-    def inference_model(self, what: str) -> keras.Model:
-        """A plain functional model with flat outputs, for export: ``"rates"`` (and factors) or ``"encode"``."""
+    def inference_function(self, what: str) -> Any:
+        """A function of x with flat outputs, on posterior means, for export: `"rates"` (and factors) or `"encode"`."""
         if what == "rates":
             names = [name for name in ("rates", "factors") if name == "rates" or name in self._graph_outputs]
-            return keras.Model(self.inputs, {name: self._symbol(name) for name in names})
-        flat = {
-            f"{name}_{field}": getattr(self._graph_outputs[name], field)
-            for name in ("q_f", "q_z")
-            if name in self._graph_outputs
-            for field in ("loc", "scale")
-        }
-        return keras.Model(self.inputs, flat)
+            symbols = {name: self._symbol(name) for name in names}
+            many = {name for name, symbol in symbols.items() if len(symbol.shape) == 4}
+        else:
+            q = {name: self._graph_outputs[name] for name in ("q_f", "q_z") if name in self._graph_outputs}
+            symbols = {f"{name}_{field}": getattr(q[name], field) for name in q for field in ("loc", "scale")}
+            many = {"q_z_loc", "q_z_scale"} if "q_z" in q and len(q["q_z"].loc.shape) == 4 else set()
+        part = keras.Model(self.inputs, symbols)
+
+        def endpoint(x: Any) -> dict[str, Any]:
+            with sampling(GivenLatents({})):
+                found = part(x, training=False)
+            # On means all entries of the model's own samples axis are alike.
+            return {name: value[:, 0] if name in many else value for name, value in found.items()}
+
+        return endpoint
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """Refused: a flat SavedModel needs :func:`indl.export.export_saved_model`."""

@@ -32,9 +32,19 @@ class TrainingResult(NamedTuple):
 
 
 def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any]:
-    """The params with the target's channels and forward steps taken from the recording."""
+    """The params with the target's channels and forward steps taken from the recording.
+
+    Raises:
+        ValueError: params that do not validate, or an f-encoder segment as long as the trials.
+    """
     given = {"out_dim": recording.n_heldin + recording.n_heldout, "forward_steps": recording.forward_steps}
-    return validate_params({**params, **given})
+    p = validate_params({**params, **given})
+    if p["f_enc_input_samps"] >= recording.n_times:
+        raise ValueError(
+            "The segment of the f-encoder must be shorter than the trials. "
+            f"Given: f_enc_input_samps={p['f_enc_input_samps']}, {recording.n_times} bins. Shorten the segment."
+        )
+    return p
 
 
 def make_model(params: Mapping[str, Any], recording: Recording, epochs: int | None = None) -> SequentialVAE:
@@ -83,7 +93,7 @@ def make_callbacks(params: Mapping[str, Any], recording: Recording, hidden_every
     )
     return [
         schedules,
-        HiddenValidation(recording.valid.encod, hidden_every),
+        HiddenValidation(recording.valid.encod, hidden_every, first_epoch(params, recording)),
         keras.callbacks.TerminateOnNaN(),
         stopping,
     ]
@@ -112,7 +122,7 @@ def train(
         hidden_every: epochs between two evaluations of ``val_hidden_nll``.
         callbacks: further Keras callbacks.
         verbose: as in Keras.
-        model: a compiled model to go on with, instead of a new one.
+        model: a compiled model to go on with, instead of a new one. Epochs, and schedules by epoch, start again at 0.
 
     Raises:
         ValueError: params or arrays that do not validate.

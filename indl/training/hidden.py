@@ -23,11 +23,17 @@ def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> floa
     if folds < 2:
         raise ValueError(f"Hidden validation needs at least two sets. Given: folds={folds!r}. Use 4.")
     x = np.asarray(x, "float32")
+    params = model.params or {}
     fold = np.random.default_rng(seed).integers(folds, size=x.shape)
+    # The segment of the f-encoder is never hidden, in training neither.
+    fold[:, : params.get("f_enc_input_samps", 0)] = -1
     visible = (folds - 1) / folds
     total = 0.0
     for k in range(folds):
-        log_prob = model.log_prob(np.where(fold == k, 0, x / visible), pad_target(x, model))
+        # Dropout acts on the transformed input.
+        scaled = np.expm1(np.log1p(x) / visible) if params.get("input_transform") == "log1p" else x / visible
+        seen = np.where(fold == k, 0, np.where(fold < 0, x, scaled))
+        log_prob = model.log_prob(seen, pad_target(x, model))
         total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
     return total / len(x)
 
@@ -45,19 +51,22 @@ class HiddenValidation(keras.callbacks.Callback):
     Args:
         x: validation trials as the encoder sees them.
         every: epochs between two evaluations; the last value is logged in between.
+        first: epoch from which the score may choose weights; it is evaluated then in any case.
         folds, seed: see :func:`hidden_nll`.
     """
 
-    def __init__(self, x: np.ndarray, every: int = 1, folds: int = 4, seed: int = 0):
+    def __init__(self, x: np.ndarray, every: int = 1, first: int = 0, folds: int = 4, seed: int = 0):
         super().__init__()
         self.x = x
         self.every = every
+        self.first = first
         self.folds = folds
         self.seed = seed
         self.value: float | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.value is None or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+        due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
+        if self.value is None or due or epoch == self.first:
             self.value = hidden_nll(self.model, self.x, self.folds, self.seed)
         if logs is not None:
             logs["val_hidden_nll"] = self.value

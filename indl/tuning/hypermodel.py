@@ -10,7 +10,8 @@ import keras_tuner as kt
 from indl.data.recording import Recording
 from indl.model.sequential_vae import SequentialVAE
 from indl.params import preset as preset_params
-from indl.training.fit import make_callbacks, make_model, monitor_of, params_for
+from indl.training.fit import first_epoch, make_callbacks, make_model, make_optimizer, monitor_of, params_for
+from indl.training.history import best_epoch
 from indl.tuning.space import declare, search_names
 
 
@@ -71,17 +72,28 @@ class SequentialHyperModel(kt.HyperModel):
         hidden_every: int = 1,
         **kwargs: Any,
     ) -> Any:
-        """Trains one trial with its beta schedules, which count absolute epochs; returns the Keras history."""
+        """Trains one trial with its beta schedules, which count absolute epochs.
+
+        Returns:
+            The metrics of the best epoch after both schedules have ended.
+        """
         p = self.params(hp)
+        epochs = epochs or p["epochs"]
         train, valid = self.recording.train, self.recording.valid
-        return model.fit(
+        if initial_epoch == 0:
+            # A falling step size spans the epochs of this search, which `build` does not know.
+            model.compile(optimizer=make_optimizer(p, len(train), epochs))
+        history = model.fit(
             train.encod,
             train.recon,
             validation_data=(valid.encod, valid.recon),
             batch_size=p["batch_size"],
-            epochs=epochs or p["epochs"],
+            epochs=epochs,
             initial_epoch=initial_epoch,
             verbose=verbose,
             callbacks=[*make_callbacks(p, self.recording, hidden_every), *callbacks],
             **kwargs,
-        )
+        ).history
+        first = max(0, first_epoch(p, self.recording) - initial_epoch)
+        best = best_epoch(history, self.base["monitor"], first)
+        return {name: values[best] for name, values in history.items()}

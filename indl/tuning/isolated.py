@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -63,6 +64,30 @@ class IsolatedRandomSearch(IsolatedTrials, kt.RandomSearch):
 
     def __init__(self, hypermodel: SequentialHyperModel, **kwargs: Any):
         super().__init__(hypermodel, objective=hypermodel.objective, **kwargs)
+
+
+def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | None) -> None:
+    """Marks a folder as that of one search, so that going on never mixes scores that cannot be compared.
+
+    Raises:
+        ValueError: the folder belongs to a search of other data, params, search space or epochs.
+    """
+    digest = hashlib.sha256()
+    for part in (hypermodel.recording.train, hypermodel.recording.valid):
+        digest.update(part.encod.tobytes())
+        digest.update(part.recon.tobytes())
+    ours = {"data": digest.hexdigest(), "params": hypermodel.base, "search": hypermodel.names, "epochs": epochs}
+    path = folder / "search.json"
+    if path.exists():
+        theirs = json.loads(path.read_text())
+        changed = [name for name in ours if ours[name] != theirs.get(name)]
+        if changed:
+            raise ValueError(
+                f"The folder belongs to another search. Given: {folder}, where other {', '.join(changed)} were "
+                "used. Choose a new folder, or repeat the first call."
+            )
+    else:
+        write_json(path, ours)
 
 
 def run_job(

@@ -97,3 +97,32 @@ def test_arrays_alone_are_enough():
     counts = np.random.default_rng(0).poisson(0.4, (30, 10, 5))
     result = train(preset("beta_vae", **{**SMALL, "n_factors": 0}), Recording.from_arrays(counts, 0.02), epochs=1)
     assert np.isfinite(result.history["loss"]).all()
+
+
+def test_hidden_samples_are_hidden_as_in_training(recording):
+    """Dropout acts on the transformed input, and never on the segment of the f-encoder."""
+    p = preset("default", **SMALL, input_transform="log1p", f_enc_input_samps=4)
+    model = make_model(p, recording)
+    x = np.array(recording.valid.encod[:5])
+    fold = np.random.default_rng(0).integers(4, size=x.shape)
+    total = 0.0
+    for k in range(4):
+        hidden = np.expm1(np.where(fold == k, 0, np.log1p(x) / 0.75)).astype("float32")
+        hidden[:, :4] = x[:, :4]
+        rates = model.rates(hidden)[..., : x.shape[-1]]
+        elements = rates - x * np.log(rates) + gammaln(x + 1)
+        total += elements[:, 4:][fold[:, 4:] == k].sum()
+    assert hidden_nll(model, x) == pytest.approx(total / 5, rel=1e-4)
+
+
+def test_score_is_fresh_at_the_first_epoch_that_counts(recording):
+    p = preset("default", **SMALL, kl_f_schedule="linear", kl_f_ramp=2, patience=0)
+    result = train(p, recording, epochs=4, hidden_every=10)
+    assert result.first_epoch == 2
+    values = result.history["val_hidden_nll"]
+    assert values[0] == values[1] != values[2]
+
+
+def test_segment_as_long_as_the_trials_is_refused(recording):
+    with pytest.raises(ValueError, match="f_enc_input_samps=20, 20 bins"):
+        train(preset("default", **SMALL, f_enc_input_samps=20), recording, epochs=1)

@@ -15,6 +15,7 @@ from indl.data.hdf5 import save_recording
 from indl.data.synthetic import lorenz
 from indl.training.hidden import hidden_nll
 from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
+from indl.tuning.isolated import claim_folder
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 4, "f_latent_size": 2}
 TUNE = ["learning_rate", "kl_f_schedule", "kl_z_schedule", "kl_z_beta"]
@@ -101,3 +102,18 @@ def test_plain_keras_tuner_works_too(recording, tmp_path):
     tuner = kt.RandomSearch(hypermodel, hypermodel.objective, max_trials=1, directory=tmp_path, seed=0)
     tuner.search(epochs=2, verbose=0)
     assert np.isfinite(tuner.oracle.get_best_trials(1)[0].score)
+
+
+def test_a_folder_belongs_to_one_search(recording, tmp_path):
+    hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL)
+    claim_folder(tmp_path, hypermodel, 5)
+    claim_folder(tmp_path, hypermodel, 5)
+    other = lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=10, seed=1, heldout=2)
+    for changed, epochs, named in (
+        (hypermodel, 6, "epochs"),
+        (SequentialHyperModel(other, tune=["kl_z_beta"], fixed=SMALL), 5, "data"),
+        (SequentialHyperModel(recording, tune=["kl_f_beta"], fixed=SMALL), 5, "search"),
+        (SequentialHyperModel(recording, tune=["kl_z_beta"], fixed={**SMALL, "seed": 1}), 5, "params"),
+    ):
+        with pytest.raises(ValueError, match=f"other {named} were used"):
+            claim_folder(tmp_path, changed, epochs)
