@@ -69,6 +69,7 @@ def test_every_type_builds_and_gives_finite_values(rnn_type, layers):
     model = tiny_model(
         f_rnn_type=rnn_type, z1_rnn_type=rnn_type, gen_cell_type=rnn_type, f_to_gen="both" if forward else "tile",
         f_units=[4] * layers, z1_units=[5] * layers, gen_n_hidden=[6] * layers,
+        f_enc_reduce="mean" if rnn_type == "Dense" else "last",
     )  # fmt: skip
     outputs = model(X, training=True)
     assert all(np.isfinite(np.asarray(part, "float32")).all() for part in tf.nest.flatten(outputs))

@@ -238,7 +238,9 @@ def test_data_sets_and_integers_train_as_float_arrays_do():
     losses = []
     for data in (X, tf.data.Dataset.from_tensor_slices(X).batch(6), X.astype("uint8")):
         # One bin-wise layer a part keeps the traces short.
-        model = tiny_model(z_latent_size=0, f_rnn_type="Dense", gen_cell_type="Dense", f_to_gen="tile", seed=3)
+        model = tiny_model(
+            z_latent_size=0, f_rnn_type="Dense", f_enc_reduce="mean", gen_cell_type="Dense", f_to_gen="tile", seed=3
+        )
         model.compile(keras.optimizers.SGD(1e-3))
         batch_size = 6 if isinstance(data, np.ndarray) else None
         losses.append(model.fit(data, batch_size=batch_size, shuffle=False, verbose=0).history["loss"][0])
