@@ -31,7 +31,7 @@ DEMO_SETTINGS = {
 DEMO_EPOCHS = 45
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
-Preset = Annotated[str, typer.Option(help="default, dsae_full, dsae_factorized or beta_vae.")]
+Preset = Annotated[str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training trials; default: the preset's.")]
 Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
@@ -73,9 +73,7 @@ def demo(
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    preset_name: Annotated[
-        str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")
-    ] = "default",
+    preset_name: Preset = "default",
     settings: Settings = None,
     epochs: Epochs = None,
     samples: Samples = 50,
@@ -114,9 +112,7 @@ def evaluate(
 def tune(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the search; the same folder goes on with it.")],
-    preset_name: Annotated[
-        str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")
-    ] = "default",
+    preset_name: Preset = "default",
     settings: Settings = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an interrupted search included.")] = 10,
     search: Annotated[str | None, typer.Option(help="Parameters to vary, comma-separated, or 'all'.")] = None,
@@ -281,7 +277,7 @@ def _reported(action: Any) -> Any:
     """Runs an action; what the user can mend is told in a line, without a traceback."""
     try:
         return action()
-    except (ValueError, FileExistsError, FileNotFoundError, FloatingPointError, RuntimeError, OSError) as error:
+    except (ValueError, FloatingPointError, RuntimeError, OSError) as error:
         _fail(str(error))
 
 

@@ -6,7 +6,6 @@ time on axis 1, held-in channels before held-out ones, and the attribute `bin_wi
 layout with one `train_data` and `valid_data` (no held-out channels) is read too.
 """
 
-import os
 from pathlib import Path
 
 import h5py
@@ -14,6 +13,7 @@ import numpy as np
 
 from indl.data.checks import check_trials
 from indl.data.recording import Recording, Split
+from indl.files import atomic
 
 _OPTIONAL = ("inds", "label", "behavior", "truth", "latents")
 # Derived from the arrays: kept out of `attrs`, where they could contradict them.
@@ -88,13 +88,8 @@ def save_recording(recording, path):
         raise FileNotFoundError(
             f"There is no folder to write {path.name} to. Got {path.parent}. Make the folder first."
         )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            _write(recording, file)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        _write(recording, file)
 
 
 def _read(file, path, counts, bin_width_s):

@@ -28,12 +28,12 @@ def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> floa
     # The segment of the f-encoder is never hidden, in training neither.
     fold[:, : params.get("f_enc_input_samps", 0)] = -1
     visible = (folds - 1) / folds
+    # Dropout acts on the transformed input.
+    scaled = np.expm1(np.log1p(x) / visible) if params.get("input_transform") == "log1p" else x / visible
+    scaled, target = np.where(fold < 0, x, scaled), pad_target(x, model)
     total = 0.0
     for k in range(folds):
-        # Dropout acts on the transformed input.
-        scaled = np.expm1(np.log1p(x) / visible) if params.get("input_transform") == "log1p" else x / visible
-        seen = np.where(fold == k, 0, np.where(fold < 0, x, scaled))
-        log_prob = model.log_prob(seen, pad_target(x, model))
+        log_prob = model.log_prob(np.where(fold == k, 0, scaled), target)
         total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
     return total / len(x)
 
