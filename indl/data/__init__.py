@@ -8,11 +8,13 @@ from indl.data.hdf5 import RecordingError, load_recording, save_recording
 from indl.data.recording import Recording, Split
 from indl.data.smoothing import gaussian_smooth
 from indl.data.synthetic import lorenz
+from indl.data.trials import Trials
 
 __all__ = [
     "Recording",
     "RecordingError",
     "Split",
+    "Trials",
     "check_bin_width",
     "check_trials",
     "gaussian_smooth",

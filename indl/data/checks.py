@@ -15,7 +15,7 @@ _MAX_LISTED = 10
 _MAX_BIN_WIDTH_S = 10.0
 
 
-def check_trials(x, y=None, *, counts=True, names=("x", "y"), stacklevel=2):
+def check_trials(x, y=None, *, counts=True, missing=False, names=("x", "y"), stacklevel=2):
     """Check an array of trials, and optionally the target that belongs to it.
 
     Args:
@@ -24,6 +24,7 @@ def check_trials(x, y=None, *, counts=True, names=("x", "y"), stacklevel=2):
             Its values may differ from those of `x`.
         counts: True for spike counts, which must be whole and not negative. False for
             real-valued signals, which must only be finite.
+        missing: Whether NaN marks samples that were not recorded, and is let pass.
         names: What to call `x` and `y` in messages.
         stacklevel: Passed to `warnings.warn`; 2 points at the caller.
 
@@ -40,10 +41,10 @@ def check_trials(x, y=None, *, counts=True, names=("x", "y"), stacklevel=2):
         y = _numeric_array(y, names[1])
         _check_shape(y, names[1])
         _check_pair(x, y, names)
-    _check_values(x, names[0], counts)
+    _check_values(x, names[0], counts, missing)
     _warn_zeros(x, names[0], stacklevel)
     if y is not None and y is not x:
-        _check_values(y, names[1], counts)
+        _check_values(y, names[1], counts, missing)
         _warn_zeros(y, names[1], stacklevel)
 
 
@@ -123,23 +124,33 @@ def _check_pair(x, y, names):
             )
 
 
-def _check_values(array, name, counts):
+def _check_values(array, name, counts, missing):
     if array.dtype.kind == "f":
         # One sum finds NaN and inf without a mask; the mask is made only to word the error.
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(array.sum(dtype=np.float64))
-        if suspicious:
+        if suspicious and missing:
+            _raise_if_any(
+                np.isinf(array),
+                array,
+                name,
+                "must be finite or NaN",
+                "infinite",
+                "Write NaN where nothing was recorded.",
+            )
+            _check_recorded(array, name)
+        elif suspicious:
             _raise_if_any(
                 ~np.isfinite(array),
                 array,
                 name,
                 "must be finite",
                 "NaN or infinite",
-                "Drop those trials or channels, or fill the gaps before loading.",
+                "Drop those trials or channels, or say missing=True if NaN marks samples that were not recorded.",
             )
     if not counts:
         return
-    if array.dtype.kind in "if" and array.min() < 0:
+    if array.dtype.kind in "if":
         _raise_if_any(
             array < 0,
             array,
@@ -150,13 +161,22 @@ def _check_values(array, name, counts):
         )
     if array.dtype.kind == "f":
         _raise_if_any(
-            array != np.rint(array),
+            (array != np.rint(array)) & ~np.isnan(array),
             array,
             name,
             "must hold whole counts",
             "fractional",
             "Give counts per bin, neither smoothed nor in Hz, or use counts=False and a Gaussian "
             "observation model for signals.",
+        )
+
+
+def _check_recorded(array, name):
+    empty = np.flatnonzero(np.isnan(array).all(axis=(1, 2)))
+    if empty.size:
+        raise ValueError(
+            f"{name} must hold something in every trial. Got {empty.size} of {len(array)} trials that are NaN "
+            f"throughout, the first is trial {empty[0]}. Leave those trials out."
         )
 
 
@@ -171,7 +191,7 @@ def _raise_if_any(bad, array, name, rule, what, advice):
 
 
 def _warn_zeros(array, name, stacklevel):
-    active = array.any(axis=1)
+    active = ((array != 0) & ~np.isnan(array)).any(axis=1)
     for along, what, why in (
         (0, "channels", "they carry no information; remove them unless their order matters"),
         (1, "trials", "an all-zero trial is usually a gap in the recording; remove it if so"),

@@ -12,10 +12,9 @@ import h5py
 import numpy as np
 
 from indl.data.checks import check_trials
-from indl.data.recording import Recording, Split
+from indl.data.recording import OPTIONAL, Recording, Split
 from indl.files import atomic
 
-_OPTIONAL = ("inds", "label", "behavior", "truth", "latents")
 # Derived from the arrays: kept out of `attrs`, where they could contradict them.
 _DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor")
 
@@ -130,7 +129,7 @@ def _read_split(file, part, encod_key, recon_key, counts):
     # Deep enough for the warning to point at whoever called load_recording.
     check_trials(encod, recon, counts=counts, names=(encod_key, recon_key), stacklevel=5)
     extras = {}
-    for name in _OPTIONAL:
+    for name in OPTIONAL:
         if f"{part}_{name}" in file:
             extras[name] = file[f"{part}_{name}"][()]
     if "truth" in extras:
@@ -210,7 +209,7 @@ def _write(recording, file):
         for name in ("encod", "recon"):
             data = _compact(getattr(split, name))
             file.create_dataset(f"{part}_{name}_data", data=data, compression="gzip", shuffle=True)
-        for name in _OPTIONAL:
+        for name in OPTIONAL:
             value = getattr(split, name)
             if value is not None:
                 file[f"{part}_{name}"] = _storable(value)

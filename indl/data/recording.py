@@ -1,12 +1,13 @@
 """The value that holds one recording: a training part, a validation part, and what they mean."""
 
-import warnings
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from indl.data.checks import check_bin_width, check_trials
+from indl.data.checks import check_bin_width
+
+#: What a part of a recording may have besides its counts.
+OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -18,8 +19,10 @@ class Split:
         recon: What is reconstructed, (trials, time_recon >= time, channels), held-in channels
             first, then held-out ones; kept as float32.
         inds: Index of each trial in the session, (trials,) integers.
+        start_s: Start of each trial in the session, in seconds, (trials,).
         label: Condition of each trial, (trials,).
         behavior: Behaviour in the same bins, (trials, time or time_recon, dimensions), float32.
+        ext_input: Observed external input in the same bins, (trials, time or time_recon, dimensions), float32.
         truth: True rates in expected counts per bin, shape of `recon`, float32. Synthetic data.
         latents: True latents, (trials, time or time_recon, dimensions), float32. Synthetic data.
 
@@ -30,26 +33,28 @@ class Split:
     encod: np.ndarray
     recon: np.ndarray
     inds: np.ndarray | None = None
+    start_s: np.ndarray | None = None
     label: np.ndarray | None = None
     behavior: np.ndarray | None = None
+    ext_input: np.ndarray | None = None
     truth: np.ndarray | None = None
     latents: np.ndarray | None = None
 
     def __post_init__(self):
-        for name in ("encod", "recon", "behavior", "truth", "latents"):
-            self._freeze(name, np.float32)
-        for name in ("inds", "label"):
-            self._freeze(name, None)
+        for name in ("encod", "recon", "behavior", "ext_input", "truth", "latents"):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.float32))
+        for name in ("inds", "start_s", "label"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         n_trials, n_times, _ = self.encod.shape
         n_recon = self.recon.shape[1]
         self._require("recon", self.recon.shape[0] == n_trials, f"({n_trials}, ...)")
-        for name in ("inds", "label"):
+        for name in ("inds", "start_s", "label"):
             value = getattr(self, name)
             if value is not None:
                 self._require(name, value.shape == (n_trials,), f"({n_trials},)")
         if self.truth is not None:
             self._require("truth", self.truth.shape == self.recon.shape, f"{self.recon.shape}")
-        for name in ("behavior", "latents"):
+        for name in ("behavior", "ext_input", "latents"):
             value = getattr(self, name)
             if value is not None:
                 fits = value.ndim == 3 and value.shape[0] == n_trials and value.shape[1] in (n_times, n_recon)
@@ -62,22 +67,10 @@ class Split:
     def __repr__(self):
         parts = [
             f"{name} {getattr(self, name).shape}"
-            for name in ("encod", "recon", "inds", "label", "behavior", "truth", "latents")
+            for name in ("encod", "recon", *OPTIONAL)
             if getattr(self, name) is not None
         ]
         return f"Split({', '.join(parts)})"
-
-    def _freeze(self, name, dtype):
-        """Keep a read-only copy, so that neither the owner nor a user can change a recording."""
-        value = getattr(self, name)
-        if value is None:
-            return
-        frozen = np.asarray(value, dtype=dtype)
-        if frozen.flags.writeable:
-            # A converted array is new already; one that came as it is still belongs to its owner.
-            frozen = frozen.copy() if isinstance(value, np.ndarray) and np.may_share_memory(frozen, value) else frozen
-            frozen.flags.writeable = False
-        object.__setattr__(self, name, frozen)
 
     def _require(self, name, holds, expected):
         if not holds:
@@ -158,8 +151,13 @@ class Recording:
 
     @property
     def mean_rate_hz(self):
-        """Mean over trials, bins and channels of the training counts, in Hz."""
-        return float(self.train.recon.mean(dtype=np.float64)) / self.bin_width_s
+        """Mean over all recorded samples of the training counts, in Hz."""
+        return float(np.nanmean(self.train.recon, dtype=np.float64)) / self.bin_width_s
+
+    @property
+    def has_missing(self):
+        """Whether samples are missing (NaN), or trials end before the others."""
+        return any(np.isnan(part.recon).any() for part in (self.train, self.valid))
 
     def as_full(self):
         """The same recording with an encoder that sees every reconstructed channel and bin.
@@ -182,6 +180,10 @@ class Recording:
             extras.append(f"{len(np.unique(self.train.label))} conditions")
         if self.train.behavior is not None:
             extras.append(f"behavior ({self.train.behavior.shape[2]} dims)")
+        if self.train.ext_input is not None:
+            extras.append(f"ext_input ({self.train.ext_input.shape[2]} dims)")
+        if self.has_missing:
+            extras.append("missing samples")
         extras += [name for name in ("truth", "latents") if getattr(self.train, name) is not None]
         return (
             f"Recording({', '.join([self.source or 'unnamed', *self._sizes(bins, channels)])}"
@@ -202,13 +204,16 @@ class Recording:
         behavior=None,
         truth=None,
         latents=None,
+        ext_input=None,
         heldout=0,
+        forward_steps=0,
         valid_fraction=0.2,
         seed=0,
         channel_ids=None,
         attrs=None,
         source="arrays",
         are_counts=True,
+        missing=False,
     ):
         """Make a recording from arrays in memory, with a seeded split.
 
@@ -219,21 +224,24 @@ class Recording:
             behavior: Behaviour in the same bins, (trials, time, dimensions).
             truth: True rates in expected counts per bin, shape of `counts`.
             latents: True latents, (trials, time, dimensions).
+            ext_input: Observed external input in the same bins, (trials, time, dimensions).
             heldout: How many channels to hold out from the encoder (drawn with `seed`), or
                 their indices. 0: none.
+            forward_steps: Bins at the end that are reconstructed but not seen by the encoder.
             valid_fraction: Fraction of the trials that go to the validation part.
             seed: Seed of the split and of the drawn held-out channels.
             channel_ids: Id of each channel of `counts`, (channels,). None: 0, 1, ...
             attrs: Whatever else is known.
             source: Where the arrays came from.
             are_counts: False for real-valued signals instead of counts.
+            missing: Whether NaN in `counts` marks samples that were not recorded; False refuses NaN.
 
         Returns:
             A `Recording` whose channels are ordered held-in first.
 
         Raises:
             ValueError: If the arrays do not pass `check_trials`, do not belong together, or
-                cannot be split and held out as asked.
+                cannot be split and held out as asked; see :class:`~indl.data.Trials`.
 
         Example:
             >>> import numpy as np
@@ -245,103 +253,33 @@ class Recording:
             >>> recording.channel_ids.tolist()
             [1, 2, 3, 0]
         """
-        check_trials(counts, counts=are_counts, names=("counts", "counts"), stacklevel=3)
-        counts = np.asarray(counts)
-        n_trials, _, n_channels = counts.shape
-        rng = np.random.default_rng(seed)
-        heldin, heldout = _choose_heldout(heldout, n_channels, rng)
-        order = np.concatenate([heldin, heldout])
-        train, valid = _split_trials(n_trials, label, valid_fraction, rng)
-        ids = np.arange(n_channels) if channel_ids is None else np.asarray(channel_ids)
-        if ids.shape != (n_channels,):
-            raise ValueError(
-                f"channel_ids must name every channel of counts. Got shape {ids.shape} for {n_channels} channels. "
-                "Give one id a channel."
-            )
-        per_trial = {"label": label, "behavior": behavior, "latents": latents, "truth": truth}
-        per_trial = {k: np.asarray(v) for k, v in per_trial.items() if v is not None}
-        for name, value in per_trial.items():
-            if value.ndim == 0 or len(value) != n_trials:
-                raise ValueError(
-                    f"{name} must have one entry a trial. Got shape {value.shape} for {n_trials} "
-                    "trials. Select the same trials for both."
-                )
-        if "truth" in per_trial:
-            if per_trial["truth"].shape != counts.shape:
-                raise ValueError(
-                    f"truth must have the shape of counts. Got {per_trial['truth'].shape} and "
-                    f"{counts.shape}. Give expected counts per bin for every bin."
-                )
-            per_trial["truth"] = per_trial["truth"][:, :, order]
+        # Trials make recordings, so they cannot be imported before them.
+        from indl.data.trials import Trials
 
-        def part(inds):
-            return Split(
-                encod=counts[inds][:, :, heldin],
-                recon=counts[inds][:, :, order],
-                inds=inds,
-                **{name: value[inds] for name, value in per_trial.items()},
-            )
-
-        return cls(
-            train=part(train),
-            valid=part(valid),
-            bin_width_s=bin_width_s,
-            channel_ids=ids[order],
+        trials = Trials(
+            counts,
+            bin_width_s,
+            channel_ids=channel_ids,
+            label=label,
+            behavior=behavior,
+            ext_input=ext_input,
+            truth=truth,
+            latents=latents,
             attrs=attrs or {},
             source=source,
+            are_counts=are_counts,
+            missing=missing,
         )
+        return trials.split(valid_fraction, heldout=heldout, forward_steps=forward_steps, seed=seed)
 
 
-def _choose_heldout(heldout, n_channels, rng):
-    """Return the indices of held-in and held-out channels, each ascending or as given."""
-    chosen = np.atleast_1d(np.asarray(heldout))
-    if np.ndim(heldout) == 0:
-        n_heldout = int(heldout)
-        if not 0 <= n_heldout < n_channels:
-            raise ValueError(
-                f"heldout must leave at least one channel for the encoder. Got {heldout} of "
-                f"{n_channels} channels. Give a number from 0 to {n_channels - 1}."
-            )
-        chosen = np.sort(rng.permutation(n_channels)[:n_heldout])
-    chosen = chosen.astype(np.int64) if chosen.size == 0 else chosen
-    wrong = (
-        chosen.dtype.kind not in "iu"
-        or len(np.unique(chosen)) != len(chosen)
-        or len(chosen) >= n_channels
-        or (chosen.size and (chosen.min() < 0 or chosen.max() >= n_channels))
-    )
-    if wrong:
-        raise ValueError(
-            f"heldout must hold different channel indices and leave at least one channel. Got "
-            f"{heldout!r} for {n_channels} channels. Give indices from 0 to {n_channels - 1}."
-        )
-    return np.setdiff1d(np.arange(n_channels), chosen), chosen
-
-
-def _split_trials(n_trials, label, valid_fraction, rng):
-    """Return ascending indices of training and validation trials."""
-    n_valid = int(np.ceil(n_trials * valid_fraction)) if 0 < valid_fraction < 1 else 0
-    if n_valid == 0 or n_valid >= n_trials:
-        raise ValueError(
-            f"Both parts of a recording need at least one trial. Got {n_trials} trials and "
-            f"valid_fraction {valid_fraction}. Give at least 2 trials and a fraction between "
-            "0 and 1."
-        )
-    stratify = None
-    if label is not None and len(np.atleast_1d(label)) == n_trials:
-        _, sizes = np.unique(label, return_counts=True)
-        if sizes.min() >= 2 and len(sizes) <= min(n_valid, n_trials - n_valid):
-            stratify = np.asarray(label)
-        else:
-            warnings.warn(
-                f"The split is not stratified by label: that needs 2 trials of each condition "
-                f"and a trial of each in both parts. Got {len(sizes)} conditions, the smallest "
-                f"with {sizes.min()} trials, and {n_valid} validation trials. Merge conditions "
-                "or change valid_fraction if it matters.",
-                UserWarning,
-                stacklevel=3,
-            )
-    train, valid = train_test_split(
-        np.arange(n_trials), test_size=n_valid, stratify=stratify, random_state=int(rng.integers(2**31))
-    )
-    return np.sort(train), np.sort(valid)
+def frozen(value, dtype=None):
+    """A read-only array of `value`, so that neither its owner nor a user can change what holds it; None stays None."""
+    if value is None:
+        return None
+    array = np.asarray(value, dtype=dtype)
+    if array.flags.writeable:
+        # A converted array is new already; one that came as it is still belongs to its owner.
+        array = array.copy() if isinstance(value, np.ndarray) and np.may_share_memory(array, value) else array
+        array.flags.writeable = False
+    return array
