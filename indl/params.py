@@ -98,6 +98,8 @@ TABLE: tuple[Param, ...] = (
           "(False: as in LFADS)", _IN),
     Param("input_factors", 0, "int", "width of the read-in shared by both encoders (0: none)", _IN, low=0),
     Param("input_transform", None, "choice", "transform of the encoders' input", _IN, choices=("log1p",), none=True),
+    Param("missing_data", False, "bool",
+          "the input may hold NaN: missing samples, and trials that end before the others", _IN),
     Param("f_enc_input_samps", 0, "int",
           "length in bins of an initial segment seen by the f-encoder alone (0: both encoders see all bins)",
           _IN, low=0, aliases=("encs_input_samps",)),

@@ -74,3 +74,14 @@ class EmptySequence(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "steps": self.steps, "extra": self.extra, "width": self.width}
+
+
+@register
+class FirstBins(keras.layers.Layer):
+    """The first bins of (batch, time, ...), as many as another sequence has."""
+
+    def call(self, x: Any, sequence: Any) -> Any:
+        return x[:, : ops.shape(sequence)[1]]
+
+    def compute_output_spec(self, x: Any, sequence: Any) -> Any:
+        return keras.KerasTensor((x.shape[0], sequence.shape[1], *x.shape[2:]), x.dtype)

@@ -25,8 +25,9 @@ from indl.dists.observation import GaussianReadout, PoissonReadout
 from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior
 from indl.layers.coordinated_dropout import CoordinatedDropout
 from indl.layers.initial_state import TrainableState
+from indl.layers.missing import FillMissing, TimeMask
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
-from indl.layers.time import EmptySequence, PadTime, ShiftTime
+from indl.layers.time import EmptySequence, FirstBins, PadTime, ShiftTime
 from indl.params import as_list, generate_default_args, generate_default_params, validate_params
 from indl.rnn.stack import recurrent
 
@@ -34,6 +35,7 @@ __all__ = [
     "create_f_encoder",
     "create_f_prior",
     "create_generator",
+    "create_time_mask",
     "create_z_encoder",
     "create_z_prior",
     "generate_default_args",
@@ -79,7 +81,7 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
             "The segment of the f-encoder must be shorter than the trial. "
             f"Given: f_enc_input_samps={segment}, {n_times} bins. Shorten the segment."
         )
-    x = inputs
+    x = FillMissing(name="fill_missing")(inputs) if p["missing_data"] else inputs
     if p["input_transform"] == "log1p":
         x = ops.log1p(x)
     x = _dropout(p, x, "input_dropout")
@@ -97,7 +99,23 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
     return x[:, :segment], PadTime(before=segment, name="after_segment")(x[:, segment:]), cd_mask
 
 
-def create_f_encoder(params: Params, f_enc_inputs: Any) -> Any:
+def create_time_mask(params: Params, inputs: Any) -> Any:
+    """Which bins belong to each trial, where trials may end before the others (NaN from there on).
+
+    Keys: missing_data, forward_steps.
+
+    Args:
+        params: parameters.
+        inputs: (batch, time, channels).
+
+    Returns:
+        bool (batch, time + forward_steps), or None where missing_data is False. Encoders take its first `time` bins.
+    """
+    p = validate_params(params)
+    return TimeMask(p["forward_steps"], name="time_mask")(inputs) if p["missing_data"] else None
+
+
+def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any:
     """Encodes a whole trial into one vector.
 
     Keys: f_rnn_type, f_units, f_rnn_merge, f_enc_reduce, gru_clip_value, dropout_rate, f_latent_size.
@@ -105,6 +123,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any) -> Any:
     Args:
         params: parameters.
         f_enc_inputs: (batch, time, features).
+        mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
 
     Returns:
         (batch, E), or None where f_latent_size is 0. E is twice the last of f_units for both directions concatenated.
@@ -113,6 +132,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any) -> Any:
     if not p["f_latent_size"]:
         return None
     x, lasts = f_enc_inputs, []
+    mask = _same_bins(mask, x)
     for i, units in enumerate(as_list(p["f_units"])):
         name = f"f_rnn_{i}"
         if p["f_rnn_type"] == "Dense":
@@ -120,11 +140,11 @@ def create_f_encoder(params: Params, f_enc_inputs: Any) -> Any:
             lasts.append(x[:, -1])
         else:
             x, last = recurrent(
-                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], clip_value=p["gru_clip_value"], name=name
+                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], clip_value=p["gru_clip_value"], name=name, mask=mask
             )
             lasts.append(last)
     if p["f_enc_reduce"] == "mean":
-        encoded = layers.GlobalAveragePooling1D(name="f_mean")(x)
+        encoded = layers.GlobalAveragePooling1D(name="f_mean")(x, mask=mask)
     elif p["f_enc_reduce"] == "all_last" and len(lasts) > 1:
         encoded = layers.Concatenate(name="f_all_last")(lasts)
     else:
@@ -171,7 +191,7 @@ def create_f_prior(params: Params) -> GaussianPrior | None:
     return GaussianPrior(p["f_latent_size"], **settings, name="f_prior")
 
 
-def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) -> Any:
+def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, mask: Any = None) -> Any:
     """Encodes a trial into one vector a bin, in two stages; the static latent may enter either.
 
     Keys: z1_rnn_type, z1_units, z1_activation, z1_merge, z1_lag, z2_type, z2_units, f_to_z, q_f_samples,
@@ -182,6 +202,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) ->
         z_enc_inputs: (batch, time, features).
         f_sample: what enters where f_to_z is set: a sample (batch, F) or (batch, S, F), the mean, or the
             posterior itself, of which q_f_samples are drawn.
+        mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
 
     Returns:
         (batch[, S], time + forward_steps, E), or None where z_latent_size is 0. The first stage gives zeros
@@ -204,7 +225,9 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) ->
         f = _as_sample(p, f_sample)
         n = f.shape[1] if len(f.shape) == 3 else None
         f = fold(f) if n is not None else f
+    mask = _same_bins(mask, z_enc_inputs)
     x = RepeatSamples(n)(z_enc_inputs) if n is not None else z_enc_inputs
+    mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     if stage == "z1":
         x = AppendStatic(name="f_to_z1")(x, f)
     units = as_list(p["z1_units"]) if p["z1_rnn_type"] else []
@@ -215,8 +238,9 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None) ->
             x = layers.Dense(size, activation=p["z1_activation"], name=name)(x)
             x = ShiftTime(lag, name=f"{name}_later")(x) if lag else x
         else:
+            clip = p["gru_clip_value"]
             x, _ = recurrent(
-                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, clip_value=p["gru_clip_value"], name=name
+                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, clip_value=clip, name=name, mask=mask
             )
     if p["forward_steps"]:
         x = PadTime(after=p["forward_steps"], name="forward_prediction")(x)
@@ -273,7 +297,7 @@ def create_z_prior(params: Params) -> Any:
 
 
 def create_generator(
-    params: Params, f_sample: Any, z_sample: Any = None, ext_input: Any = None, steps: Any = None
+    params: Params, f_sample: Any, z_sample: Any = None, ext_input: Any = None, steps: Any = None, mask: Any = None
 ) -> tuple[Any, Any]:
     """The generator p(x | f, z) up to its factors.
 
@@ -287,6 +311,8 @@ def create_generator(
         ext_input: observed external input (batch, time, D), concatenated to z.
         steps: where neither z nor an external input gives the time axis: the number of bins, or a sequence
             (batch, time, ...) whose bins, plus forward_steps, are generated.
+        mask: which of the generated bins belong to the trial, bool (batch, time); a generator in both directions
+            needs it where trials end before the others.
 
     Returns:
         Generator output (batch[, S], time, units), and factors (batch[, S], time, n_factors); the generator
@@ -311,6 +337,9 @@ def create_generator(
     x = _generator_input(p, f, z, ext_input, steps, n)
     if how in ("tile", "both"):
         x = AppendStatic(name="f_to_gen")(x, f)
+    # What comes after a trial's end reaches its bins in the backward direction alone.
+    mask = mask if p["gen_cell_type"].startswith("Bidirectional") else None
+    mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     for i, units in enumerate(as_list(p["gen_n_hidden"])):
         name = f"gen_{i}"
         if p["gen_cell_type"] == "Dense":
@@ -325,6 +354,7 @@ def create_generator(
             clip_value=p["gru_clip_value"],
             name=name,
             initial_state=init,
+            mask=mask,
             recurrent_regularizer=penalty,
         )
     gen_out = x
@@ -369,6 +399,13 @@ def stream(p: Params, part: str) -> int:
 
 def _dropout(p: Params, x: Any, name: str) -> Any:
     return layers.Dropout(p["dropout_rate"], seed=stream(p, name), name=name)(x) if p["dropout_rate"] else x
+
+
+def _same_bins(mask: Any, sequence: Any) -> Any:
+    """The mask of the bins of `sequence`, which are the first ones: a segment, or all before the forward steps."""
+    if mask is None or mask.shape[1] == sequence.shape[1] and mask.shape[1] is not None:
+        return mask
+    return FirstBins()(mask, sequence)
 
 
 def _as_sample(p: Params, f_sample: Any) -> Any:

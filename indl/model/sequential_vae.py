@@ -76,6 +76,7 @@ class SequentialVAE(keras.Model):
         self.beta_f = keras.Variable(beta_f, trainable=False, dtype="float32", name="beta_f")
         self.beta_z = keras.Variable(beta_z, trainable=False, dtype="float32", name="beta_z")
         self.term_metrics = [keras.metrics.Mean(name=name) for name in TERMS]
+        self._may_miss = bool(params and params["missing_data"])
         self._passes: dict[str, Any] = {}
 
     def get_config(self) -> dict[str, Any]:
@@ -86,7 +87,14 @@ class SequentialVAE(keras.Model):
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Each term per trial, in nats, shape (batch,); `penalty` is a scalar."""
-        likelihood = outputs["p_x"].log_prob(self._with_samples_axis(target, outputs["p_x"][0]))
+        target = self._with_samples_axis(target, outputs["p_x"][0])
+        if self._may_miss:
+            missing = ops.isnan(target)
+            # Filled before the density: a NaN that is cut off afterwards still spoils the gradient.
+            likelihood = outputs["p_x"].log_prob(ops.where(missing, ops.zeros_like(target), target))
+            likelihood = ops.where(missing, ops.zeros_like(likelihood), likelihood)
+        else:
+            likelihood = outputs["p_x"].log_prob(target)
         if outputs.get("cd_mask") is not None:
             segment = self.params["f_enc_input_samps"] if self.params else 0
             likelihood = block_gradient(likelihood, outputs["cd_mask"], self.gradient_rescale, segment)
@@ -135,7 +143,7 @@ class SequentialVAE(keras.Model):
     def init_readout(self, target: Any) -> None:
         """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin."""
         readout = self.get_layer("readout")
-        mean = np.asarray(target, "float64").mean((0, 1))
+        mean = np.nanmean(np.asarray(target, "float64"), (0, 1))
         if len(mean) != readout.n_channels:
             raise ValueError(
                 f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
@@ -336,7 +344,9 @@ class SequentialVAE(keras.Model):
     def _check(self, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> None:
         if isinstance(x, np.ndarray):
             counts = self.observation == PoissonObservation.__name__
-            check_trials(x, y if isinstance(y, np.ndarray) else None, counts=counts, names=names)
+            check_trials(
+                x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self._may_miss, names=names
+            )
             self._check_width(x, names[0])
 
     def _check_width(self, x: np.ndarray, name: str = "x") -> None:
@@ -346,11 +356,13 @@ class SequentialVAE(keras.Model):
                 f"{name} does not fit the model's input. Given: {x.shape[1]} bins for an input of {bins}. "
                 "Cut the trials to that length, or build the model with n_times=None."
             )
-        if x.ndim != 3 or x.shape[-1] != width or len(x) == 0 or not np.isfinite(x).all():
+        bad = np.isinf(x) if self._may_miss else ~np.isfinite(x)
+        if x.ndim != 3 or x.shape[-1] != width or len(x) == 0 or bad.any():
             raise ValueError(
-                f"{name} does not fit the model's input. Given: shape {x.shape}, {(~np.isfinite(x)).sum()} values that "
+                f"{name} does not fit the model's input. Given: shape {x.shape}, {bad.sum()} values that "
                 f"are not finite. It must be (trials, time, {width}), finite, with at least one trial: select the "
-                "held-in channels that the model was built for, and remove or replace missing samples."
+                "held-in channels that the model was built for; for NaN where samples are missing, build it with "
+                "missing_data=True."
             )
 
     def _run(self, names: list[str], x: Any, batch_size: int, samples: int = 0, seed: int = 0) -> dict[str, Any]:
@@ -455,20 +467,24 @@ def build_sequential_vae(
         )
     inputs = keras.Input((n_times, n_channels), name="x")
     f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs)
+    mask = beta_vae.create_time_mask(p, inputs)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
     many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
-    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in))
+    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask))
     f = z = None
     if q_f is not None:
         f = q_f.sample(many, seed=beta_vae.stream(p, "f"), at_test=p["sample_at_test"])
         outputs |= {"q_f": q_f, "f": f, "kl_f": beta_vae.create_f_prior(p)(q_f)}
-    q_z = beta_vae.make_z_variational(p, beta_vae.create_z_encoder(p, z_in, f))
+    q_z = beta_vae.make_z_variational(p, beta_vae.create_z_encoder(p, z_in, f, mask))
     if q_z is not None:
         # With f in its encoder, q(z) has the samples axis already: one z for each f.
         n_z = None if len(q_z.loc.shape) == 4 else many
         z = q_z.sample(n_z, seed=beta_vae.stream(p, "z"), at_test=p["sample_at_test"])
-        outputs |= {"q_z": q_z, "z": z, "kl_z": beta_vae.create_z_prior(p)(q_z)}
-    gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs)
+        kl_z = beta_vae.create_z_prior(p)(q_z)
+        # Beyond a trial's end there is nothing to pay for.
+        kl_z = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
+        outputs |= {"q_z": q_z, "z": z, "kl_z": kl_z}
+    gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs, mask=mask)
     outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors)}
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed

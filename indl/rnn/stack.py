@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from indl.layers.missing import LastBin, Unmask
 from indl.layers.time import ShiftTime
 from indl.rnn.gru_clip import GRUClip, GRUClipCell
 
@@ -39,6 +40,7 @@ def recurrent(
     clip_value: float = 5.0,
     name: str,
     initial_state: Any = None,
+    mask: Any = None,
     **kwargs: Any,
 ) -> tuple[Any, Any]:
     """Runs one recurrent layer over `x`.
@@ -53,20 +55,30 @@ def recurrent(
         clip_value: bound of GRUClip states.
         name: name of the layer.
         initial_state: list of state tensors, forward layers only.
+        mask: which bins belong to the trial, bool (batch, time): the first ones of each row.
 
     Returns:
         The sequence (batch, time, units or 2 units), and the last state of each direction, merged.
     """
     if not rnn_type.startswith("Bidirectional"):
         layer = make_layer(rnn_type, units, clip_value, name=name, **kwargs)
-        states = layer(x, initial_state=initial_state) if initial_state is not None else layer(x)
-        return _shift(states, lag, name), states[:, -1]
+        states = _unmask(layer(x, initial_state=initial_state, mask=mask), mask)
+        return _shift(states, lag, name), _last(states, mask)
     layer = make_layer(rnn_type.removeprefix("Bidirectional"), units, clip_value, name=f"{name}_cell", **kwargs)
-    forward, backward = keras.layers.Bidirectional(layer, merge_mode=None, name=name)(x)
+    both = keras.layers.Bidirectional(layer, merge_mode=None, name=name)(x, mask=mask)
+    forward, backward = (_unmask(states, mask) for states in both)
     join = keras.layers.Add if merge == "sum" else keras.layers.Concatenate
     sequence = join(name=f"{name}_{merge}")([_shift(forward, lag, name), _shift(backward, -lag, name)])
-    return sequence, join(name=f"{name}_last")([forward[:, -1], backward[:, 0]])
+    return sequence, join(name=f"{name}_last")([_last(forward, mask), backward[:, 0]])
 
 
 def _shift(states: Any, lag: int, name: str) -> Any:
     return ShiftTime(lag, name=f"{name}_{'later' if lag > 0 else 'earlier'}")(states) if lag else states
+
+
+def _unmask(states: Any, mask: Any) -> Any:
+    return states if mask is None else Unmask()(states)
+
+
+def _last(states: Any, mask: Any) -> Any:
+    return states[:, -1] if mask is None else LastBin()(states, mask)

@@ -25,6 +25,8 @@ def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> floa
     x = np.asarray(x, "float32")
     params = model.params or {}
     fold = np.random.default_rng(seed).integers(folds, size=x.shape)
+    # What is missing stays so, and cannot be scored.
+    fold[np.isnan(x)] = -1
     # The segment of the f-encoder is never hidden, in training neither.
     fold[:, : params.get("f_enc_input_samps", 0)] = -1
     visible = (folds - 1) / folds
