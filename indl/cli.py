@@ -1,15 +1,15 @@
-"""The command line: ``python -m indl demo|train|evaluate|tune|export|params``."""
+"""The command line: ``python -m indl demo|check|baseline|train|rerun|evaluate|tune|export|params``."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +29,7 @@ DEMO_SETTINGS = {
     "lr_schedule": "cosine",
 }
 DEMO_EPOCHS = 45
+_WITHOUT_TENSORFLOW = ("check", "baseline", "params")
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")]
@@ -40,12 +41,12 @@ Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on 
 
 
 @app.callback()
-def _quiet() -> None:
+def _quiet(context: typer.Context) -> None:
     """Sequential variational auto-encoders for neural population recordings."""
     warnings.showwarning = _print_warning
     # TensorFlow greets on stderr while it is imported, before any log level applies.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "--help" not in sys.argv:
+    if "--help" not in sys.argv and context.invoked_subcommand not in _WITHOUT_TENSORFLOW:
         stderr = os.dup(2)
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
@@ -63,10 +64,66 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
 ) -> None:
     """Trains the default preset on a seeded Lorenz benchmark with known rates; 5 of its 29 neurons are held out."""
-    from indl.data.synthetic import lorenz
+    from indl.runs import Run
 
-    recording = lorenz(seed=seed, heldout=5)
-    _run(preset("default", **DEMO_SETTINGS, seed=seed), recording, out, epochs, samples=0, lag=0.0, baselines=True)
+    data = {"kind": "lorenz", "seed": seed, "heldout": 5}
+    params = preset("default", **DEMO_SETTINGS, seed=seed)
+    _run(Run(data, params, epochs, samples=0, baselines=True), out, fresh=True)
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Recording in the HDF5 convention, or an NWB file with trials.")],
+    out: Annotated[Path | None, typer.Option(help="Page of figures to write: .png, .pdf or .svg.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="JSON file to write the report to.")] = None,
+    counts: Annotated[bool | None, typer.Option("--counts/--signal", help="What it holds, if not as it says.")] = None,
+    bin_width: Annotated[float | None, typer.Option(help="Bin width in seconds, where the file does not say.")] = None,
+    intervals: Annotated[str | None, typer.Option(help="NWB: table or tag of the trials.")] = None,
+) -> None:
+    """Lists what is wrong or suspicious about a recording; exit code 1 where it cannot be used."""
+    from indl.data.report import examine, opened
+    from indl.files import write_json
+
+    def look() -> Any:
+        with opened(data, counts, bin_width, intervals) as found:
+            report = examine(found, counts=counts, bin_width_s=bin_width)
+            console.print(str(report), markup=False, highlight=False, soft_wrap=True)
+            if json_file:
+                write_json(json_file, report.to_dict())
+            if out:
+                _draw_overview(found, report, bin_width, out)
+            return report
+
+    if not _reported(look).ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def baseline(
+    data: Data,
+    lag: Annotated[str, typer.Option(help="Seconds by which behaviour is later than the counts, or auto.")] = "auto",
+    sd: Annotated[str, typer.Option(help="Smoothing of the counts it is decoded from in seconds, or auto.")] = "0.1",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and bootstrap.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+) -> None:
+    """Scores what a recording yields without a model: co-smoothing, behaviour and conditions in one table."""
+    from indl.files import write_json
+    from indl.metrics import fit_baselines
+
+    lag_s, sd_s = _seconds("--lag", lag), _seconds("--sd", sd)
+    recording = _load(data)
+    with console.status("fitting baselines"):
+        found = _reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
+    table = Table(title=f"validation trials: {len(recording.valid)}")
+    for column in ("score", "method", "value", "settings"):
+        table.add_column(column)
+    for row in found.rows():
+        table.add_row(*row)
+    console.print(table)
+    for what, reason in found.left_out.items():
+        console.print(f"left out: {what} ({reason})", highlight=False)
+    if out:
+        _reported(lambda: write_json(out, found.as_dict()))
 
 
 @app.command()
@@ -79,10 +136,46 @@ def train(
     samples: Samples = 50,
     lag: Lag = 0.0,
     baselines: Baselines = False,
+    skip_nonfinite: Annotated[bool, typer.Option(help="Leave out steps that are not finite, and count them.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Begin anew where the folder holds a run.")] = False,
 ) -> None:
-    """Trains on a recording; writes model, SavedModel, params, history, metrics and figures."""
+    """Trains on a recording; writes model, SavedModel, settings, history, metrics, figures and TensorBoard logs.
+
+    The same command on the same folder goes on with a run that was interrupted.
+    """
+    from indl.runs import Run
+
     params = _reported(lambda: preset(preset_name, **dict(parse_setting(text) for text in settings or [])))
-    _run(params, _load(data), out, epochs or params["epochs"], samples, lag, baselines)
+    source = {"kind": "file", "path": str(data.resolve())}
+    _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
+
+
+@app.command()
+def rerun(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the repetition; default: RUN_rerun.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The recording, where it has moved.")] = None,
+) -> None:
+    """Repeats a run from its folder and compares every number; exit code 1 where one differs."""
+    from indl.runs import changed_versions, read, repeat
+    from indl.training.progress import TrainingProgress
+
+    monitor = _reported(lambda: read(run))["monitor"]
+    for change in changed_versions(run):
+        console.print(f"another version: {change}", highlight=False)
+    out = out or run.with_name(f"{run.resolve().name}_rerun")
+    progress = TrainingProgress(monitor, console)
+    _, differences = _reported(lambda: repeat(run, out, data, [progress]))
+    if not differences:
+        console.print(f"every number of the history and the scores is the same; the repetition is in {out}")
+        return
+    table = Table(title=f"{len(differences)} numbers differ")
+    for column in ("", "before", "now"):
+        table.add_column(column)
+    for name, before, now in differences[:20]:
+        table.add_row(name, str(before), str(now))
+    console.print(table)
+    raise typer.Exit(1)
 
 
 @app.command()
@@ -170,31 +263,29 @@ def params() -> None:
     print(markdown_table())
 
 
-def _run(
-    settings: dict[str, Any], recording: Any, out: Path, epochs: int, samples: int, lag: float, baselines: bool
-) -> None:
-    from indl.evaluation import evaluate as scores_of
-    from indl.files import write_json
-    from indl.report import save_run
-    from indl.training import train as fit
+def _run(run: Any, out: Path, fresh: bool = False) -> None:
+    from indl.runs import execute
     from indl.training.fit import monitor_of
     from indl.training.progress import TrainingProgress
 
-    begin = time.monotonic()
+    recording = _reported(run.recording)
     console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
-    progress = TrainingProgress(monitor_of(settings), console)
-    result = _reported(lambda: fit(settings, recording, epochs=epochs, callbacks=[progress]))
-    # The model is safe on disk before anything else can fail.
-    _reported(lambda: save_run(out, result, recording))
-    with console.status("scoring"):
-        scores: dict[str, Any] = {"model": _reported(lambda: scores_of(result.model, recording, samples, lag_s=lag))}
-    if baselines:
-        scores["baseline"] = _baseline(recording, lag)
-    scores["seconds"] = time.monotonic() - begin
-    scores["epochs"] = len(result.history["loss"])
-    _reported(lambda: write_json(out / "metrics.json", scores))
+    progress = TrainingProgress(monitor_of(run.params), console)
+    _, scores = _reported(lambda: execute(run, out, recording, [progress], fresh))
     _print_scores(recording, scores)
     console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
+
+
+def _draw_overview(data: Any, report: Any, bin_width: float | None, out: Path) -> None:
+    from indl.files import atomic
+    from indl.plots import data_overview
+
+    drawn, label = data.trials() if hasattr(data, "trials") else (data.counts, data.label)
+    # Without a bin width the page is drawn as of bins of 1 s, so that rates are counts per bin.
+    width = next((w for w in (data.bin_width_s, bin_width) if w is not None), 1.0)
+    ids = data.channel_ids if np.shape(data.channel_ids) == drawn.shape[2:] else None
+    with atomic(out) as temporary:
+        data_overview(drawn, width, label=label, channel_ids=ids, findings=report.lines(), path=temporary)
 
 
 def _baseline(recording: Any, lag: float) -> dict[str, float]:
@@ -214,6 +305,8 @@ _LABELS = {
     "rate_r2_per_channel": "rate R2, mean of channels",
     "latent_r2": "latent R2, mean",
     "co_bps": "co-smoothing, bits/spike",
+    "fp_bps": "forward prediction, bits/spike",
+    "psth_r2": "trial averages R2, mean of channels",
     "behavior_r2": "behaviour R2, mean",
 }
 
@@ -233,8 +326,8 @@ def _print_scores(recording: Any, scores: dict[str, Any]) -> None:
 def _cell(scores: dict[str, float], name: str) -> str:
     if name not in scores:
         return ""
-    digits = 4 if name == "co_bps" else 3 if "r2" in name else 1
-    error = f" +- {scores['co_bps_se']:.4f}" if name == "co_bps" and "co_bps_se" in scores else ""
+    digits = 4 if name.endswith("_bps") else 3 if "r2" in name else 1
+    error = f" +- {scores[f'{name}_se']:.{digits}f}" if f"{name}_se" in scores else ""
     parts = [f"{value:.2f}" for key, value in scores.items() if key.startswith(f"{name}_") and key[-1].isdigit()]
     return f"{scores[name]:.{digits}f}{error}" + (f" ({', '.join(parts)})" if parts else "")
 
@@ -251,6 +344,17 @@ def _print_search(tuner: Any, default: dict[str, float]) -> None:
         )
         table.add_row(trial.trial_id, f"{trial.score:.2f}", varied)
     console.print(table)
+
+
+def _seconds(option: str, text: str) -> float | None:
+    """A number of seconds; None for auto."""
+    try:
+        value = None if text == "auto" else float(text)
+    except ValueError:
+        value = np.nan
+    if value is not None and not np.isfinite(value):
+        _fail(f"{option} takes a number of seconds or auto. Given: {text}. For example {option} 0.1 for 100 ms.")
+    return value
 
 
 def _load(path: Path) -> Any:

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from indl import metrics
-from indl.data.recording import Recording
-from indl.data.smoothing import gaussian_smooth
+from indl.data.recording import Recording, Split
 from indl.dists.observation import PoissonObservation
 from indl.model.sequential_vae import SequentialVAE
 from indl.training.hidden import hidden_nll
+
+#: Smoothing of the trial averages that condition-averaged rates are compared with, in seconds. The Neural Latents
+#: Benchmark uses 40 to 70 ms.
+PSTH_SD_S = 0.05
 
 
 def evaluate(
@@ -29,7 +32,10 @@ def evaluate(
     Returns:
         ``nll``, ``kl_f``, ``kl_z``, ``neg_elbo``, ``hidden_nll`` in nats per trial; and, where the recording has what
         they need, ``rate_r2_flat``, ``rate_r2_per_channel``, ``latent_r2`` (mean) and ``latent_r2_1`` ...,
-        ``co_bps`` and ``co_bps_se`` (bits/spike of the held-out channels), ``behavior_r2`` and ``behavior_r2_1`` ....
+        ``co_bps`` (bits/spike of the held-out channels), ``fp_bps`` (bits/spike of all channels in the forward steps),
+        ``psth_r2`` (rates averaged by label against the averages of training counts, smoothed with
+        :data:`PSTH_SD_S`), ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
+        in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
     """
     train, valid = recording.train, recording.valid
     terms = model.evaluate(valid.encod, valid.recon, verbose=0, return_dict=True, batch_size=256)
@@ -52,8 +58,13 @@ def evaluate(
         held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
         out["co_bps"] = metrics.cosmoothing(*held_out)
         out["co_bps_se"] = metrics.cosmoothing_se(*held_out, seed=seed)
+    if recording.forward_steps and model.observation == PoissonObservation.__name__:
+        forward = (rates, valid.recon, recording.n_times)
+        out["fp_bps"] = metrics.forward_prediction(*forward)
+        out["fp_bps_se"] = metrics.forward_prediction_se(*forward, seed=seed)
+    out |= _score_averages(recording, rates)
     if valid.behavior is not None:
-        out |= _decode(recording, model.rates(train.encod, samples, seed), rates, lag_s)
+        out |= _decode(recording, model.rates(train.encod, samples, seed), rates, lag_s, seed)
     return {name: float(value) for name, value in out.items()}
 
 
@@ -61,7 +72,8 @@ def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -
     """The scores of :func:`evaluate` that smoothed spikes reach, under the same names.
 
     Smoothing and penalties are chosen on the training trials. Behaviour is decoded by ridge regression from the
-    counts of all channels, smoothed with 100 ms; held-out channels are predicted by a ridge Poisson regression.
+    counts of all channels, smoothed with 100 ms; held-out channels are predicted by a ridge Poisson regression;
+    ``psth_r2`` is that of counts smoothed with :data:`PSTH_SD_S`.
     """
     found = metrics.smoothing_baseline(recording, seed=seed)
     out: dict[str, Any] = {
@@ -72,22 +84,54 @@ def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -
     }
     if found.latent_r2 is not None:
         out |= _by_dimension("latent_r2", found.latent_r2)
+    fill = metrics.channel_means(recording.train.recon)
+
+    def smoothed(part: Split, sd_s: float) -> np.ndarray:
+        return metrics.smooth_observed(part.recon, sd_s / recording.bin_width_s, fill)
+
+    out |= _score_averages(recording, smoothed(recording.valid, PSTH_SD_S))
     if recording.valid.behavior is not None:
-        sd_bins = 0.1 / recording.bin_width_s
-        out |= _decode(
-            recording, *(gaussian_smooth(part.recon, sd_bins) for part in (recording.train, recording.valid)), lag_s
-        )
+        out |= _decode(recording, *(smoothed(part, 0.1) for part in (recording.train, recording.valid)), lag_s, seed)
     return {name: float(value) for name, value in out.items() if value is not None}
 
 
-def _decode(recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float) -> dict[str, float]:
-    """Ridge decoding of behaviour, which may end before the forward steps, from features of both parts."""
+def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]:
+    """R2 of condition-averaged rates of the validation part against trial averages of the training part."""
+    train, valid = recording.train, recording.valid
+    if train.label is None or valid.label is None:
+        return {}
+    _, label = np.unique(np.concatenate([train.label, valid.label]), return_inverse=True)
+    averages = metrics.psth(train.recon, label[: len(train)], PSTH_SD_S / recording.bin_width_s)
+    shared = np.isin(label[len(train) :], label[: len(train)])
+    if not shared.any():
+        return {}
+    # A sample that was not recorded is in no average of counts; so is its rate.
+    rates = np.where(np.isnan(valid.recon), np.nan, rates)[shared]
+    return {"psth_r2": metrics.psth_r2(rates, label[len(train) :][shared], averages)}
+
+
+def decode_behavior(
+    recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float = 0.0, seed: int = 0
+) -> metrics.Decoding:
+    """Ridge decoding of the validation part's behaviour, which may end before the forward steps.
+
+    Args:
+        recording: a recording with behaviour.
+        fitted: features of the training trials, (trials, time, features).
+        scored: features of the validation trials.
+        lag_s: seconds by which behaviour is later than the features.
+        seed: seed of folds and resamples.
+    """
     train, valid = recording.train.behavior, recording.valid.behavior
     lag = round(lag_s / recording.bin_width_s)
-    decoded = metrics.ridge_decoding(
-        fitted[:, : train.shape[1]], train, scored[:, : valid.shape[1]], valid, lag_bins=lag
+    return metrics.ridge_decoding(
+        fitted[:, : train.shape[1]], train, scored[:, : valid.shape[1]], valid, lag_bins=lag, seed=seed
     )
-    return _by_dimension("behavior_r2", decoded.r2_per_dim)
+
+
+def _decode(recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float, seed: int) -> dict[str, float]:
+    decoded = decode_behavior(recording, fitted, scored, lag_s, seed)
+    return {**_by_dimension("behavior_r2", decoded.r2_per_dim), "behavior_r2_se": decoded.se}
 
 
 def _by_dimension(name: str, values: Any) -> dict[str, float]:

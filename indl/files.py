@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -16,16 +18,56 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Gives a temporary path beside `path` that replaces it when the block ends well and vanishes when it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     # The ending stays last: writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.partial{os.getpid()}{path.suffix}")
     try:
         yield temporary
+        if temporary.is_file():
+            # Without this a machine that loses power may keep the name and not the content.
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed processes have left of their attempts to write `path`."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.partial*{glob.escape(path.suffix)}"):
+        owner = left.name.removeprefix(f".{path.stem}.partial").removesuffix(path.suffix)
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path | str) -> Iterator[None]:
+    """Holds a folder against other processes; the system lets go of it when this one ends, however it ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    with (Path(folder) / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(
+                f"Another process is working in this folder. Given: {folder}. Wait for it, or choose another folder."
+            ) from error
+        yield
 
 
 def write_json(path: Path | str, content: Any) -> None:

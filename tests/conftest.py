@@ -15,13 +15,19 @@ def parity_files(stem):
 
 
 @pytest.fixture
-def recording_path():
+def recordings():
+    """The paths of the real recordings by file name, as far as they are there."""
+    folders = (REPOSITORY.parent / "shared" / "data", Path(os.environ.get("INDL_DATA") or REPOSITORY / "none"))
+    return {path.name: path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def recording_path(recordings):
     """The path of a real recording by file name; skips where the recordings are absent."""
 
     def find(name):
-        for folder in (os.environ.get("INDL_DATA"), REPOSITORY.parent / "shared" / "data"):
-            if folder and (Path(folder) / name).exists():
-                return Path(folder) / name
-        pytest.skip(f"the recording {name} is neither in $INDL_DATA nor in ../shared/data")
+        if name not in recordings:
+            pytest.skip(f"the recording {name} is neither in $INDL_DATA nor in ../shared/data")
+        return recordings[name]
 
     return find

@@ -22,6 +22,7 @@ FLOORS = [
     {"model"},
     {"training", "export"},
     {"tuning", "evaluation", "report"},
+    {"runs"},
     {"cli", "__main__"},
 ]
 

@@ -3,22 +3,65 @@
 Nothing here imports TensorFlow or Keras: a recording is numpy arrays and a few numbers.
 """
 
+from indl.data.batches import Batches
 from indl.data.checks import check_bin_width, check_trials
-from indl.data.hdf5 import RecordingError, load_recording, save_recording
+from indl.data.chop_plan import ChopPlan
+from indl.data.chopping import chop, merge
+from indl.data.examination.findings import CheckReport, Finding
+from indl.data.hdf5 import (
+    RecordingError,
+    load_continuous,
+    load_recording,
+    load_trials,
+    open_recording,
+    save_recording,
+    save_trials,
+)
+from indl.data.lazy import LazyArray
+from indl.data.mapping import read_mat, read_npz
+from indl.data.nap import from_pynapple
+from indl.data.nwb import NWBContents, describe_nwb, read_nwb
+from indl.data.rebinning import rebin
 from indl.data.recording import Recording, Split
+from indl.data.report import examine, examine_file
+from indl.data.series import Series
 from indl.data.smoothing import gaussian_smooth
+from indl.data.spikes import bin_continuous, bin_spikes
 from indl.data.synthetic import lorenz
 from indl.data.trials import Trials
 
 __all__ = [
+    "Batches",
+    "ChopPlan",
+    "CheckReport",
+    "Finding",
+    "LazyArray",
+    "NWBContents",
     "Recording",
     "RecordingError",
+    "Series",
     "Split",
     "Trials",
+    "bin_continuous",
+    "bin_spikes",
     "check_bin_width",
     "check_trials",
+    "chop",
+    "describe_nwb",
+    "examine",
+    "examine_file",
+    "from_pynapple",
     "gaussian_smooth",
+    "load_continuous",
     "load_recording",
+    "load_trials",
     "lorenz",
+    "merge",
+    "open_recording",
+    "read_mat",
+    "read_npz",
+    "read_nwb",
+    "rebin",
     "save_recording",
+    "save_trials",
 ]

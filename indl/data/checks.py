@@ -2,24 +2,31 @@
 
 Nothing is repaired: an array that cannot be right raises `ValueError`, one that is only
 suspicious warns with `UserWarning`. Every message says what is wrong, what came (how many and
-where first), and what to do.
+where first), and what to do. :func:`~indl.data.examine` lists the same findings, and more, without raising.
 """
 
 import math
 import numbers
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
-_MAX_LISTED = 10
+from indl.data.examination.findings import Finding, listed
+
 _MAX_BIN_WIDTH_S = 10.0
+_MAX_SHOWN = 80
+_AXES = ("trials", "time steps", "channels")
+# Values looked at together: small enough for the masks to stay in the processor's cache.
+_PIECE = 2**20
 
 
 def check_trials(x, y=None, *, counts=True, missing=False, names=("x", "y"), stacklevel=2):
     """Check an array of trials, and optionally the target that belongs to it.
 
     Args:
-        x: What the encoder sees, (trials, time, channels), counts per bin or a signal.
+        x: What the encoder sees, (trials, time, channels), counts per bin or a signal. An array that is read where it
+            is sliced (of an HDF5 file) is gone through in pieces.
         y: What is reconstructed, (trials, at least x's time, at least x's channels), or None.
             Its values may differ from those of `x`.
         counts: True for spike counts, which must be whole and not negative. False for
@@ -35,17 +42,10 @@ def check_trials(x, y=None, *, counts=True, missing=False, names=("x", "y"), sta
     Warns:
         UserWarning: If channels are silent, or trials are all zero.
     """
-    x = _numeric_array(x, names[0])
-    _check_shape(x, names[0])
-    if y is not None:
-        y = _numeric_array(y, names[1])
-        _check_shape(y, names[1])
-        _check_pair(x, y, names)
-    _check_values(x, names[0], counts, missing)
-    _warn_zeros(x, names[0], stacklevel)
-    if y is not None and y is not x:
-        _check_values(y, names[1], counts, missing)
-        _warn_zeros(y, names[1], stacklevel)
+    for finding in trial_findings(x, y, counts=counts, missing=missing, names=names):
+        if finding.severity == "error":
+            raise ValueError(finding.message)
+        warnings.warn(finding.message, UserWarning, stacklevel=stacklevel)
 
 
 def check_bin_width(value):
@@ -61,149 +61,254 @@ def check_bin_width(value):
         ValueError: If the value is not a number, not finite, not positive, or so large that it
             must be in milliseconds.
     """
+    finding = bin_width_finding(value)
+    if finding:
+        raise ValueError(finding.message)
+    return float(value)
+
+
+def check_whole(value, name, low=0, high=math.inf):
+    """Check a number of something and return it as an int.
+
+    Args:
+        value: The number; 3.0 counts as 3.
+        name: What to call it in messages.
+        low, high: The smallest and the largest that is allowed.
+
+    Raises:
+        ValueError: If the value is not a whole number in that range.
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if not real or not low <= value <= high or not math.isfinite(value) or value != int(value):
+        bounds = f"from {low} to {high}" if math.isfinite(high) else f"from {low} on"
+        raise ValueError(f"{name} must be a whole number {bounds}. Got {shown(value)}. Give it as an int.")
+    return int(value)
+
+
+def shown(value) -> str:
+    """A value as messages show it: in one line, cut where it is long."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4]} ..."
+
+
+def bin_width_finding(value) -> Finding | None:
+    """Why a value cannot be a bin width in seconds, or None."""
+    example = "for example 0.02 for 20 ms."
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise ValueError(
-            f"The bin width must be a number of seconds. Got {value!r} "
-            f"({type(value).__name__}). Give for example 0.02 for 20 ms."
-        )
-    value = float(value)
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError(
-            f"The bin width must be positive and finite. Got {value!r} s. "
-            "Give the width of one bin in seconds, for example 0.02 for 20 ms."
-        )
-    if value > _MAX_BIN_WIDTH_S:
-        raise ValueError(
-            f"The bin width is in seconds, and more than {_MAX_BIN_WIDTH_S:g} s cannot be a bin. "
-            f"Got {value:g}. If that is milliseconds, give {value / 1000:g}."
-        )
-    return value
+        problem, got = "The bin width must be a number of seconds.", f"Got {shown(value)} ({type(value).__name__})."
+        advice = f"Give {example}"
+    elif not math.isfinite(value) or value <= 0:
+        problem, got = "The bin width must be positive and finite.", f"Got {float(value)!r} s."
+        advice = f"Give the width of one bin in seconds, {example}"
+    elif value > _MAX_BIN_WIDTH_S:
+        problem = f"The bin width is in seconds, and more than {_MAX_BIN_WIDTH_S:g} s cannot be a bin."
+        got, advice = f"Got {value:g}.", f"If that is milliseconds, give {value / 1000:g}."
+    else:
+        return None
+    return Finding("error", "bin-width", "bin_width_s", problem, got, advice)
 
 
-def _numeric_array(array, name):
-    """Return `array` as a numeric numpy array, without copying one that already is."""
+def trial_findings(x, y=None, *, counts=True, missing=False, names=("x", "y")) -> Iterator[Finding]:
+    """What :func:`check_trials` raises and warns about, one finding after the other; same arguments."""
+    usable = []
+    for array, name in ((x, names[0]), (y, names[1])) if y is not None and y is not x else ((x, names[0]),):
+        array, finding = as_trials(array, name)
+        if finding is None:
+            usable.append((array, name))
+        else:
+            yield finding
+    if len(usable) == 2:
+        yield from _pair_findings(*usable[0], *usable[1])
+    for array, name in usable:
+        yield from _value_findings(array, name, counts, missing)
+
+
+def as_trials(array, name):
+    """A numeric array (trials, time, channels) and None, or None and the finding that it is none."""
     advice = "Give one numeric array (trials, time, channels); pad or cut trials to one length."
-    try:
-        result = np.asarray(array)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{name} cannot be made into an array. Got {type(array).__name__} ({error}). {advice}"
-        ) from error
-    if result.dtype.kind not in "buif":
-        raise ValueError(f"{name} must be numeric. Got {type(array).__name__} with dtype {result.dtype}. {advice}")
-    return result
-
-
-def _check_shape(array, name):
-    if array.ndim != 3:
-        raise ValueError(
-            f"{name} must have 3 axes (trials, time, channels). Got {array.ndim} with shape "
-            f"{array.shape}. Add or merge axes, e.g. array[None] for a single trial."
+    if not (hasattr(array, "dtype") and hasattr(array, "shape")):
+        try:
+            given, array = type(array).__name__, np.asarray(array)
+        except (ValueError, TypeError) as error:
+            problem = f"{name} cannot be made into an array."
+            got = f"Got {type(array).__name__} ({error})."
+            return None, Finding("error", "not-numeric", name, problem, got, advice)
+    else:
+        given = type(array).__name__
+    if array.dtype.kind not in "buif":
+        got = f"Got {given} with dtype {array.dtype}."
+        return None, Finding("error", "not-numeric", name, f"{name} must be numeric.", got, advice)
+    if len(array.shape) != 3:
+        return None, Finding(
+            "error",
+            "wrong-axes",
+            name,
+            f"{name} must have 3 axes (trials, time, channels).",
+            f"Got {len(array.shape)} with shape {array.shape}.",
+            "Add or merge axes, e.g. array[None] for a single trial.",
         )
-    axes = zip(("trials", "time steps", "channels"), array.shape, strict=True)
-    empty = [axis for axis, size in axes if size == 0]
+    empty = [axis for axis, size in zip(_AXES, array.shape, strict=True) if size == 0]
     if empty:
-        raise ValueError(
-            f"{name} is empty: it has no {' and no '.join(empty)}. Got shape {array.shape}. "
-            "Check the selection of trials, the window and the list of channels."
+        return None, Finding(
+            "error",
+            "empty",
+            name,
+            f"{name} is empty: it has no {' and no '.join(empty)}.",
+            f"Got shape {array.shape}.",
+            "Check the selection of trials, the window and the list of channels.",
         )
+    return array, None
 
 
-def _check_pair(x, y, names):
-    for axis, what in enumerate(("trials", "time steps", "channels")):
-        if axis == 0 and x.shape[0] != y.shape[0]:
-            raise ValueError(
-                f"{names[0]} and {names[1]} must have the same trials. "
-                f"Got {x.shape[0]} and {y.shape[0]}. Select the same trials for both."
-            )
+def pieces(array) -> Iterator[tuple[int, np.ndarray]]:
+    """Go through the trials of an array in order: the index of the first trial of a piece, and the piece."""
+    step = max(1, _PIECE // max(1, math.prod(array.shape[1:])))
+    # What lies in chunks of a file is read in whole chunks.
+    chunk = (getattr(array, "chunks", None) or (1,))[0]
+    step = -(-step // chunk) * chunk
+    for start in range(0, array.shape[0], step):
+        yield start, np.asarray(array[start : start + step])
+
+
+def _pair_findings(x, x_name, y, y_name):
+    names = f"{x_name} and {y_name}"
+    if x.shape[0] != y.shape[0]:
+        yield Finding(
+            "error",
+            "unequal-trials",
+            names,
+            f"{names} must have the same trials.",
+            f"Got {x.shape[0]} and {y.shape[0]}.",
+            "Select the same trials for both.",
+        )
+    for axis in (1, 2):
         if y.shape[axis] < x.shape[axis]:
-            raise ValueError(
-                f"{names[1]} must have at least the {what} of {names[0]}. Got {y.shape[axis]} in "
-                f"{names[1]} and {x.shape[axis]} in {names[0]}. Check that they are not swapped: "
-                f"{names[0]} is what the encoder sees, {names[1]} what is reconstructed."
+            what = _AXES[axis]
+            yield Finding(
+                "error",
+                "unequal-shapes",
+                names,
+                f"{y_name} must have at least the {what} of {x_name}.",
+                f"Got {y.shape[axis]} in {y_name} and {x.shape[axis]} in {x_name}.",
+                f"Check that they are not swapped: {x_name} is what the encoder sees, {y_name} what is reconstructed.",
             )
 
 
-def _check_values(array, name, counts, missing):
-    if array.dtype.kind == "f":
-        # One sum finds NaN and inf without a mask; the mask is made only to word the error.
-        with np.errstate(over="ignore", invalid="ignore"):
-            suspicious = not np.isfinite(array.sum(dtype=np.float64))
-        if suspicious and missing:
-            _raise_if_any(
-                np.isinf(array),
-                array,
-                name,
-                "must be finite or NaN",
-                "infinite",
-                "Write NaN where nothing was recorded.",
-            )
-            _check_recorded(array, name)
-        elif suspicious:
-            _raise_if_any(
-                ~np.isfinite(array),
-                array,
-                name,
-                "must be finite",
-                "NaN or infinite",
-                "Drop those trials or channels, or say missing=True if NaN marks samples that were not recorded.",
-            )
-    if not counts:
-        return
-    if array.dtype.kind in "if":
-        _raise_if_any(
-            array < 0,
-            array,
-            name,
-            "must hold counts",
-            "negative",
-            "Give spike counts, or use counts=False and a Gaussian observation model for signals.",
-        )
-    if array.dtype.kind == "f":
-        _raise_if_any(
-            (array != np.rint(array)) & ~np.isnan(array),
-            array,
-            name,
-            "must hold whole counts",
-            "fractional",
-            "Give counts per bin, neither smoothed nor in Hz, or use counts=False and a Gaussian "
-            "observation model for signals.",
+class _Tally:
+    """How many values break a rule, and the first of them."""
+
+    def __init__(self):
+        self.count, self.first, self.value = 0, (), None
+
+    def add(self, bad, piece, start):
+        count = int(np.count_nonzero(bad))
+        if count and not self.count:
+            where = tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
+            self.first, self.value = (where[0] + start, *where[1:]), piece[where]
+        self.count += count
+
+    def finding(self, code, array, name, rule, what, advice):
+        size = math.prod(array.shape)
+        got = f"Got {self.count} {what} of {size} values, the first at (trial, time, channel) {self.first}: "
+        return Finding(
+            "error", code, name, f"{name} {rule}.", f"{got}{self.value}.", advice, self.count, size, self.first
         )
 
 
-def _check_recorded(array, name):
-    empty = np.flatnonzero(np.isnan(array).all(axis=(1, 2)))
+def _value_findings(array, name, counts, missing):
+    n_trials, _, n_channels = array.shape
+    infinite, unknown, negative, fractional = _Tally(), _Tally(), _Tally(), _Tally()
+    active = np.zeros((n_trials, n_channels), bool)
+    seen = np.ones((n_trials, n_channels), bool)
+    hint = ""
+    for start, piece in pieces(array):
+        rows = slice(start, start + len(piece))
+        nan = None
+        if piece.dtype.kind == "f":
+            # One sum finds NaN and inf without a mask.
+            with np.errstate(over="ignore", invalid="ignore"):
+                suspicious = not np.isfinite(piece.sum(dtype=np.float64))
+            nan = np.isnan(piece) if suspicious else None
+            if suspicious:
+                unknown.add(~np.isfinite(piece), piece, start)
+                infinite.add(np.isinf(piece), piece, start)
+                seen[rows] = ~nan.all(axis=1)
+        if counts and piece.dtype.kind in "if":
+            negative.add(piece < 0, piece, start)
+        if counts and piece.dtype.kind == "f":
+            broken = piece != np.rint(piece)
+            fractional.add(broken if nan is None else broken & ~nan, piece, start)
+            hint = hint or (_origin(piece) if fractional.count else "")
+        active[rows] = (piece if nan is None else np.where(nan, 0, piece)).any(axis=1)
+    if missing and infinite.count:
+        advice = "Write NaN where nothing was recorded."
+        yield infinite.finding("infinite", array, name, "must be finite or NaN", "infinite", advice)
+    elif unknown.count and not missing:
+        advice = "Drop those trials or channels, or say missing=True if NaN marks samples that were not recorded."
+        yield unknown.finding("not-finite", array, name, "must be finite", "NaN or infinite", advice)
+    if missing:
+        yield from _unrecorded_trials(seen, name)
+    if negative.count:
+        advice = "Give spike counts, or use counts=False and a Gaussian observation model for signals."
+        yield negative.finding("negative", array, name, "must hold counts", "negative", advice)
+    if fractional.count:
+        advice = "Give counts per bin, neither smoothed nor in Hz, or use counts=False and a Gaussian observation model"
+        yield fractional.finding(
+            "fractional", array, name, "must hold whole counts", "fractional", f"{hint}{advice} for signals."
+        )
+    yield from _zero_findings(active, seen, name)
+
+
+def _origin(values):
+    """What fractional or negative values look like, as a sentence."""
+    values = values[np.isfinite(values)].astype(np.float64)
+    step = np.min(values, where=values > 0, initial=np.inf)
+    if values.size and values.min() >= 0 and np.isfinite(step):
+        ratio = values / step
+        if 1 < ratio.max() < 1000 and np.abs(ratio - np.rint(ratio)).max() < 1e-3:
+            if step > 1:
+                return f"All are multiples of {step:.6g}, as counts in Hz are with bins of {1000 / step:.4g} ms. "
+            return f"All are multiples of {step:.6g}, as scaled counts are. "
+    if values.size and values.min() < 0 and abs(values.mean()) < 0.1 and 0.5 < values.std() < 1.5:
+        return "Their mean is near 0 and their standard deviation near 1, as z-scored values have. "
+    return ""
+
+
+def _unrecorded_trials(seen, name):
+    empty = np.flatnonzero(~seen.any(axis=1))
     if empty.size:
-        raise ValueError(
-            f"{name} must hold something in every trial. Got {empty.size} of {len(array)} trials that are NaN "
-            f"throughout, the first is trial {empty[0]}. Leave those trials out."
+        yield Finding(
+            "error",
+            "unrecorded-trials",
+            name,
+            f"{name} must hold something in every trial.",
+            f"Got {empty.size} of {len(seen)} trials that are NaN throughout, the first is trial {empty[0]}.",
+            "Leave those trials out.",
+            int(empty.size),
+            len(seen),
+            (int(empty[0]),),
         )
 
 
-def _raise_if_any(bad, array, name, rule, what, advice):
-    n_bad = int(np.count_nonzero(bad))
-    if n_bad:
-        first = tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
-        raise ValueError(
-            f"{name} {rule}. Got {n_bad} {what} of {array.size} values, the first at "
-            f"(trial, time, channel) {first}: {array[first]}. {advice}"
-        )
-
-
-def _warn_zeros(array, name, stacklevel):
-    active = ((array != 0) & ~np.isnan(array)).any(axis=1)
-    for along, what, why in (
-        (0, "channels", "they carry no information; remove them unless their order matters"),
-        (1, "trials", "an all-zero trial is usually a gap in the recording; remove it if so"),
+def _zero_findings(active, seen, name):
+    for code, axis, what, why in (
+        ("silent-channels", 0, "channels", "they carry no information; remove them unless their order matters"),
+        ("silent-trials", 1, "trials", "an all-zero trial is usually a gap in the recording; remove it if so"),
     ):
-        silent = np.flatnonzero(~active.any(axis=along))
+        silent = np.flatnonzero(seen.any(axis=axis) & ~active.any(axis=axis))
         if silent.size:
-            listed = ", ".join(str(i) for i in silent[:_MAX_LISTED])
-            more = ", ..." if silent.size > _MAX_LISTED else ""
-            total = active.shape[1 - along]
-            warnings.warn(
-                f"{name} has {what} that are zero everywhere. Got {silent.size} of {total}: "
-                f"{listed}{more}. Check that this is meant: {why}.",
-                UserWarning,
-                stacklevel=stacklevel + 1,
+            total = active.shape[1 - axis]
+            yield Finding(
+                "warning",
+                code,
+                name,
+                f"{name} has {what} that are zero everywhere.",
+                f"Got {silent.size} of {total}: {listed(silent)}.",
+                f"Check that this is meant: {why}.",
+                int(silent.size),
+                total,
+                (int(silent[0]),),
+                {what: silent},
             )

@@ -1,233 +1,211 @@
-"""Reading and writing recordings as HDF5 files.
+"""Recordings and trials in HDF5 files.
 
-The layout is the one that lfads-torch and the Neural Latents Benchmark use: `train_*` and
-`valid_*` datasets `encod_data`, `recon_data`, `inds`, `label`, `behavior`, `truth`, `latents`,
-time on axis 1, held-in channels before held-out ones, and the attribute `bin_width_s`. The older
-layout with one `train_data` and `valid_data` (no held-out channels) is read too.
+The layout of a recording is the one that lfads-torch and the Neural Latents Benchmark use: datasets `train_*` and
+`valid_*`, time on axis 1, held-in channels before held-out ones.
+
+| dataset (`*` is `train` or `valid`) | shape | |
+| --- | --- | --- |
+| `*_encod_data`, `*_recon_data` | (trials, time, channels) | what the encoder sees, what is reconstructed |
+| `*_data` | (trials, time, channels) | both in one, in the older layout |
+| `*_inds`, `*_start_s`, `*_label` | (trials,) | index and start in the session, condition |
+| `*_behavior` | (trials, time, dimensions) | behaviour; with one row a trial it goes to `attrs` |
+| `*_ext_input` | (trials, time, dimensions) | external input; an initial segment may be left out |
+| `*_truth`, `*_latents` | (trials, time, ...) | synthetic data; `truth` is divided by `conversion_factor` |
+| `channel_ids` | (channels,) | in the order of `*_recon_data` |
+
+The attribute `bin_width_s` is needed, `missing` says that NaN marks samples that were not recorded, all others are kept
+in `attrs`. So are the datasets `readin_weight`, `readout_bias`, `psth`, `alignment_matrix_cxf`, `alignment_bias_c`,
+`*_cond_idx`, `*_decode_mask` and `*_jitter`, under their names. Whatever else a file holds, a `test` part too, is left
+alone. Unsplit trials have the same names with `trials_data` and `trials_*`.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
-import h5py
-import numpy as np
+from indl.data.convention import Reader, write_recording, write_trials
+from indl.data.lazy import MAX_BYTES
+from indl.data.recording import Recording
+from indl.data.storage import LABELS, RecordingError, reading, writing
+from indl.data.trials import Trials
 
-from indl.data.checks import check_trials
-from indl.data.recording import OPTIONAL, Recording, Split
-from indl.files import atomic
+__all__ = [
+    "RecordingError",
+    "load_continuous",
+    "load_recording",
+    "load_trials",
+    "open_recording",
+    "save_recording",
+    "save_trials",
+]
 
-# Derived from the arrays: kept out of `attrs`, where they could contradict them.
-_DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor")
+_LEAST_BYTES = 2**24
 
 
-class RecordingError(ValueError):
-    """A file that cannot be read as a recording, or a recording that cannot be written."""
-
-
-def load_recording(path, *, counts=True, bin_width_s=None):
+def load_recording(
+    path: Path | str, *, counts: bool | None = None, bin_width_s: float | None = None, missing: bool | None = None
+) -> Recording:
     """Read a recording from an HDF5 file and check it.
 
     Args:
         path: File with `train_encod_data`, `train_recon_data`, `valid_encod_data` and
             `valid_recon_data`, (trials, time, channels), or with `train_data` and `valid_data`.
-        counts: True if the data are spike counts, False for real-valued signals.
+        counts: True if the data are spike counts, False for real-valued signals. None: what the file's attribute
+            `are_counts` says, else True.
         bin_width_s: Bin width in seconds for a file that does not state it. A file's own
             attribute `bin_width_s` must not contradict it.
+        missing: Whether NaN marks samples that were not recorded; False refuses NaN. None: what the file's attribute
+            `missing` says, else False.
 
     Returns:
         A `Recording`. `truth` is divided by the file's `conversion_factor` (an attribute or a
-        scalar dataset, 1 if absent), so that it is in expected counts per bin. Other datasets
-        of the file are left alone.
+        scalar dataset, 1 if absent), so that it is in expected counts per bin.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        RecordingError: If the file is not HDF5, is truncated, lacks keys, or holds data that
-            cannot be right (see `check_trials`). The message names the file.
+        RecordingError: If the file is not HDF5, is truncated or damaged, lacks keys, keeps its arrays in other files,
+            or holds data that cannot be right (see `check_trials`). The message names the file.
 
     Warns:
         UserWarning: If channels are silent, or trials are all zero.
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "nothing"
-        raise FileNotFoundError(
-            f"There is no recording at {path}. Found {what} there. Check the path; relative "
-            f"paths start at {Path.cwd()}."
-        )
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(file, path, counts, bin_width_s)
-    except RecordingError:
-        raise
-    except OSError as error:
-        raise RecordingError(
-            f"{path} cannot be read as HDF5: it is another kind of file, or truncated. Got "
-            f"{path.stat().st_size} bytes ({error}). Copy or download the file again, or convert "
-            "it with Recording.from_arrays and save_recording."
-        ) from error
-    except ValueError as error:
-        raise RecordingError(f"{path} is not a usable recording. {error}") from error
+    with reading(path) as source:
+        return Reader(source, counts, bin_width_s, missing).recording()
 
 
-def save_recording(recording, path):
-    """Write a recording to an HDF5 file that `load_recording` reads back.
+def open_recording(
+    path: Path | str,
+    *,
+    counts: bool | None = None,
+    bin_width_s: float | None = None,
+    missing: bool | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Recording:
+    """Open a recording that may be larger than the memory: its arrays stay in the file.
 
-    The file appears whole or not at all: it is written beside its place and then moved there.
-    An existing file is replaced.
+    As :func:`load_recording`, but `encod`, `recon`, `behavior`, `ext_input`, `truth` and `latents` are
+    :class:`~indl.data.LazyArray`. The checks go through the file once, piece by piece.
 
     Args:
-        recording: The `Recording`.
+        path: The file; it must stay where and as it is.
+        counts, bin_width_s, missing: As for :func:`load_recording`.
+        max_bytes: More bytes of float32 than this are not read at once, at least 16 MiB.
+
+    Raises:
+        FileNotFoundError, RecordingError: As :func:`load_recording`; also if the chunks of the file are larger than
+            `max_bytes`.
+        ValueError: If `max_bytes` is too small.
+    """
+    if max_bytes < _LEAST_BYTES:
+        raise ValueError(
+            f"max_bytes must leave room for a few trials. Got {max_bytes!r}. Give {_LEAST_BYTES} (16 MiB) or more."
+        )
+    with reading(path) as source:
+        return Reader(source, counts, bin_width_s, missing, max_bytes).recording()
+
+
+def load_trials(
+    path: Path | str, *, counts: bool | None = None, bin_width_s: float | None = None, missing: bool | None = None
+) -> Trials:
+    """Read unsplit trials from an HDF5 file and check them.
+
+    Args:
+        path: File of :func:`save_trials`, or of a recording: then the parts (`test` too where it has the same
+            channels) are joined, in the order of their `*_inds`.
+        counts, bin_width_s, missing: As for :func:`load_recording`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RecordingError: As :func:`load_recording`; also if parts do not fit together, or share a trial.
+
+    Example:
+        >>> import numpy as np, pathlib, tempfile
+        >>> from indl.data import Trials, load_trials, save_trials
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "trials.h5"
+        >>> save_trials(Trials(np.ones((6, 5, 3)), 0.02, attrs={"area": "M1"}), path)
+        >>> load_trials(path).attrs
+        {'area': 'M1', 'source': 'arrays'}
+    """
+    with reading(path) as source:
+        return Reader(source, counts, bin_width_s, missing).trials()
+
+
+def load_continuous(
+    path: Path | str,
+    name: str = "continuous_data",
+    *,
+    behavior: str | None = None,
+    channel_ids: Any = None,
+    counts: bool | None = None,
+    bin_width_s: float | None = None,
+    missing: bool | None = None,
+) -> Trials:
+    """Read an uncut recording as one long trial, to be cut by :func:`~indl.data.chop`.
+
+    Args:
+        path: The HDF5 file.
+        name: Dataset (time, channels).
+        behavior: Dataset (time, dimensions) or (time,) in the same bins. None: the one named like `name` with
+            `behavior` for `data`, where there is one.
+        channel_ids: Id of each channel. None: the dataset named like `name` with `channel_ids` for `data`, else 0,
+            1, ... (`channel_ids` itself names the channels of the cut trials, which may be in another order).
+        counts, bin_width_s, missing: As for :func:`load_recording`.
+
+    Returns:
+        One trial that starts at 0 s.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RecordingError: As :func:`load_recording`.
+    """
+    with reading(path) as source:
+        reader = Reader(source, counts, bin_width_s, missing)
+        beside = {what: name.removesuffix("data") + what for what in ("behavior", "channel_ids")}
+        values = source.array(name)
+        if values.ndim != 2:
+            raise source.error(
+                f"has no continuous recording in {name}",
+                f"Got shape {values.shape}",
+                "Give the name of a dataset (time, channels); load_trials reads trials",
+            )
+        behavior = beside["behavior"] if behavior is None and beside["behavior"] in source else behavior
+        moved = None if behavior is None else source.array(behavior)
+        if moved is not None and (moved.ndim not in (1, 2) or len(moved) != len(values)):
+            raise source.error(
+                f"has no behaviour for {name} in {behavior}",
+                f"Got shape {moved.shape} for {len(values)} bins",
+                "Give the name of a dataset with one row a bin, or resample it",
+            )
+        if channel_ids is None and beside["channel_ids"] in source:
+            channel_ids = source.array(beside["channel_ids"], LABELS)
+        return reader.make_trials(
+            values[None],
+            channel_ids=channel_ids,
+            start_s=[0.0],
+            behavior=None if moved is None else moved.reshape(1, len(values), -1),
+        )
+
+
+def save_recording(recording: Recording, path: Path | str) -> None:
+    """Write a recording to an HDF5 file that `load_recording` and `open_recording` read back.
+
+    The file appears whole or not at all: it is written beside its place and then moved there.
+    An existing file is replaced. Values carry checksums.
+
+    Args:
+        recording: The `Recording`; arrays that stay on disk are copied piece by piece.
         path: Where to write; the folder must exist.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
         RecordingError: If an entry of `attrs` cannot be an HDF5 attribute.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder to write {path.name} to. Got {path.parent}. Make the folder first."
-        )
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        _write(recording, file)
+    with writing(path) as file:
+        write_recording(recording, file)
 
 
-def _read(file, path, counts, bin_width_s):
-    keys = {part: _count_keys(file, part, path) for part in ("train", "valid")}
-    train = _read_split(file, "train", *keys["train"], counts)
-    valid = _read_split(file, "valid", *keys["valid"], counts)
-    attrs = {name: _plain(value) for name, value in file.attrs.items() if name not in _DERIVED}
-    n_channels = train.recon.shape[2]
-    ids = file["channel_ids"][()] if "channel_ids" in file else np.arange(n_channels)
-    return Recording(
-        train=train,
-        valid=valid,
-        bin_width_s=_bin_width(file, path, bin_width_s),
-        channel_ids=_plain(ids),
-        attrs=attrs,
-        source=str(path),
-    )
-
-
-def _count_keys(file, part, path):
-    """Names of the datasets with the encoder's and the reconstructed data."""
-    encod, recon, legacy = f"{part}_encod_data", f"{part}_recon_data", f"{part}_data"
-    if encod not in file and recon not in file and legacy in file:
-        return legacy, legacy
-    missing = [key for key in (encod, recon) if not isinstance(file.get(key), h5py.Dataset)]
-    if missing:
-        found = ", ".join(sorted(file)[:12]) or "nothing"
-        raise RecordingError(
-            f"{path} has no dataset {' and no '.join(missing)}. Found: {found}. Rename the "
-            "datasets, or read them yourself and use Recording.from_arrays."
-        )
-    return encod, recon
-
-
-def _read_split(file, part, encod_key, recon_key, counts):
-    encod = file[encod_key][()]
-    recon = encod if recon_key == encod_key else file[recon_key][()]
-    # Deep enough for the warning to point at whoever called load_recording.
-    check_trials(encod, recon, counts=counts, names=(encod_key, recon_key), stacklevel=5)
-    extras = {}
-    for name in OPTIONAL:
-        if f"{part}_{name}" in file:
-            extras[name] = file[f"{part}_{name}"][()]
-    if "truth" in extras:
-        extras["truth"] = extras["truth"] / _conversion_factor(file, file[f"{part}_truth"])
-    for name in ("truth", "latents"):
-        if name in extras and not np.isfinite(extras[name]).all():
-            raise ValueError(
-                f"{part}_{name} must be finite. Got "
-                f"{np.count_nonzero(~np.isfinite(extras[name]))} NaN or infinite values. "
-                "Write it again, or remove it from the file."
-            )
-    return Split(encod=encod, recon=recon, **extras)
-
-
-def _conversion_factor(file, truth):
-    for attributes in (truth.attrs, file.attrs):
-        if "conversion_factor" in attributes:
-            value = attributes["conversion_factor"]
-            break
-    else:
-        value = file["conversion_factor"][()] if "conversion_factor" in file else 1.0
-    value = np.asarray(value, dtype=np.float64)
-    if value.size != 1 or not value.item() > 0:
-        raise ValueError(
-            f"conversion_factor must be one positive number. Got {value}. It divides truth to "
-            "give expected counts per bin; use 1 if truth is in counts per bin already."
-        )
-    return value.item()
-
-
-def _bin_width(file, path, bin_width_s):
-    stated = file.attrs.get("bin_width_s")
-    if stated is None and bin_width_s is None:
-        raise RecordingError(
-            f"{path} does not state its bin width. Found the attributes: "
-            f"{', '.join(sorted(file.attrs)) or 'none'}. Write the attribute bin_width_s into the "
-            "file or call load_recording with bin_width_s=..., in seconds."
-        )
-    if stated is not None and bin_width_s is not None and not np.isclose(stated, bin_width_s):
-        raise RecordingError(
-            f"{path} states another bin width than the one given. Got {stated} s in the file and "
-            f"{bin_width_s} s as argument. Leave out the argument or correct the file."
-        )
-    width = bin_width_s if stated is None else stated
-    return width.item() if isinstance(width, np.ndarray) and width.size == 1 else width
-
-
-def _plain(value):
-    """HDF5 strings as str; everything else as it is."""
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray) and value.dtype.kind in "SO":
-        texts = [item.decode() if isinstance(item, bytes) else str(item) for item in value.flat]
-        return np.array(texts, dtype=np.str_).reshape(value.shape)
-    return value
-
-
-def _write(recording, file):
-    attrs = {
-        "source": recording.source,
-        **recording.attrs,
-        "bin_width_s": recording.bin_width_s,
-        "n_heldin": recording.n_heldin,
-        "n_heldout": recording.n_heldout,
-    }
-    for name, value in attrs.items():
-        try:
-            file.attrs[name] = _storable(value)
-        except (TypeError, ValueError) as error:
-            raise RecordingError(
-                f"The entry {name!r} of attrs cannot be stored in HDF5. Got {value!r} ({error}). "
-                "Use strings, numbers or arrays of them, or remove the entry."
-            ) from error
-    file["channel_ids"] = _storable(recording.channel_ids)
-    for part in ("train", "valid"):
-        split = getattr(recording, part)
-        for name in ("encod", "recon"):
-            data = _compact(getattr(split, name))
-            file.create_dataset(f"{part}_{name}_data", data=data, compression="gzip", shuffle=True)
-        for name in OPTIONAL:
-            value = getattr(split, name)
-            if value is not None:
-                file[f"{part}_{name}"] = _storable(value)
-    if recording.train.truth is not None:
-        file["conversion_factor"] = 1.0
-
-
-def _storable(value):
-    if value is None or isinstance(value, dict):
-        raise TypeError(f"HDF5 attributes cannot hold {type(value).__name__}")
-    array = np.asarray(value)
-    if array.dtype.kind in "UO":
-        return array.astype(h5py.string_dtype()) if array.ndim else str(value)
-    return value
-
-
-def _compact(data):
-    """The smallest unsigned type that holds the values exactly, or the data as they are."""
-    if data.min() < 0 or (data != np.rint(data)).any():
-        return data
-    return data.astype(np.min_scalar_type(int(data.max())))
+def save_trials(trials: Trials, path: Path | str) -> None:
+    """Write unsplit trials to an HDF5 file that :func:`load_trials` reads back; otherwise as :func:`save_recording`."""
+    with writing(path) as file:
+        write_trials(trials, file)

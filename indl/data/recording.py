@@ -1,10 +1,13 @@
 """The value that holds one recording: a training part, a validation part, and what they mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
-from indl.data.checks import check_bin_width
+from indl.data.checks import as_trials, check_bin_width, pieces, shown
+from indl.data.lazy import LazyArray
 
 #: What a part of a recording may have besides its counts.
 OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents")
@@ -14,6 +17,9 @@ OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "laten
 class Split:
     """One part (training or validation) of a recording. All arrays are read-only.
 
+    Arrays with a time axis may be :class:`~indl.data.LazyArray`, which stay on disk. Where `encod` and `recon` are
+    given as one array they stay one.
+
     Args:
         encod: What the encoder sees, (trials, time, held-in channels), kept as float32.
         recon: What is reconstructed, (trials, time_recon >= time, channels), held-in channels
@@ -22,7 +28,8 @@ class Split:
         start_s: Start of each trial in the session, in seconds, (trials,).
         label: Condition of each trial, (trials,).
         behavior: Behaviour in the same bins, (trials, time or time_recon, dimensions), float32.
-        ext_input: Observed external input in the same bins, (trials, time or time_recon, dimensions), float32.
+        ext_input: Observed external input in the same bins, (trials, time or time_recon, dimensions), float32. Fewer
+            bins: there is none for the first ones, the segment of the initial condition.
         truth: True rates in expected counts per bin, shape of `recon`, float32. Synthetic data.
         latents: True latents, (trials, time or time_recon, dimensions), float32. Synthetic data.
 
@@ -41,13 +48,21 @@ class Split:
     latents: np.ndarray | None = None
 
     def __post_init__(self):
+        whole = self.encod is self.recon
         for name in ("encod", "recon", "behavior", "ext_input", "truth", "latents"):
-            object.__setattr__(self, name, frozen(getattr(self, name), np.float32))
+            object.__setattr__(self, name, frozen(getattr(self, name), np.float32, name))
+        if whole:
+            object.__setattr__(self, "encod", self.recon)
         for name in ("inds", "start_s", "label"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
-        n_trials, n_times, _ = self.encod.shape
+            object.__setattr__(self, name, frozen(getattr(self, name), name=name))
+        for name in ("encod", "recon"):
+            _, finding = as_trials(getattr(self, name), name)
+            if finding:
+                raise ValueError(finding.message)
+        n_trials, n_times, n_heldin = self.encod.shape
         n_recon = self.recon.shape[1]
-        self._require("recon", self.recon.shape[0] == n_trials, f"({n_trials}, ...)")
+        fits = self.recon.shape[0] == n_trials and n_recon >= n_times and self.recon.shape[2] >= n_heldin
+        self._require("recon", fits, f"({n_trials}, at least {n_times}, at least {n_heldin})")
         for name in ("inds", "start_s", "label"):
             value = getattr(self, name)
             if value is not None:
@@ -57,7 +72,9 @@ class Split:
         for name in ("behavior", "ext_input", "latents"):
             value = getattr(self, name)
             if value is not None:
-                fits = value.ndim == 3 and value.shape[0] == n_trials and value.shape[1] in (n_times, n_recon)
+                fits = value.ndim == 3 and value.shape[0] == n_trials
+                after_segment = name == "ext_input" and fits and 0 < value.shape[1] < n_times
+                fits = fits and (value.shape[1] in (n_times, n_recon) or after_segment)
                 self._require(name, fits, f"({n_trials}, {n_times} or {n_recon}, dimensions)")
 
     def __len__(self):
@@ -107,9 +124,14 @@ class Recording:
 
     def __post_init__(self):
         object.__setattr__(self, "bin_width_s", check_bin_width(self.bin_width_s))
-        object.__setattr__(self, "channel_ids", np.array(self.channel_ids))
-        object.__setattr__(self, "attrs", dict(self.attrs))
-        self.channel_ids.flags.writeable = False
+        object.__setattr__(self, "channel_ids", frozen(self.channel_ids, name="channel_ids"))
+        object.__setattr__(self, "attrs", own_attrs(self.attrs))
+        for name in ("train", "valid"):
+            if not isinstance(getattr(self, name), Split):
+                raise TypeError(
+                    f"The parts of a recording are Split values. Got {type(getattr(self, name)).__name__} as {name}. "
+                    "Make a recording of arrays with Recording.from_arrays."
+                )
         for name in ("encod", "recon"):
             train, valid = getattr(self.train, name).shape, getattr(self.valid, name).shape
             if train[1:] != valid[1:]:
@@ -149,15 +171,19 @@ class Recording:
         """Number of bins that are reconstructed after the last one the encoder sees."""
         return self.train.recon.shape[1] - self.n_times
 
-    @property
+    @cached_property
     def mean_rate_hz(self):
         """Mean over all recorded samples of the training counts, in Hz."""
-        return float(np.nanmean(self.train.recon, dtype=np.float64)) / self.bin_width_s
+        total = n = 0
+        for _, piece in pieces(self.train.recon):
+            total, n = total + np.nansum(piece, dtype=np.float64), n + np.count_nonzero(~np.isnan(piece))
+        return float(total / n) / self.bin_width_s
 
-    @property
+    @cached_property
     def has_missing(self):
         """Whether samples are missing (NaN), or trials end before the others."""
-        return any(np.isnan(part.recon).any() for part in (self.train, self.valid))
+        parts = (self.train.recon, self.valid.recon)
+        return any(np.isnan(piece).any() for recon in parts for _, piece in pieces(recon))
 
     def as_full(self):
         """The same recording with an encoder that sees every reconstructed channel and bin.
@@ -273,13 +299,51 @@ class Recording:
         return trials.split(valid_fraction, heldout=heldout, forward_steps=forward_steps, seed=seed)
 
 
-def frozen(value, dtype=None):
-    """A read-only array of `value`, so that neither its owner nor a user can change what holds it; None stays None."""
-    if value is None:
-        return None
-    array = np.asarray(value, dtype=dtype)
+def frozen(value, dtype=None, name="An array"):
+    """A read-only array of `value`, so that neither its owner nor a user can change what holds it.
+
+    None stays None, and what lies on disk stays there.
+
+    Args:
+        value: Anything that numpy makes an array of.
+        dtype: Numeric type to convert to. None: numbers, texts or times as they are.
+        name: What to call it in messages.
+
+    Raises:
+        ValueError: If it is no array of numbers (or texts).
+    """
+    if value is None or isinstance(value, LazyArray):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} cannot be made into an array. Got {type(value).__name__} ({error}). Give one array; rows of "
+            "different length need padding."
+        ) from error
+    if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat):
+        array = array.astype(np.str_)
+    if array.dtype.kind not in ("buifSUM" if dtype is None else "buif"):
+        raise ValueError(
+            f"{name} must hold numbers{' or texts' if dtype is None else ''}. Got {type(value).__name__} with dtype "
+            f"{array.dtype}. Convert it, or leave it out."
+        )
+    array = array if dtype is None else array.astype(dtype, copy=False)
     if array.flags.writeable:
         # A converted array is new already; one that came as it is still belongs to its owner.
         array = array.copy() if isinstance(value, np.ndarray) and np.may_share_memory(array, value) else array
         array.flags.writeable = False
     return array
+
+
+def own_attrs(attrs):
+    """A copy of the attributes that a user gave.
+
+    Raises:
+        TypeError: If they are no mapping.
+    """
+    if not isinstance(attrs, Mapping):
+        raise TypeError(
+            f"attrs must be a mapping from names to values. Got {shown(attrs)}. Give e.g. {{'species': 'mouse'}}."
+        )
+    return dict(attrs)

@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter1d
 def gaussian_smooth(counts, sd_bins):
     """Smooth along time with a Gaussian that loses no mass at the edges.
 
-    Near the edges the kernel is cut off and divided by what is left of it, so that a constant
-    stays constant.
+    Near the edges, and near samples that were not recorded (NaN), the kernel is divided by what is left of it, so that
+    a constant stays constant. NaN stays NaN.
 
     Args:
         counts: Counts or signals, (trials, time, channels).
@@ -40,6 +40,11 @@ def gaussian_smooth(counts, sd_bins):
     dtype = np.result_type(counts.dtype, np.float32)
     if sd_bins == 0:
         return counts.astype(dtype)
-    mass = gaussian_filter1d(np.ones(counts.shape[1]), sd_bins, mode="constant")
-    smoothed = gaussian_filter1d(counts.astype(dtype), sd_bins, axis=1, mode="constant")
-    return smoothed / mass.astype(dtype)[:, None]
+    missing = np.isnan(counts) if counts.dtype.kind == "f" else np.zeros(counts.shape, bool)
+    if not missing.any():
+        mass = gaussian_filter1d(np.ones(counts.shape[1]), sd_bins, mode="constant")
+        smoothed = gaussian_filter1d(counts.astype(dtype), sd_bins, axis=1, mode="constant")
+        return smoothed / mass.astype(dtype)[:, None]
+    mass = gaussian_filter1d((~missing).astype(dtype), sd_bins, axis=1, mode="constant")
+    smoothed = gaussian_filter1d(np.where(missing, 0, counts).astype(dtype), sd_bins, axis=1, mode="constant")
+    return np.divide(smoothed, mass, out=np.full_like(smoothed, np.nan), where=~missing)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from indl.data.checks import check_bin_width
+from indl.data.checks import check_bin_width, check_whole
 from indl.data.recording import Recording, Split
 
 _STEP_S = 0.001
@@ -59,7 +59,7 @@ def lorenz(
     """
     steps_per_bin = _steps_per_bin(bin_width_s)
     _check_sizes(n_neurons, n_conditions, n_trials, n_bins, base_rate_hz, heldout)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_whole(seed, "seed"))
     latents = _trajectories(n_conditions, n_bins * steps_per_bin, rng)
     latents -= latents.mean(axis=1, keepdims=True)
     latents /= np.abs(latents).max(axis=(0, 1))

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks import check_bin_width, check_trials
-from indl.data.recording import Recording, Split, frozen
-from indl.data.splitting import choose_heldout, split_trials
+from indl.data.checks import check_bin_width, check_trials, check_whole
+from indl.data.chop_plan import PREFIX, ChopPlan
+from indl.data.recording import Recording, Split, frozen, own_attrs
+from indl.data.splitting import choose_heldout, leave_out_shared, split_trials
 
 #: Fields with one entry a trial, in the order of the files.
 PER_TRIAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents")
@@ -72,16 +73,16 @@ class Trials:
             self.counts, counts=self.are_counts, missing=self.missing, names=("counts", "counts"), stacklevel=4
         )
         self._set("bin_width_s", check_bin_width(self.bin_width_s))
-        self._set("attrs", dict(self.attrs))
+        self._set("attrs", own_attrs(self.attrs))
         n_trials, n_times, n_channels = np.shape(self.counts)
         if self.inds is None:
             self._set("inds", np.arange(n_trials))
         if self.channel_ids is None:
             self._set("channel_ids", np.arange(n_channels))
         for name in ("counts", *_SEQUENCES):
-            self._set(name, frozen(getattr(self, name), np.float32))
+            self._set(name, frozen(getattr(self, name), np.float32, name))
         for name in ("channel_ids", "inds", "start_s", "label"):
-            self._set(name, frozen(getattr(self, name)))
+            self._set(name, frozen(getattr(self, name), name=name))
         self._require("channel_ids", (n_channels,), "one id a channel")
         for name in ("inds", "start_s", "label"):
             self._require(name, (n_trials,), "one value a trial")
@@ -102,6 +103,11 @@ class Trials:
         Raises:
             ValueError: If a trial is empty, or a list does not have the bins of its trials.
         """
+        if not isinstance(trials, Sequence | np.ndarray):
+            raise ValueError(
+                f"trials must be a list with one array a trial. Got {type(trials).__name__}. Give arrays (time, "
+                "channels)."
+            )
         trials = [np.asarray(trial) for trial in trials]
         bins = [trial.shape[0] if trial.ndim == 2 else 0 for trial in trials]
         if not bins or min(bins) == 0:
@@ -111,7 +117,7 @@ class Trials:
             )
         sequences = {name: kwargs[name] for name in _SEQUENCES if kwargs.get(name) is not None}
         for name, values in sequences.items():
-            found = [len(value) for value in values]
+            found = [len(value) if np.ndim(value) else 0 for value in values] if np.iterable(values) else []
             if found != bins:
                 first = next(
                     (i for i, (a, b) in enumerate(zip(found, bins, strict=False)) if a != b), min(len(found), len(bins))
@@ -126,11 +132,57 @@ class Trials:
             pad_trials(trials), bin_width_s, **{**kwargs, **padded, "missing": short or kwargs.get("missing", False)}
         )
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Trials]) -> Trials:
+        """The trials of several parts of one session, one after the other, padded to the longest trial.
+
+        Args:
+            parts: Trials with the same bins and channels that hold the same optional arrays.
+
+        Returns:
+            Trials with those `attrs` that are the same in all parts. `inds` are kept if no two are equal, else
+            numbered anew.
+
+        Raises:
+            ValueError: If the parts do not fit together.
+        """
+        if not parts:
+            raise ValueError("There must be something to concatenate. Got no trials. Give a list of Trials.")
+        first = parts[0]
+        for name in ("bin_width_s", "channel_ids", "are_counts"):
+            values = [getattr(part, name) for part in parts]
+            if not all(np.array_equal(value, values[0]) for value in values):
+                raise ValueError(
+                    f"Parts of one session must have the same {name}. Got {values[:5]}. Rebin them or select channels."
+                )
+        longest = max(part.n_times for part in parts)
+        joined: dict[str, Any] = {}
+        for name in ("counts", *PER_TRIAL):
+            values = [getattr(part, name) for part in parts]
+            there = [value is not None for value in values]
+            if any(there) and not all(there):
+                raise ValueError(
+                    f"All parts must hold the same arrays. Got {name} in {sum(there)} of {len(parts)} parts. Add or "
+                    "remove it."
+                )
+            if all(there):
+                joined[name] = np.concatenate([_lengthened(value, longest) for value in values])
+        if len(np.unique(joined["inds"])) < len(joined["inds"]):
+            joined["inds"] = None
+        attrs = {
+            name: value
+            for name, value in first.attrs.items()
+            # How a part was cut into windows holds for that part alone.
+            if not name.startswith(PREFIX) and all(_same(value, part.attrs.get(name)) for part in parts)
+        }
+        sources = dict.fromkeys(part.source for part in parts)
+        missing = any(part.missing for part in parts) or any(part.n_times < longest for part in parts)
+        return replace(first, **joined, attrs=attrs, source=" + ".join(sources), missing=missing)
+
     @property
     def mask(self) -> np.ndarray:
         """Which bins belong to the trial, (trials, time) bool: False in the padding at the end of a shorter trial."""
-        observed = ~np.isnan(self.counts).all(axis=2)
-        return np.logical_or.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
+        return time_mask(self.counts)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -189,28 +241,44 @@ class Trials:
             seed: Seed of the split and of the drawn channels.
 
         Returns:
-            A :class:`~indl.data.Recording` whose channels are ordered held-in first.
+            A :class:`~indl.data.Recording` whose channels are ordered held-in first. Of windows that :func:`chop` made
+            with an overlap, the training part has none that shares a bin with a window of the validation part.
 
         Raises:
             ValueError: If the trials cannot be split or held out as asked.
+
+        Warns:
+            UserWarning: If more than a quarter of the training windows are left out for that.
         """
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(check_whole(seed, "seed"))
         heldin, heldout = choose_heldout(heldout, self.n_channels, rng)
+        forward_steps = check_whole(forward_steps, "forward_steps")
         if not 0 <= forward_steps < self.n_times:
             raise ValueError(
                 f"forward_steps must leave at least one bin for the encoder. Got {forward_steps} of {self.n_times} "
                 f"bins. Give a number from 0 to {self.n_times - 1}."
             )
         parts = split_trials(len(self), self.label, valid_fraction, rng, valid=valid, block=block)
+        plan = ChopPlan.of(self.attrs)
+        if plan is not None:
+            parts = leave_out_shared(*parts, self.inds, plan)
         order, seen = np.concatenate([heldin, heldout]), self.n_times - forward_steps
 
         def part(which: np.ndarray) -> Split:
-            recon = self.counts[which][:, :, order]
+            recon = frozen(self.counts[which][:, :, order].copy())
+            encod = recon if recon.shape[1:] == (seen, len(heldin)) else recon[:, :seen, : len(heldin)]
+            unseen = which[np.isnan(encod).all(axis=(1, 2))]
+            if unseen.size:
+                raise ValueError(
+                    f"The encoder must see something of every trial. Got {unseen.size} trials without a sample in the "
+                    f"held-in channels and the first {seen} bins, the first is trial {unseen[0]}. Leave those trials "
+                    "out, or hold out less."
+                )
             found = {name: getattr(self, name) for name in PER_TRIAL}
             found = {name: value[which] for name, value in found.items() if value is not None}
             if "truth" in found:
                 found["truth"] = found["truth"][:, :, order]
-            return Split(encod=recon[:, :seen, : len(heldin)], recon=recon, **found)
+            return Split(encod=encod, recon=recon, **found)
 
         return Recording(
             train=part(parts[0]),
@@ -257,6 +325,12 @@ class Trials:
             )
 
 
+def time_mask(counts: np.ndarray) -> np.ndarray:
+    """Which bins of (trials, time, channels) belong to each trial: all up to the last one with a recorded channel."""
+    recorded = ~np.isnan(counts).all(axis=2)
+    return np.logical_or.accumulate(recorded[:, ::-1], axis=1)[:, ::-1]
+
+
 def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     """One float32 array (trials, longest time, channels) from arrays (time, channels), NaN after each trial's end."""
     trials = [np.asarray(trial) for trial in trials]
@@ -270,3 +344,14 @@ def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     for row, trial in zip(padded, trials, strict=True):
         row[: len(trial)] = trial
     return padded
+
+
+def _lengthened(values: np.ndarray, n_times: int) -> np.ndarray:
+    """Arrays of trials with NaN up to a number of bins; what has one value a trial stays."""
+    if values.ndim == 1 or values.shape[1] == n_times:
+        return values
+    return np.pad(values, ((0, 0), (0, n_times - values.shape[1]), (0, 0)), constant_values=np.nan)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and np.array_equal(a, b)

@@ -110,6 +110,16 @@ class Gaussian(NamedTuple):
         distance = ops.sum(ops.square(other.standardize(self.loc)), axis=-1)
         return other.log_det_scale() - self.log_det_scale() + 0.5 * (trace + distance - self.event_size)
 
+    def kl_per_dimension(self, other: Gaussian) -> Any:
+        """KL of each dimension's marginal in nats, shape (..., D); for diagonal covariances its sum is the KL."""
+        scale, wanted = self.stddev(), other.stddev()
+        return (
+            ops.log(wanted / scale)
+            + 0.5 * ops.square(scale / wanted)
+            + 0.5 * ops.square((self.loc - other.loc) / wanted)
+            - 0.5
+        )
+
     def to_tfp(self) -> Any:
         """The tensorflow-probability distribution of eager values.
 

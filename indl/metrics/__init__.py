@@ -3,24 +3,55 @@
 Nothing here imports TensorFlow or Keras: every function takes numpy arrays.
 """
 
-from indl.metrics.baselines import SmoothingBaseline, smoothing_baseline
-from indl.metrics.decoding import Decoding, ridge_decoding
-from indl.metrics.latents import latent_r2
-from indl.metrics.rates import psth_r2, rate_r2_flat, rate_r2_per_channel
-from indl.metrics.spikes import bits_per_spike, cosmoothing, cosmoothing_se, forward_prediction, poisson_nll
+from indl.metrics.autocorrelation import mean_autocorrelation
+from indl.metrics.baselines import Baselines, fit_baselines
+from indl.metrics.bootstrap import bootstrap_se
+from indl.metrics.cosmoothing_baselines import CosmoothingBaseline, cosmoothing_baseline
+from indl.metrics.decoding import Decoding, VelocityDecoding, ridge_decoding, velocity_r2
+from indl.metrics.latents import latent_r2, latent_r2_se
+from indl.metrics.psth import psth, psth_r2
+from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
+from indl.metrics.smoothing import channel_means, smooth_observed
+from indl.metrics.smoothing_baseline import SmoothingBaseline, smoothing_baseline
+from indl.metrics.speed import speed_interval_correlation
+from indl.metrics.spikes import (
+    bits_per_spike,
+    cosmoothing,
+    cosmoothing_se,
+    forward_prediction,
+    forward_prediction_se,
+    poisson_nll,
+)
+from indl.metrics.targets import TargetDecoding, target_decoding
 
 __all__ = [
+    "Baselines",
+    "CosmoothingBaseline",
     "Decoding",
     "SmoothingBaseline",
+    "TargetDecoding",
+    "VelocityDecoding",
     "bits_per_spike",
+    "bootstrap_se",
+    "channel_means",
     "cosmoothing",
+    "cosmoothing_baseline",
     "cosmoothing_se",
+    "fit_baselines",
     "forward_prediction",
+    "forward_prediction_se",
     "latent_r2",
+    "latent_r2_se",
+    "mean_autocorrelation",
     "poisson_nll",
+    "psth",
     "psth_r2",
     "rate_r2_flat",
     "rate_r2_per_channel",
     "ridge_decoding",
+    "smooth_observed",
     "smoothing_baseline",
+    "speed_interval_correlation",
+    "target_decoding",
+    "velocity_r2",
 ]

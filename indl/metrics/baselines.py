@@ -1,165 +1,148 @@
-"""What smoothed spikes alone achieve: the numbers a model has to beat."""
+"""What a recording yields without a model of dynamics: the numbers a model has to beat."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.linear_model import PoissonRegressor
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
-from indl.data.smoothing import gaussian_smooth
-from indl.metrics.latents import latent_r2
-from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
-from indl.metrics.spikes import cosmoothing, cosmoothing_se, poisson_nll
+from indl.metrics.cosmoothing_baselines import METHODS, SDS_S, CosmoothingBaseline, are_counts, cosmoothing_baseline
+from indl.metrics.decoding import Decoding, ridge_decoding
+from indl.metrics.smoothing import channel_means, smooth_observed
+from indl.metrics.targets import TargetDecoding, target_decoding
 
-SDS_S = (0.02, 0.05, 0.1, 0.15)
-PENALTIES = (0.01, 0.1, 0.3, 1.0, 3.0)
-_MAX_CV_CHANNELS = 8
+if TYPE_CHECKING:
+    from indl.data import Recording
+
+#: Lags to choose from, first and last, in seconds: sensory areas follow behaviour by a little, motor areas lead it.
+LAG_RANGE_S = (-0.04, 0.16)
 
 
-class SmoothingBaseline(NamedTuple):
-    """Validation scores of smoothed spikes; None where the recording has no such truth.
+class Baselines(NamedTuple):
+    """Result of `fit_baselines`; a part that the recording does not allow is None, and said in `left_out`.
 
     Attributes:
-        rate_r2_per_channel: `rate_r2_per_channel` of the smoothed counts.
-        rate_r2_flat: `rate_r2_flat` of the smoothed counts.
-        rate_sd_s: Smoothing that was chosen for both, in seconds.
-        latent_r2: `latent_r2` from smoothed square-root counts of all held-in channels.
-        latent_sd_s: Smoothing that was chosen for it, in seconds.
-        cosmoothing: Bits per spike of held-out channels from a Poisson regression.
-        cosmoothing_se: Its bootstrap standard error over validation trials.
-        cosmoothing_sd_s: Smoothing that was chosen for it, in seconds.
-        cosmoothing_penalty: Penalty of the regression that was chosen.
+        cosmoothing: Co-smoothing, one entry a method.
+        behavior: Behaviour decoded from smoothed counts.
+        behavior_sd_s: Smoothing of those counts, in seconds.
+        behavior_lag_s: By how much behaviour is later than the counts it is decoded from, in seconds.
+        targets: Condition of a trial told from its counts.
+        left_out: What was left out, and why.
     """
 
-    rate_r2_per_channel: float | None = None
-    rate_r2_flat: float | None = None
-    rate_sd_s: float | None = None
-    latent_r2: np.ndarray | None = None
-    latent_sd_s: float | None = None
-    cosmoothing: float | None = None
-    cosmoothing_se: float | None = None
-    cosmoothing_sd_s: float | None = None
-    cosmoothing_penalty: float | None = None
+    cosmoothing: tuple[CosmoothingBaseline, ...] = ()
+    behavior: Decoding | None = None
+    behavior_sd_s: float | None = None
+    behavior_lag_s: float | None = None
+    targets: TargetDecoding | None = None
+    left_out: dict[str, str] = {}  # noqa: RUF012
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """A table of everything: score, method, value with standard error, settings."""
+        found = []
+        for entry in self.cosmoothing:
+            chosen = _in_words(**entry.chosen)
+            found.append(("co-bps", entry.name, f"{entry.co_bps:.4f} +- {entry.se:.4f}", chosen))
+        if self.behavior is not None:
+            each = ", ".join(f"{r2:.2f}" for r2 in self.behavior.r2_per_dim)
+            chosen = _in_words(sd_s=self.behavior_sd_s, penalty=self.behavior.penalty, lag_s=self.behavior_lag_s)
+            value = f"{self.behavior.r2:.3f} +- {self.behavior.se:.3f} ({each})"
+            found.append(("behaviour R2", "ridge", value, chosen))
+        if self.targets is not None:
+            value = f"{self.targets.accuracy:.2f} +- {self.targets.se:.2f}"
+            found.append(("condition accuracy", "logistic", value, f"chance {self.targets.chance:.2f}"))
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as nested dicts, lists and numbers."""
+        found = self._asdict()
+        found["cosmoothing"] = [entry._asdict() for entry in self.cosmoothing]
+        if self.behavior is not None:
+            found["behavior"] = {**self.behavior._asdict(), "r2_per_dim": self.behavior.r2_per_dim.tolist()}
+        if self.targets is not None:
+            found["targets"] = self.targets._asdict()
+        return found
 
 
-def smoothing_baseline(recording, *, sds_s=SDS_S, penalties=PENALTIES, n_folds=3, seed=0):
-    """Score smoothed spikes on the validation part; everything is chosen on the training part.
+def fit_baselines(
+    recording: Recording, *, lag_s: float | None = None, sd_s: float | None = 0.1, seed: int = 0
+) -> Baselines:
+    """Score every baseline that a recording allows on its validation part; the training part chooses all settings.
+
+    Co-smoothing is :func:`cosmoothing_baseline` by every method. Behaviour is decoded by :func:`ridge_decoding` from
+    smoothed counts of all channels, conditions by :func:`target_decoding`.
 
     Args:
-        recording: A `Recording`. Rates are scored if it has `truth`, latents if it has
-            `latents`, co-smoothing if it has held-out channels.
-        sds_s: Standard deviations of the Gaussian kernel to choose from, in seconds.
-        penalties: Penalties of the Poisson regression to choose from, relative to a channel's mean
-            count per bin, so that they mean the same at every bin width and firing rate.
-        n_folds: Folds over training trials for choosing the regression.
-        seed: Seed of the folds, of the channels they use and of the bootstrap.
+        recording: A recording. Co-smoothing needs counts and held-out channels (PSTH: labels, too), decoding
+            needs behaviour, conditions need labels.
+        lag_s: By how much behaviour is later than the counts it is decoded from, in seconds. None: chosen from all
+            whole bins in `LAG_RANGE_S`.
+        sd_s: Smoothing of the counts that behaviour is decoded from, in seconds. None: chosen from
+            :data:`~indl.metrics.cosmoothing_baselines.SDS_S`.
+        seed: Seed of folds and of the bootstrap.
 
     Returns:
-        A `SmoothingBaseline`.
+        A `Baselines`.
 
     Raises:
-        ValueError: If there are fewer training trials than folds.
+        ValueError: If there are fewer than 3 training trials, or too few bins have behaviour.
     """
-    scores = {}
-    if recording.train.truth is not None:
-        scores |= _score_rates(recording, sds_s)
-    if recording.train.latents is not None:
-        scores |= _score_latents(recording, sds_s)
-    if recording.n_heldout:
-        # Hundreds of small products: the threads of BLAS cost more time than they save.
-        with threadpool_limits(limits=1):
-            scores |= _score_cosmoothing(recording, sds_s, penalties, n_folds, seed)
-    return SmoothingBaseline(**scores)
+    found, left_out = Baselines(), {}
+    labelled = recording.train.label is not None and recording.valid.label is not None
+    reason = "no held-out channels" if not recording.n_heldout else None if are_counts(recording) else "no counts"
+    for method in METHODS:
+        missing = reason or ("no labels" if method == "PSTH" and not labelled else None)
+        if missing:
+            left_out[f"co-smoothing, {method}"] = missing
+        else:
+            entry = cosmoothing_baseline(recording, method, seed=seed)
+            found = found._replace(cosmoothing=(*found.cosmoothing, entry))
+    if recording.train.behavior is None or recording.valid.behavior is None:
+        left_out["behaviour"] = "no behaviour"
+    else:
+        decoded, sd_s = _decode(recording, lag_s, SDS_S if sd_s is None else [sd_s], seed)
+        lag_s = decoded.lag_bins * recording.bin_width_s
+        found = found._replace(behavior=decoded, behavior_sd_s=sd_s, behavior_lag_s=lag_s)
+    if not labelled or len(np.unique(recording.train.label)) < 2:
+        left_out["conditions"] = "one label only" if labelled else "no labels"
+    elif not are_counts(recording):
+        left_out["conditions"] = "no counts"
+    else:
+        parts = (recording.train, recording.valid)
+        counts = [part.recon[:, : recording.n_times] for part in parts]
+        targets = target_decoding(counts[0], parts[0].label, counts[1], parts[1].label, seed=seed)
+        found = found._replace(targets=targets)
+    return found._replace(left_out=left_out)
 
 
-def _score_rates(recording, sds_s):
-    train, valid = recording.train, recording.valid
+def _decode(recording: Recording, lag_s: float | None, sds_s: Sequence[float], seed: int) -> tuple[Decoding, float]:
+    """Ridge decoding of behaviour, which may end before the forward steps, and the smoothing that was chosen."""
+    train, valid, width = recording.train, recording.valid, recording.bin_width_s
+    n_times = train.behavior.shape[1]
+    if lag_s is None:
+        # Whole bins inside the range; a rounding error must not cost the last one.
+        first, last = np.ceil(LAG_RANGE_S[0] / width - 1e-9), np.floor(LAG_RANGE_S[1] / width + 1e-9)
+        longest = (n_times - 1) // 2
+        lags = range(max(int(first), -longest), min(int(last), longest) + 1)
+    else:
+        lags = [round(lag_s / width)]
 
-    def score(sd_s):
-        smoothed = gaussian_smooth(train.recon, sd_s / recording.bin_width_s)
-        return rate_r2_per_channel(smoothed, train.truth)
+    def decoded(sd_s: float) -> Decoding:
+        fill = channel_means(train.recon)
+        x_train, x_valid = (smooth_observed(part.recon, sd_s / width, fill)[:, :n_times] for part in (train, valid))
+        return ridge_decoding(x_train, train.behavior, x_valid, valid.behavior, lags, seed=seed)
 
-    best = max(sds_s, key=score)
-    smoothed = gaussian_smooth(valid.recon, best / recording.bin_width_s)
-    return {
-        "rate_r2_per_channel": rate_r2_per_channel(smoothed, valid.truth),
-        "rate_r2_flat": rate_r2_flat(smoothed, valid.truth),
-        "rate_sd_s": best,
-    }
-
-
-def _score_latents(recording, sds_s):
-    train, valid = recording.train, recording.valid
-    n_times = recording.n_times
-
-    def smoothed(split, sd_s):
-        return gaussian_smooth(np.sqrt(split.encod), sd_s / recording.bin_width_s)
-
-    def score(sd_s):
-        factors, latents = smoothed(train, sd_s), train.latents[:, :n_times]
-        return latent_r2(factors, latents, factors, latents).mean()
-
-    best = max(sds_s, key=score)
-    r2 = latent_r2(smoothed(train, best), train.latents[:, :n_times], smoothed(valid, best), valid.latents[:, :n_times])
-    return {"latent_r2": r2, "latent_sd_s": best}
+    found = {sd_s: decoded(sd_s) for sd_s in sds_s}
+    best = max(found, key=lambda sd_s: found[sd_s].cv_r2)
+    return found[best], best
 
 
-def _score_cosmoothing(recording, sds_s, penalties, n_folds, seed):
-    """Poisson regression of every held-out channel on smoothed, standardised held-in counts."""
-    train, valid, n_heldin = recording.train, recording.valid, recording.n_heldin
-    n_times, bin_width_s = recording.n_times, recording.bin_width_s
-    if len(train) < n_folds:
-        raise ValueError(
-            f"Choosing the regression needs a training trial a fold. Got {len(train)} trials and "
-            f"n_folds {n_folds}. Lower n_folds or use more trials."
-        )
-    targets = train.recon[:, :n_times, n_heldin:]
-    rng = np.random.default_rng(seed)
-    # One smoothing and penalty serve all channels; a few of them are enough to choose it.
-    some = rng.permutation(recording.n_heldout)[:_MAX_CV_CHANNELS]
-    folds = list(KFold(n_folds, shuffle=True, random_state=seed).split(targets))
-    losses = {}
-    for sd_s in sds_s:
-        features = gaussian_smooth(train.encod, sd_s / bin_width_s)
-        for fit, test in folds:
-            x_fit, x_test = _standardised(features[fit], features[test])
-            for penalty in penalties:
-                predicted = _poisson_regression(x_fit, targets[fit][..., some], x_test, penalty)
-                loss = poisson_nll(predicted, targets[test][..., some])
-                losses[sd_s, penalty] = losses.get((sd_s, penalty), 0.0) + loss
-    sd_s, penalty = min(losses, key=losses.get)
-    x_train, x_valid = _standardised(
-        gaussian_smooth(train.encod, sd_s / bin_width_s), gaussian_smooth(valid.encod, sd_s / bin_width_s)
-    )
-    counts = valid.recon[:, :n_times]
-    rates = np.ones(counts.shape)
-    rates[..., n_heldin:] = _poisson_regression(x_train, targets, x_valid, penalty)
-    return {
-        "cosmoothing": cosmoothing(rates, counts, n_heldin),
-        "cosmoothing_se": cosmoothing_se(rates, counts, n_heldin, seed=seed),
-        "cosmoothing_sd_s": sd_s,
-        "cosmoothing_penalty": penalty,
-    }
-
-
-def _standardised(fit, other):
-    scaler = StandardScaler().fit(fit.reshape(-1, fit.shape[-1]).astype(np.float64))
-    return tuple(scaler.transform(a.reshape(-1, a.shape[-1]).astype(np.float64)).reshape(a.shape) for a in (fit, other))
-
-
-def _poisson_regression(x_fit, y_fit, x, penalty):
-    """Rates of `x` from one regression a channel, (trials, time, channels of `y_fit`)."""
-    flat_fit, flat = (a.reshape(-1, a.shape[-1]) for a in (x_fit, x))
-    rates = []
-    for channel in range(y_fit.shape[-1]):
-        y = y_fit[..., channel].ravel().astype(np.float64)
-        if not y.any():
-            # No finite solution without a spike; half a spike in all that time is the usual guess.
-            rates.append(np.full(len(flat), 0.5 / len(y)))
-            continue
-        # Newton steps: the features are few and the rows many, where they take a few passes.
-        model = PoissonRegressor(alpha=penalty * y.mean(), solver="newton-cholesky", max_iter=50)
-        rates.append(model.fit(flat_fit, y).predict(flat))
-    return np.stack(rates, axis=-1).reshape(*x.shape[:2], -1)
+def _in_words(
+    sd_s: float, penalty: float | None = None, n_factors: int | None = None, lag_s: float | None = None
+) -> str:
+    parts = [f"{1000 * sd_s:g} ms"]
+    parts += [] if n_factors is None else [f"{n_factors} factors"]
+    parts += [] if penalty is None else [f"penalty {penalty:.4g}"]
+    parts += [] if lag_s is None else [f"lag {1000 * lag_s:.0f} ms"]
+    return ", ".join(parts)

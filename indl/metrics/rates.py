@@ -1,11 +1,12 @@
-"""Coefficients of determination of inferred rates, against true rates or trial averages.
+"""Coefficients of determination of inferred rates against true rates.
 
 There are two ways to average, which give very different numbers where channels differ in rate;
 say which one is meant.
 """
 
 import numpy as np
-from sklearn.metrics import r2_score
+
+from indl.metrics.r2 import r2_per_column
 
 
 def rate_r2_per_channel(rates, truth):
@@ -13,17 +14,17 @@ def rate_r2_per_channel(rates, truth):
 
     Args:
         rates: Inferred rates, (trials, time, channels), in any unit.
-        truth: True rates in the same unit, same shape.
+        truth: True rates in the same unit, same shape; NaN marks bins that are left out. A channel without two
+            bins left is left out of the mean.
 
     Returns:
         Mean R2. Channels count alike, whatever their rate.
 
     Raises:
-        ValueError: If the shapes differ or values are not finite.
+        ValueError: If the shapes differ, values are infinite, a rate is NaN where the truth is not, or no channel is
+            left.
     """
-    rates, truth = _pair(rates, truth)
-    n_channels = truth.shape[-1]
-    return float(r2_score(truth.reshape(-1, n_channels), rates.reshape(-1, n_channels)))
+    return _mean(r2_per_column(truth, rates))
 
 
 def rate_r2_flat(rates, truth):
@@ -31,66 +32,25 @@ def rate_r2_flat(rates, truth):
 
     Args:
         rates: Inferred rates, (trials, time, channels), in any unit.
-        truth: True rates in the same unit, same shape.
+        truth: True rates in the same unit, same shape; NaN marks bins that are left out.
 
     Returns:
         R2 of the flattened arrays.
 
     Raises:
-        ValueError: If the shapes differ or values are not finite.
+        ValueError: If the shapes differ, values are infinite, a rate is NaN where the truth is not, or less than two
+            values are left.
     """
-    rates, truth = _pair(rates, truth)
-    return float(r2_score(truth.ravel(), rates.ravel()))
-
-
-def psth_r2(rates, label, psth):
-    """R2 of condition-averaged rates against given trial averages, mean over channels.
-
-    As in the Neural Latents Benchmark.
-
-    Args:
-        rates: Inferred rates, (trials, time, channels).
-        label: Condition of each trial, (trials,): index into `psth`.
-        psth: Average of each condition, (conditions, time, channels), in the unit of `rates`;
-            NaN marks bins that are left out.
-
-    Returns:
-        R2 per channel over conditions and bins, then the mean over channels.
-
-    Raises:
-        ValueError: If shapes do not fit, or a condition of `label` is not in `psth`.
-    """
-    rates, psth, label = np.asarray(rates), np.asarray(psth), np.asarray(label)
-    if rates.ndim != 3 or psth.ndim != 3 or rates.shape[1:] != psth.shape[1:]:
-        raise ValueError(
-            "rates must be (trials, time, channels) and psth (conditions, time, channels). Got "
-            f"{rates.shape} and {psth.shape}. Select the same bins and channels for both."
-        )
-    conditions = np.unique(label)
-    known = conditions.dtype.kind in "iu" and 0 <= conditions[0] <= conditions[-1] < len(psth)
-    if label.shape != rates.shape[:1] or not known:
-        raise ValueError(
-            f"label must hold one index into psth a trial. Got shape {label.shape} with values "
-            f"{conditions[:10].tolist()} for {len(rates)} trials and {len(psth)} conditions. "
-            "Number the conditions 0, 1, ..."
-        )
-    averages = np.concatenate([rates[label == c].mean(axis=0) for c in conditions])
-    expected = np.concatenate(psth[conditions])
-    return float(
-        np.mean(
-            [
-                r2_score(expected[kept, channel], averages[kept, channel])
-                for channel, kept in enumerate(~np.isnan(expected.T))
-            ]
-        )
-    )
-
-
-def _pair(rates, truth):
     rates, truth = np.asarray(rates), np.asarray(truth)
-    if rates.shape != truth.shape or truth.ndim < 1:
+    # Flattened together only where they belong together, so that the message names the shapes.
+    pair = (truth, rates) if rates.shape != truth.shape else (truth.reshape(-1, 1), rates.reshape(-1, 1))
+    return _mean(r2_per_column(*pair))
+
+
+def _mean(r2):
+    known = r2[~np.isnan(r2)]
+    if not known.size:
         raise ValueError(
-            f"Rates and true rates must have one shape. Got {rates.shape} and {truth.shape}. "
-            "Select the same trials, bins and channels for both."
+            f"R2 needs two true values. Got none or one in each of {r2.size} columns. Check where the truth is NaN."
         )
-    return rates, truth
+    return float(known.mean())

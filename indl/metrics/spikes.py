@@ -6,6 +6,8 @@ Source: Pei et al. 2021, "Neural Latents Benchmark '21"; same numbers as its `nl
 import numpy as np
 from scipy.special import gammaln, xlogy
 
+from indl.metrics.bootstrap import standard_error, trial_weights
+
 _SMALLEST_RATE = 1e-9
 
 
@@ -101,13 +103,7 @@ def forward_prediction(rates, counts, n_times):
     Raises:
         ValueError: If there is no later bin, or the shapes do not fit.
     """
-    rates, counts = np.asarray(rates), np.asarray(counts)
-    if not 0 <= n_times < counts.shape[1]:
-        raise ValueError(
-            f"Forward prediction needs bins after those the encoder saw. Got {counts.shape[1]} "
-            f"bins and n_times {n_times}. Reconstruct more bins than are encoded."
-        )
-    return bits_per_spike(rates[:, n_times:], counts[:, n_times:])
+    return bits_per_spike(*_forward(rates, counts, n_times))
 
 
 def cosmoothing_se(rates, counts, n_heldin, n_times=None, *, n_resamples=1000, seed=0):
@@ -124,24 +120,45 @@ def cosmoothing_se(rates, counts, n_heldin, n_times=None, *, n_resamples=1000, s
         seed: Seed of the resamples.
 
     Returns:
-        Standard deviation of the resampled bits per spike.
+        Standard deviation of the resampled bits per spike; NaN for a single trial.
 
     Raises:
         ValueError: If there is no held-out channel, or the shapes do not fit.
     """
-    rates, counts, scored = _scored(*_heldout(rates, counts, n_heldin, n_times))
+    return _standard_error(*_heldout(rates, counts, n_heldin, n_times), n_resamples, seed)
+
+
+def forward_prediction_se(rates, counts, n_times, *, n_resamples=1000, seed=0):
+    """Bootstrap standard error of `forward_prediction` over trials, as :func:`cosmoothing_se`.
+
+    Args:
+        rates: Expected counts per bin, (trials, time, channels).
+        counts: Spike counts, shape of `rates`.
+        n_times: Number of bins the encoder saw.
+        n_resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        Standard deviation of the resampled bits per spike; NaN for a single trial.
+
+    Raises:
+        ValueError: If there is no later bin, or the shapes do not fit.
+    """
+    return _standard_error(*_forward(rates, counts, n_times), n_resamples, seed)
+
+
+def _standard_error(rates, counts, n_resamples, seed):
+    """Of bits per spike over trials, (trials, time, channels)."""
+    rates, counts, scored = _scored(rates, counts)
     counts = np.where(scored, counts, 0.0)
     # log(count!) is the same in both models, so that all a resample needs are sums per trial.
     model = np.where(scored, rates - xlogy(counts, rates), 0.0).sum(axis=(1, 2))
-    spikes, bins = counts.sum(axis=1), scored.sum(axis=1)
-    n_trials = len(counts)
-    draws = np.random.default_rng(seed).multinomial(n_trials, np.full(n_trials, 1.0 / n_trials), size=n_resamples)
-    total = draws @ spikes
-    null = (total - xlogy(total, total / np.maximum(draws @ bins, 1))).sum(axis=1)
+    weights = trial_weights(len(counts), n_resamples, seed)
+    total = weights @ counts.sum(axis=1)
+    null = (total - xlogy(total, total / np.maximum(weights @ scored.sum(axis=1), 1))).sum(axis=1)
     n_spikes = total.sum(axis=1)
-    usable = n_spikes > 0
-    gain = null[usable] - (draws @ model)[usable]
-    return float(np.std(gain / n_spikes[usable] / np.log(2.0), ddof=1))
+    gain = np.where(n_spikes > 0, null - weights @ model, np.nan)
+    return standard_error(gain / np.maximum(n_spikes, 1.0) / np.log(2.0), len(counts))
 
 
 def _scored(rates, counts):
@@ -178,3 +195,13 @@ def _heldout(rates, counts, n_heldin, n_times):
             "of them held-in. Hold channels out when the recording is made."
         )
     return rates[:, :n_times, n_heldin:], counts[:, :n_times, n_heldin:]
+
+
+def _forward(rates, counts, n_times):
+    rates, counts = np.asarray(rates), np.asarray(counts)
+    if rates.ndim != 3 or rates.shape != counts.shape or not 0 <= n_times < counts.shape[1]:
+        raise ValueError(
+            "Forward prediction needs (trials, time, channels) with bins after those the encoder saw. Got rates "
+            f"{rates.shape}, counts {counts.shape} and n_times {n_times}. Reconstruct more bins than are encoded."
+        )
+    return rates[:, n_times:], counts[:, n_times:]

@@ -19,7 +19,9 @@ from indl.model import beta_vae
 from indl.params import validate_params
 from indl.registry import register
 
-TERMS = ("nll", "kl_f", "kl_z", "penalty", "neg_elbo")
+#: What the loss is the weighted sum of, and what is logged.
+PARTS = ("nll", "kl_f", "kl_z", "penalty")
+TERMS = (*PARTS, "neg_elbo", "loss")
 
 
 @register
@@ -27,8 +29,10 @@ class SequentialVAE(keras.Model):
     """A sequential variational auto-encoder over tensors that the builders, or the user, have made.
 
     The loss, in nats per trial, is ``nll + beta_f kl_f + beta_z kl_z + penalty``. Each term is logged under its
-    name, and `neg_elbo` is their sum at beta = 1, which no schedule touches. The betas are variables: callbacks
-    change them without a new trace. Dropout acts in training only; inference runs on posterior means.
+    name, and `neg_elbo` is the sum of the first three at beta = 1, which no schedule touches. A training step with a
+    term that is not finite is left out of all means; `finite_terms` tells which of `loss_parts` it was. The betas are
+    variables: callbacks change them without a new trace. Dropout acts in training only; inference runs on posterior
+    means.
 
     Args:
         inputs: the input tensor (batch, time, channels).
@@ -75,6 +79,11 @@ class SequentialVAE(keras.Model):
         self._initial_betas = {"beta_f": beta_f, "beta_z": beta_z}
         self.beta_f = keras.Variable(beta_f, trainable=False, dtype="float32", name="beta_f")
         self.beta_z = keras.Variable(beta_z, trainable=False, dtype="float32", name="beta_z")
+        self.loss_parts = PARTS
+        # Replicas disagree where only some saw the value: the mean tells.
+        self.finite_terms = keras.Variable(
+            np.ones(len(PARTS)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
+        )
         self.term_metrics = [keras.metrics.Mean(name=name) for name in TERMS]
         self._may_miss = bool(params and params["missing_data"])
         self._passes: dict[str, Any] = {}
@@ -115,13 +124,22 @@ class SequentialVAE(keras.Model):
         target = x if y is None else y
         terms = self.loss_terms(target, y_pred)
         terms["neg_elbo"] = terms["nll"] + terms["kl_f"] + terms["kl_z"]
-        for metric in self.term_metrics:
-            metric.update_state(terms[metric.name])
         trial = terms["nll"] + self.beta_f * terms["kl_f"] + self.beta_z * terms["kl_z"]
         if sample_weight is not None:
             trial = trial * ops.cast(sample_weight, trial.dtype)
+        terms["loss"] = trial + terms["penalty"]
+        counted = ops.ones(())
+        if training:
+            finite = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
+            self.finite_terms.assign(ops.cast(finite, "float32"))
+            counted = ops.cast(ops.all(finite), "float32")
+        for metric in self.term_metrics:
+            value = terms[metric.name]
+            # A weight of zero alone would leave a NaN.
+            value = ops.where(counted > 0, value, ops.zeros_like(value)) if training else value
+            metric.update_state(value, sample_weight=ops.broadcast_to(counted, ops.shape(value)))
         # Replicas are summed, so each gives its share.
-        return (ops.mean(trial) + terms["penalty"]) / tf.distribute.get_strategy().num_replicas_in_sync
+        return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.
@@ -129,21 +147,33 @@ class SequentialVAE(keras.Model):
         Raises:
             ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials.
         """
-        self._check(x, y)
+        self.check_arrays(x, y)
         validation = kwargs.get("validation_data")
         if validation is not None and isinstance(validation, tuple | list):
-            self._check(validation[0], validation[1] if len(validation) > 1 else None, ("validation x", "validation y"))
-            if len(validation) == 1 or validation[1] is None:
-                kwargs["validation_data"] = (validation[0], validation[0])
+            self.check_arrays(*validation[:2], names=("validation x", "validation y"))
         if self.optimizer is not None and not self.optimizer.built:
             # Built before the first step, the train function is traced once, and slots can be restored.
             self.optimizer.build(self.trainable_variables)
-        return super().fit(x, x if y is None and isinstance(x, np.ndarray) else y, *args, **kwargs)
+        return super().fit(x, y, *args, **kwargs)
+
+    def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
+        """Refuses arrays that this model cannot be trained on, in words; other kinds of data pass unseen."""
+        if isinstance(x, np.ndarray):
+            counts = self.observation == PoissonObservation.__name__
+            check_trials(
+                x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self._may_miss, names=names
+            )
+            self._check_width(x, names[0])
 
     def init_readout(self, target: Any) -> None:
         """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin."""
         readout = self.get_layer("readout")
-        mean = np.nanmean(np.asarray(target, "float64"), (0, 1))
+        # Some trials at a time: the target may be larger than memory.
+        total, recorded = 0.0, 0
+        for i in range(0, len(target), 256):
+            part = np.asarray(target[i : i + 256], "float64")
+            total, recorded = total + np.nansum(part, (0, 1)), recorded + (~np.isnan(part)).sum((0, 1))
+        mean = total / np.maximum(recorded, 1)
         if len(mean) != readout.n_channels:
             raise ValueError(
                 f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
@@ -340,14 +370,6 @@ class SequentialVAE(keras.Model):
                     f"reconstructs {wanted}. Build it with out_dim and forward_steps of the target."
                 )
         return target[:, None] if len(parameter.shape) == 4 else target
-
-    def _check(self, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> None:
-        if isinstance(x, np.ndarray):
-            counts = self.observation == PoissonObservation.__name__
-            check_trials(
-                x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self._may_miss, names=names
-            )
-            self._check_width(x, names[0])
 
     def _check_width(self, x: np.ndarray, name: str = "x") -> None:
         _, bins, width = self.inputs[0].shape

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
-from indl.data.recording import Recording
+from indl.data.batches import Batches
+from indl.data.provenance import digest
+from indl.data.recording import Recording, Split
+from indl.data.tf_data import dataset
+from indl.files import save_model
 from indl.model.sequential_vae import SequentialVAE, build_sequential_vae
 from indl.params import validate_params
+from indl.training.checkpoint import Checkpoint
+from indl.training.guard import FiniteGuard, GuardedAdam, NonFiniteError
 from indl.training.hidden import HiddenValidation
+from indl.training.latent_use import LatentUse
 from indl.training.schedules import BetaSchedules
+from indl.training.selection import BestWeights
+
+#: Validation trials on which the use of each latent dimension is recorded.
+_LATENT_TRIALS = 256
 
 
 class TrainingResult(NamedTuple):
@@ -23,21 +36,30 @@ class TrainingResult(NamedTuple):
         history: value of every logged term by epoch.
         monitor: the metric that chose the epoch.
         first_epoch: the first epoch that could be chosen, after both schedules.
+        best_epoch: the chosen epoch; None where the schedules outlasted the run and the last weights stayed.
+        latent_use: the KL of every latent dimension as training went on.
     """
 
     model: SequentialVAE
     history: dict[str, list[float]]
     monitor: str
     first_epoch: int
+    best_epoch: int | None
+    latent_use: LatentUse
 
 
 def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any]:
-    """The params with the target's channels and forward steps taken from the recording.
+    """The params with channels, forward steps and missing samples of the target taken from the recording.
 
     Raises:
         ValueError: params that do not validate, or an f-encoder segment as long as the trials.
     """
-    given = {"out_dim": recording.n_heldin + recording.n_heldout, "forward_steps": recording.forward_steps}
+    given: dict[str, Any] = {
+        "out_dim": recording.n_heldin + recording.n_heldout,
+        "forward_steps": recording.forward_steps,
+    }
+    if recording.has_missing:
+        given["missing_data"] = True
     p = validate_params({**params, **given})
     if p["f_enc_input_samps"] >= recording.n_times:
         raise ValueError(
@@ -60,12 +82,12 @@ def make_model(params: Mapping[str, Any], recording: Recording, epochs: int | No
 
 
 def make_optimizer(params: Mapping[str, Any], n_trials: int, epochs: int | None = None) -> keras.optimizers.Optimizer:
-    """Adam with global-norm clipping and the learning-rate schedule of the params."""
+    """Adam with global-norm clipping and the learning-rate schedule of the params; it skips non-finite gradients."""
     rate: Any = params["learning_rate"]
     if params["lr_schedule"] == "cosine":
         steps = math.ceil(n_trials / params["batch_size"]) * (epochs or params["epochs"])
         rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    return keras.optimizers.Adam(rate, global_clipnorm=params["max_grad_norm"])
+    return GuardedAdam(rate, global_clipnorm=params["max_grad_norm"])
 
 
 def monitor_of(params: Mapping[str, Any]) -> str:
@@ -81,22 +103,32 @@ def first_epoch(params: Mapping[str, Any], recording: Recording) -> int:
     return BetaSchedules.from_params(params).end_epoch(steps)
 
 
-def make_callbacks(params: Mapping[str, Any], recording: Recording, hidden_every: int = 5) -> list[Any]:
-    """Schedules, hidden validation, and early stopping that waits until the schedules have ended."""
-    schedules = BetaSchedules.from_params(params)
-    stopping = keras.callbacks.EarlyStopping(
-        monitor_of(params),
-        patience=params["patience"] or 10**9,
-        mode="min",
-        restore_best_weights=True,
-        start_from_epoch=first_epoch(params, recording),
-    )
-    return [
-        schedules,
-        HiddenValidation(recording.valid.encod, hidden_every, first_epoch(params, recording)),
-        keras.callbacks.TerminateOnNaN(),
-        stopping,
-    ]
+def make_callbacks(
+    params: Mapping[str, Any], recording: Recording, hidden_every: int = 5, skip_nonfinite: bool = False
+) -> dict[str, Any]:
+    """The callbacks of a run by name, in the order in which they must be called."""
+    first = first_epoch(params, recording)
+    return {
+        "schedules": BetaSchedules.from_params(params),
+        "hidden": HiddenValidation(recording.valid.encod, hidden_every, first),
+        "latent_use": LatentUse(recording.valid.encod[:_LATENT_TRIALS], hidden_every),
+        "guard": FiniteGuard(skip_nonfinite),
+        "selection": BestWeights(monitor_of(params), first, params["patience"]),
+    }
+
+
+def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0) -> dict[str, Any]:
+    """The arguments of ``fit`` that feed it the trials of a recording, in an order that seed and epoch determine."""
+    train = Batches(_arrays(recording.train), params["batch_size"], seed=params["seed"])
+    valid = Batches(_arrays(recording.valid), params["batch_size"], shuffle=False)
+    return {
+        "x": dataset(train, first_epoch=first),
+        "steps_per_epoch": len(train),
+        "initial_epoch": first,
+        "validation_data": dataset(valid),
+        "validation_steps": len(valid),
+        "shuffle": False,
+    }
 
 
 def train(
@@ -108,6 +140,8 @@ def train(
     callbacks: Sequence[Any] = (),
     verbose: int | str = 0,
     model: SequentialVAE | None = None,
+    folder: Path | str | None = None,
+    skip_nonfinite: bool = False,
 ) -> TrainingResult:
     """Trains a model on the training trials and keeps the weights of its best epoch.
 
@@ -116,40 +150,61 @@ def train(
     outlast the run, the last weights stay.
 
     Args:
-        params: parameters; `out_dim` and `forward_steps` come from the recording.
+        params: parameters; `out_dim`, `forward_steps` and `missing_data` come from the recording.
         recording: training and validation trials.
         epochs: passes over the training trials. Default: ``params["epochs"]``.
-        hidden_every: epochs between two evaluations of ``val_hidden_nll``.
-        callbacks: further Keras callbacks.
+        hidden_every: epochs between two evaluations of ``val_hidden_nll`` and of the use of each latent dimension.
+        callbacks: further Keras callbacks. Their own state is not kept in `folder`.
         verbose: as in Keras.
         model: a compiled model to go on with, instead of a new one. Epochs, and schedules by epoch, start again at 0.
+        folder: where the state of the run is written after every epoch (``state.npz``). Called again with the same
+            arguments after a crash, the run goes on from there and ends at the numbers of an uninterrupted one.
+        skip_nonfinite: leave out steps whose loss or gradient is not finite, and log their count as
+            ``skipped_steps``, instead of stopping.
 
     Raises:
         ValueError: params or arrays that do not validate.
-        FloatingPointError: the loss became NaN or infinite; the message names the epoch and the term.
+        NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
+            term. Weights of the last good step are in ``last_good.keras`` of `folder`.
+        CheckpointError: the state cannot be written, or `folder` belongs to another run.
     """
     p = params_for(params, recording)
     epochs = epochs or p["epochs"]
     model = model or make_model(p, recording, epochs)
-    history = model.fit(
-        recording.train.encod,
-        recording.train.recon,
-        batch_size=p["batch_size"],
-        epochs=epochs,
-        validation_data=(recording.valid.encod, recording.valid.recon),
-        verbose=verbose,
-        callbacks=[*make_callbacks(p, recording, hidden_every), *callbacks],
-    ).history
-    _refuse_non_finite(history)
-    return TrainingResult(model, history, monitor_of(p), first_epoch(p, recording))
+    for part in (recording.train, recording.valid):
+        model.check_arrays(part.encod, part.recon)
+    parts = make_callbacks(p, recording, hidden_every, skip_nonfinite)
+    settings = {"params": p, "epochs": epochs, "hidden_every": hidden_every}
+    if folder is not None:
+        settings["data"] = digest(recording)
+    stateful = {name: part for name, part in parts.items() if hasattr(part, "restore")}
+    checkpoint = Checkpoint(None if folder is None else Path(folder) / "state.npz", settings, stateful)
+    done, selection = checkpoint.resume(model), parts["selection"]
+    if done < epochs and not selection.exhausted:
+        try:
+            model.fit(
+                **fit_batches(p, recording, done),
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=[*parts.values(), *callbacks, checkpoint],
+            )
+        except NonFiniteError as error:
+            if folder is not None:
+                save_model(model, Path(folder) / "last_good.keras")
+                kept = f" The weights before it are in {Path(folder) / 'last_good.keras'}."
+                raise NonFiniteError(error.epoch, error.step, error.term, kept) from None
+            raise
+    else:
+        selection.set_model(model)
+        selection.put_back()
+    return TrainingResult(
+        model, checkpoint.history, monitor_of(p), first_epoch(p, recording), selection.epoch, parts["latent_use"]
+    )
 
 
-def _refuse_non_finite(history: Mapping[str, list[float]]) -> None:
-    # The loss is the sum of the terms: the term that broke says more.
-    for name in sorted(history, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo")):
-        for epoch, value in enumerate(history[name]):
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"Training broke down. Given: {name} = {value} in epoch {epoch}. "
-                    "Lower learning_rate or max_grad_norm, and look for extreme counts."
-                )
+def _arrays(part: Split) -> dict[str, Any]:
+    """Input and target of a part; where they are equal, as one array, which is then gathered once."""
+    same = part.encod is part.recon or (
+        isinstance(part.recon, np.ndarray) and np.array_equal(part.encod, part.recon, equal_nan=True)
+    )
+    return {"encod": part.encod, "recon": part.encod if same else part.recon}

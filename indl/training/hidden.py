@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+_TRIALS_AT_ONCE = 512
+
 
 def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> float:
     """Negative log-likelihood of `x` in nats per trial, each element predicted while hidden from the encoder.
@@ -22,12 +24,16 @@ def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> floa
     """
     if folds < 2:
         raise ValueError(f"Hidden validation needs at least two sets. Given: folds={folds!r}. Use 4.")
-    x = np.asarray(x, "float32")
+    # One stream for the whole deal, some trials at a time: the trials may be more than memory holds.
+    rng = np.random.default_rng(seed)
+    pieces = (np.asarray(x[i : i + _TRIALS_AT_ONCE], "float32") for i in range(0, len(x), _TRIALS_AT_ONCE))
+    return sum(_hidden_sum(model, piece, rng.integers(folds, size=piece.shape), folds) for piece in pieces) / len(x)
+
+
+def _hidden_sum(model: Any, x: np.ndarray, fold: np.ndarray, folds: int) -> float:
     params = model.params or {}
-    fold = np.random.default_rng(seed).integers(folds, size=x.shape)
-    # What is missing stays so, and cannot be scored.
+    # What is missing stays so, and cannot be scored; the segment of the f-encoder is never hidden, in training neither.
     fold[np.isnan(x)] = -1
-    # The segment of the f-encoder is never hidden, in training neither.
     fold[:, : params.get("f_enc_input_samps", 0)] = -1
     visible = (folds - 1) / folds
     # Dropout acts on the transformed input.
@@ -37,7 +43,7 @@ def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> floa
     for k in range(folds):
         log_prob = model.log_prob(np.where(fold == k, 0, scaled), target)
         total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
-    return total / len(x)
+    return total
 
 
 def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
@@ -65,6 +71,12 @@ class HiddenValidation(keras.callbacks.Callback):
         self.folds = folds
         self.seed = seed
         self.value: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.value = state["value"]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")

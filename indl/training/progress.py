@@ -27,6 +27,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self.start = time.monotonic()
         self.total = self.params["epochs"]
+        self.first: int | None = None
         if self.console.is_terminal:
             columns = (
                 TextColumn("epoch"),
@@ -41,6 +42,10 @@ class TrainingProgress(keras.callbacks.Callback):
             self.task = self.bar.add_task("", total=self.total)
             self.bar.start()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        # A run that was resumed has not spent its time on the epochs before.
+        self.first = epoch if self.first is None else self.first
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         text = "  ".join(
             f"{name} {logs[name]:.1f}" for name in ("loss", "nll", "kl_f", "kl_z", self.monitor) if name in (logs or {})
@@ -49,7 +54,7 @@ class TrainingProgress(keras.callbacks.Callback):
             self.bar.update(self.task, completed=epoch + 1, description=text)
         elif (epoch + 1) % max(1, self.total // 10) == 0:
             spent = time.monotonic() - self.start
-            left = spent / (epoch + 1) * (self.total - epoch - 1)
+            left = spent / (epoch + 1 - self.first) * (self.total - epoch - 1)
             text = f"epoch {epoch + 1}/{self.total}  {text}  {spent:.0f} s, {left:.0f} s left"
             self.console.print(text, soft_wrap=True)
 

@@ -10,7 +10,15 @@ import keras_tuner as kt
 from indl.data.recording import Recording
 from indl.model.sequential_vae import SequentialVAE
 from indl.params import preset as preset_params
-from indl.training.fit import first_epoch, make_callbacks, make_model, make_optimizer, monitor_of, params_for
+from indl.training.fit import (
+    first_epoch,
+    fit_batches,
+    make_callbacks,
+    make_model,
+    make_optimizer,
+    monitor_of,
+    params_for,
+)
 from indl.training.history import best_epoch
 from indl.tuning.space import declare, search_names
 
@@ -79,19 +87,15 @@ class SequentialHyperModel(kt.HyperModel):
         """
         p = self.params(hp)
         epochs = epochs or p["epochs"]
-        train, valid = self.recording.train, self.recording.valid
         if initial_epoch == 0:
             # A falling step size spans the epochs of this search, which `build` does not know.
-            model.compile(optimizer=make_optimizer(p, len(train), epochs))
+            model.compile(optimizer=make_optimizer(p, len(self.recording.train), epochs))
+        parts = make_callbacks(p, self.recording, hidden_every)
         history = model.fit(
-            train.encod,
-            train.recon,
-            validation_data=(valid.encod, valid.recon),
-            batch_size=p["batch_size"],
+            **fit_batches(p, self.recording, initial_epoch),
             epochs=epochs,
-            initial_epoch=initial_epoch,
             verbose=verbose,
-            callbacks=[*make_callbacks(p, self.recording, hidden_every), *callbacks],
+            callbacks=[*parts.values(), *callbacks],
             **kwargs,
         ).history
         first = max(0, first_epoch(p, self.recording) - initial_epoch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ import keras
 import keras_tuner as kt
 
 from indl.data.hdf5 import save_recording
+from indl.data.provenance import digest
 from indl.files import write_json
 from indl.tuning.hypermodel import SequentialHyperModel
 
@@ -24,7 +24,7 @@ class IsolatedTrials:
     Each trial runs as ``python -m indl.tuning.worker``; its folder holds `job.json` (params, epochs),
     `model.keras` (best epoch), `history.json`, `result.json` and `log.txt`. A search that was killed goes on
     where it was when it is started again on the same directory: finished trials are kept, the interrupted one
-    runs again.
+    goes on from its last epoch.
     """
 
     hypermodel: SequentialHyperModel
@@ -72,11 +72,12 @@ def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | N
     Raises:
         ValueError: the folder belongs to a search of other data, params, search space or epochs.
     """
-    digest = hashlib.sha256()
-    for part in (hypermodel.recording.train, hypermodel.recording.valid):
-        digest.update(part.encod.tobytes())
-        digest.update(part.recon.tobytes())
-    ours = {"data": digest.hexdigest(), "params": hypermodel.base, "search": hypermodel.names, "epochs": epochs}
+    ours = {
+        "data": digest(hypermodel.recording),
+        "params": hypermodel.base,
+        "search": hypermodel.names,
+        "epochs": epochs,
+    }
     path = folder / "search.json"
     if path.exists():
         theirs = json.loads(path.read_text())

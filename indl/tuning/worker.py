@@ -39,10 +39,13 @@ def main(folder: Path, parent: int) -> None:
         epochs=job["epochs"],
         hidden_every=job["hidden_every"],
         callbacks=[StopWithParent(parent)],
+        folder=folder,
     )
     save_model(result.model, folder / "model.keras")
     write_json(folder / "history.json", result.history)
     epoch = best_epoch(result.history, result.monitor, result.first_epoch)
+    # The trial is over: its state would only fill the disk.
+    (folder / "state.npz").unlink()
     metrics = {name: values[epoch] for name, values in result.history.items()}
     write_json(folder / "result.json", {**metrics, "best_epoch": epoch})
 

@@ -186,7 +186,7 @@ def test_nothing_half_written_stays_behind(tmp_path, monkeypatch):
         file["train_recon_data"] = np.ones(10)
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(module, "_write", write_and_fail)
+    monkeypatch.setattr(module, "write_recording", write_and_fail)
     with pytest.raises(OSError, match="no space"):
         save_recording(example(), path)
     assert path.read_bytes() == before

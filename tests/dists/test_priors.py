@@ -364,3 +364,34 @@ def test_kl_at_inference_is_repeatable_and_estimates_the_bound(mode):
     assert not np.array_equal(prior(many, training=True), prior(many, training=True))
     along_means = float(tf.reduce_sum(AR1Prior(2, kl_mode="conditional")(q, q.loc)))
     assert along_means < exact - 5
+
+
+# --- one dimension at a time --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [ar1(), ar1(rollout="free", seed=3), RecurrentPrior(2, "GRU", 4, seed=3), GaussianPrior(2, 0.7)],
+    ids=["AR1", "AR1 free", "recurrent", "Gaussian"],
+)
+def test_kl_per_dimension_sums_to_the_kl(prior):
+    per_dimension = np.asarray(prior.kl_per_dimension(Q))
+    assert per_dimension.shape == (4, 6, 2)
+    assert_close(per_dimension.sum(-1), prior(Q))
+
+
+def test_kl_per_dimension_is_that_of_the_marginals():
+    # A dimension whose posterior is the prior's costs nothing, whatever the other does.
+    prior = ar1()
+    alone = AR1Prior(1)
+    for name in ("loc", "log_tau", "log_noise_variance"):
+        getattr(alone, name).assign(getattr(prior, name)[1:])
+    assert_close(prior.kl_per_dimension(Q)[..., 1:], alone(Gaussian(LOC[..., 1:], SCALE[..., 1:]))[..., None])
+    factors = cholesky((4, 6))
+    marginal = np.sqrt((factors**2).sum(-1))
+    assert_close(prior.kl_per_dimension(Gaussian(LOC, factors)), prior.kl_per_dimension(Gaussian(LOC, marginal)))
+    full, other = Gaussian(LOC, factors), Gaussian(0.3 * LOC, cholesky((4, 6), seed=6))
+    expected = tfp.distributions.kl_divergence(
+        tfp.distributions.Normal(full.loc, full.stddev()), tfp.distributions.Normal(other.loc, other.stddev())
+    )
+    assert_close(full.kl_per_dimension(other), expected)

@@ -1,79 +1,147 @@
-"""Smoothed-spikes baselines: what they choose, and the numbers of real recordings."""
+"""All baselines of a recording in one value: what is scored, what is left out and why, and the figures published."""
 
-import warnings
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indl.data import Recording, gaussian_smooth, load_recording, lorenz
-from indl.metrics import cosmoothing, latent_r2, rate_r2_flat, rate_r2_per_channel, smoothing_baseline
+from indl.data import Recording, gaussian_smooth, load_recording
+from indl.metrics import cosmoothing_baseline, fit_baselines, ridge_decoding, target_decoding
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    return lorenz(n_neurons=12, n_conditions=10, n_trials=10, base_rate_hz=20.0, heldout=3)
+def simulate(heldout=2, labelled=True, behaves=True, seed=0, **arguments):
+    """30 trials of two conditions; behaviour follows the channels by two bins."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(30) % 2
+    drive = gaussian_smooth(rng.normal(size=(30, 24, 2)) + label[:, None, None], 2)
+    counts = rng.poisson(np.exp(drive @ rng.normal(size=(2, 6))))
+    behavior = np.roll(drive, 2, axis=1) + 0.1 * rng.normal(size=drive.shape)
+    return Recording.from_arrays(
+        counts,
+        0.02,
+        label=label if labelled else None,
+        behavior=behavior if behaves else None,
+        heldout=heldout,
+        **arguments,
+    )
 
 
-def test_smoothing_is_chosen_on_the_training_part(benchmark):
-    sds = (0.02, 0.04, 0.3)
-    found = smoothing_baseline(benchmark, sds_s=sds, penalties=(0.1,))
-    train, valid = benchmark.train, benchmark.valid
-    best = max(sds, key=lambda s: rate_r2_per_channel(gaussian_smooth(train.recon, s / 0.02), train.truth))
-    smoothed = gaussian_smooth(valid.recon, best / 0.02)
-    assert found.rate_sd_s == best
-    assert found.rate_r2_flat == rate_r2_flat(smoothed, valid.truth)
-    assert found.rate_r2_per_channel == rate_r2_per_channel(smoothed, valid.truth)
-    roots = [gaussian_smooth(np.sqrt(part.encod), found.latent_sd_s / 0.02) for part in (train, valid)]
-    expected = latent_r2(roots[0], train.latents, roots[1], valid.latents)
-    assert found.latent_r2 == pytest.approx(expected)
-    assert found.latent_r2.mean() > 0.5
+def test_every_part_is_the_score_of_its_own_function():
+    recording = simulate()
+    train, valid = recording.train, recording.valid
+    found = fit_baselines(recording, lag_s=0.04, sd_s=0.03, seed=5)
+    assert [entry.name for entry in found.cosmoothing] == ["smoothed spikes", "FA", "GLM", "PSTH"]
+    assert found.cosmoothing[2] == cosmoothing_baseline(recording, "GLM", seed=5)
+    smoothed = [gaussian_smooth(part.recon, 1.5) for part in (train, valid)]
+    expected = ridge_decoding(smoothed[0], train.behavior, smoothed[1], valid.behavior, 2, seed=5)
+    assert (found.behavior.r2, found.behavior.se) == (expected.r2, expected.se)
+    assert (found.behavior_sd_s, found.behavior_lag_s) == (0.03, 0.04)
+    assert found.targets == target_decoding(train.recon, train.label, valid.recon, valid.label, seed=5)
+    assert found.left_out == {}
 
 
-def test_cosmoothing_lies_between_the_null_and_the_true_rates(benchmark):
-    found = smoothing_baseline(benchmark, sds_s=(0.02, 0.05), penalties=(0.01, 10.0))
-    ceiling = cosmoothing(benchmark.valid.truth, benchmark.valid.recon, benchmark.n_heldin)
-    assert 0.2 * ceiling < found.cosmoothing < ceiling
-    assert found.cosmoothing_penalty == 0.01
-    assert 0 < found.cosmoothing_se < 0.1 * ceiling
-    again = smoothing_baseline(benchmark, sds_s=(0.02, 0.05), penalties=(0.01, 10.0))
-    assert (found.cosmoothing, found.cosmoothing_se) == (again.cosmoothing, again.cosmoothing_se)
+def test_the_lag_is_chosen_where_it_is_not_given():
+    assert fit_baselines(simulate(heldout=0), sd_s=0.03).behavior_lag_s == pytest.approx(0.04)
 
 
-def test_only_what_a_recording_has_is_scored():
-    counts = np.random.default_rng(0).poisson(1.0, (10, 8, 3))
-    assert smoothing_baseline(Recording.from_arrays(counts, 0.02)) == (None,) * 9
-
-
-def test_a_channel_that_is_silent_in_training_does_not_stop_the_baseline():
-    counts = np.random.default_rng(0).poisson(1.0, (20, 8, 4))
-    counts[:, :, 3] = 0
-    with pytest.warns(UserWarning, match="zero everywhere"):
-        recording = Recording.from_arrays(counts, 0.02, heldout=[2, 3])
-    assert np.isfinite(smoothing_baseline(recording).cosmoothing)
-
-
-def test_too_few_trials_to_choose():
-    recording = Recording.from_arrays(np.ones((3, 8, 3)), 0.02, heldout=1, valid_fraction=0.34)
-    with pytest.raises(ValueError, match="Got 1 trials and n_folds 3"):
-        smoothing_baseline(recording)
+def test_smoothing_is_chosen_where_it_is_not_given(monkeypatch):
+    monkeypatch.setattr("indl.metrics.baselines.SDS_S", (0.0, 0.03, 0.2))
+    recording = simulate(heldout=0)
+    each = {sd_s: fit_baselines(recording, lag_s=0.04, sd_s=sd_s).behavior.cv_r2 for sd_s in (0.0, 0.03, 0.2)}
+    found = fit_baselines(recording, lag_s=0.04, sd_s=None)
+    assert found.behavior_sd_s == max(each, key=each.get) == 0.03
+    assert found.behavior.cv_r2 == each[0.03]
 
 
 @pytest.mark.parametrize(
-    "name, expected, tolerance",
-    [("adan_day0.h5", 0.1255, 0.003), ("reach_day31.h5", 0.071, 0.005), ("head_direction_20ms.h5", 0.88, 0.07)],
+    "recording, left_out",
+    [
+        (
+            simulate(heldout=0),
+            dict.fromkeys(
+                [f"co-smoothing, {m}" for m in ("smoothed spikes", "FA", "GLM", "PSTH")], "no held-out channels"
+            ),
+        ),
+        (simulate(labelled=False), {"co-smoothing, PSTH": "no labels", "conditions": "no labels"}),
+        (simulate(behaves=False), {"behaviour": "no behaviour"}),
+    ],
 )
-def test_regression_of_real_recordings(recording_path, name, expected, tolerance):
-    """Published beside the recordings, from smoothing and penalties of another grid."""
-    found = smoothing_baseline(load_recording(recording_path(name)))
-    assert found.cosmoothing == pytest.approx(expected, abs=tolerance)
+def test_what_a_recording_lacks_is_left_out_and_said(recording, left_out):
+    found = fit_baselines(recording, lag_s=0.0)
+    assert found.left_out == left_out
+    assert len(found.rows()) == 6 - len(left_out)
 
 
-@pytest.mark.slow
-def test_regression_of_fine_bins(recording_path):
-    """Published: .111 +- .018."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        recording = load_recording(recording_path("mc_maze_small_5ms.h5"))
-    found = smoothing_baseline(recording)
-    assert found.cosmoothing == pytest.approx(0.111, abs=0.01)
-    assert found.cosmoothing_se == pytest.approx(0.018, abs=0.006)
+def test_a_real_valued_signal_has_behaviour_only():
+    signal = np.random.default_rng(0).normal(size=(30, 10, 3))
+    recording = Recording.from_arrays(
+        signal, 0.02, behavior=signal[..., :1], label=np.arange(30) % 3, heldout=1, are_counts=False
+    )
+    found = fit_baselines(recording, lag_s=0.0, sd_s=0.0)
+    assert found.behavior.r2 > 0.99
+    assert found.cosmoothing == () and found.targets is None
+    assert set(found.left_out.values()) == {"no counts"}
+
+
+def test_forward_steps_and_gaps():
+    recording = simulate(forward_steps=4)
+    parts = {}
+    for name in ("train", "valid"):
+        part = getattr(recording, name)
+        recon = part.recon.copy()
+        recon[0, 10:], recon[1, :, 3] = np.nan, np.nan
+        behavior = part.behavior.copy()
+        behavior[0, 10:] = np.nan
+        parts[name] = replace(part, recon=recon, encod=recon[:, :20, :4], behavior=behavior)
+    found = fit_baselines(replace(recording, **parts))
+    whole = fit_baselines(recording)
+    assert found.behavior_lag_s == whole.behavior_lag_s == pytest.approx(0.04)
+    assert found.behavior.r2 == pytest.approx(whole.behavior.r2, abs=0.1)
+    for a, b in zip(found.cosmoothing, whole.cosmoothing, strict=True):
+        assert a.co_bps == pytest.approx(b.co_bps, abs=3 * b.se)
+
+
+def test_rows_and_json_tell_the_same_numbers():
+    found = fit_baselines(simulate(), lag_s=0.04)
+    told = json.loads(json.dumps(found.as_dict()))
+    assert told["behavior"]["r2_per_dim"] == found.behavior.r2_per_dim.tolist()
+    assert told["targets"]["accuracy"] == found.targets.accuracy
+    rows = found.rows()
+    for row, entry, values in zip(rows, found.cosmoothing, told["cosmoothing"], strict=False):
+        assert row[:3] == ("co-bps", entry.name, f"{entry.co_bps:.4f} +- {entry.se:.4f}")
+        assert values == entry._asdict()
+        assert f"{1000 * entry.chosen['sd_s']:g} ms" in row[3]
+    assert "factors" in rows[1][3]
+    each = ", ".join(f"{r2:.2f}" for r2 in found.behavior.r2_per_dim)
+    assert rows[4][2] == f"{found.behavior.r2:.3f} +- {found.behavior.se:.3f} ({each})"
+    assert rows[4][3].startswith("100 ms, penalty ") and rows[4][3].endswith("lag 40 ms")
+    assert rows[5][2] == f"{found.targets.accuracy:.2f} +- {found.targets.se:.2f}"
+
+
+@pytest.mark.parametrize(
+    "name, sd_s, r2, cv_r2, lag_s",
+    [
+        ("adan_day0", 0.1, 0.846, 0.848, 0.15),
+        ("reach_day31", 0.06, 0.20, 0.18, 0.16),
+        ("head_direction_20ms", 0.1, 0.74, 0.82, None),
+    ],
+)
+def test_behavior_of_real_recordings_with_the_lag_chosen(recording_path, name, sd_s, r2, cv_r2, lag_s):
+    """Published beside the recordings; of the head's direction and position, its direction (cosine and sine)."""
+    recording = load_recording(recording_path(f"{name}.h5"))
+    parts = {
+        part: replace(
+            getattr(recording, part),
+            recon=(recon := getattr(recording, part).recon),
+            encod=recon,
+            label=None,
+            behavior=getattr(recording, part).behavior[..., :2],
+        )
+        for part in ("train", "valid")
+    }
+    found = fit_baselines(replace(recording, **parts), sd_s=sd_s)
+    assert found.behavior.r2 == pytest.approx(r2, abs=0.006)
+    assert found.behavior.cv_r2 == pytest.approx(cv_r2, abs=0.015)
+    if lag_s is not None:
+        assert found.behavior_lag_s == pytest.approx(lag_s)

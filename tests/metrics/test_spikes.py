@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from indl.metrics import bits_per_spike, cosmoothing, cosmoothing_se, forward_prediction, poisson_nll
+from indl.metrics import (
+    bits_per_spike,
+    bootstrap_se,
+    cosmoothing,
+    cosmoothing_se,
+    forward_prediction,
+    forward_prediction_se,
+    poisson_nll,
+)
 
 
 @pytest.fixture
@@ -60,6 +68,17 @@ def test_cosmoothing_and_forward_prediction_score_their_part_only(data):
     assert forward_prediction(rates, counts, 5) == pytest.approx(bits_per_spike(rates[:, 5:], counts[:, 5:]))
 
 
+def test_forward_prediction_one_by_one(data):
+    """All channels, the bins after the encoder's, and a null of each channel's mean over those bins alone."""
+    rates, counts = data
+    counts[3, 6, 2], counts[0, 5, :] = np.nan, np.nan
+    later = [(i, t, c) for i in range(12) for t in (5, 6) for c in range(5) if not math.isnan(counts[i, t, c])]
+    null = {c: np.mean([counts[k] for k in later if k[2] == c]) for c in range(5)}
+    gain = sum(null[k[2]] - counts[k] * math.log(null[k[2]]) - rates[k] + counts[k] * math.log(rates[k]) for k in later)
+    spikes = sum(counts[k] for k in later)
+    assert forward_prediction(rates, counts, 5) == pytest.approx(gain / spikes / math.log(2))
+
+
 def test_bootstrap_equals_a_loop_over_resamples(data):
     rates, counts = data
     counts[2, 1, 4] = np.nan
@@ -71,6 +90,23 @@ def test_bootstrap_equals_a_loop_over_resamples(data):
     assert cosmoothing_se(rates, counts, 3, 6, n_resamples=50, seed=5) == pytest.approx(np.std(scores, ddof=1))
     assert cosmoothing_se(rates, counts, 3) == cosmoothing_se(rates, counts, 3)
     assert cosmoothing_se(rates, counts, 3) != cosmoothing_se(rates, counts, 3, seed=1)
+
+
+def test_both_standard_errors_equal_the_general_bootstrap(data):
+    rates, counts = data
+    counts[2, 1, 4], counts[5, 6, 0] = np.nan, np.nan
+    pairs = (
+        (cosmoothing_se(rates, counts, 3, 6, seed=5), lambda r, n: cosmoothing(r, n, 3, 6)),
+        (forward_prediction_se(rates, counts, 4, seed=5), lambda r, n: forward_prediction(r, n, 4)),
+    )
+    for found, score in pairs:
+        assert found == pytest.approx(bootstrap_se(score, rates, counts, seed=5))
+
+
+def test_a_single_trial_has_no_standard_error(data):
+    rates, counts = (part[:1] for part in data)
+    assert math.isnan(cosmoothing_se(rates, counts, 3))
+    assert math.isnan(forward_prediction_se(rates, counts, 4))
 
 
 def test_the_standard_error_is_the_spread_over_repeated_experiments():
@@ -92,7 +128,8 @@ def test_the_standard_error_is_the_spread_over_repeated_experiments():
         (lambda: bits_per_spike(np.ones((1, 2, 1)), np.zeros((1, 2, 1))), "at least one spike. Got 2 bins"),
         (lambda: cosmoothing(np.ones((1, 2, 3)), np.ones((1, 2, 3)), 3), "3 channels, 3 of them held-in"),
         (lambda: cosmoothing(np.ones((2, 3)), np.ones((2, 3)), 1), "trials, time, channels"),
-        (lambda: forward_prediction(np.ones((1, 2, 3)), np.ones((1, 2, 3)), 2), "2 bins and n_times 2"),
+        (lambda: forward_prediction(np.ones((1, 2, 3)), np.ones((1, 2, 3)), 2), "n_times 2. Reconstruct"),
+        (lambda: forward_prediction_se(np.ones((1, 2, 3)), np.ones((1, 3, 3)), 1), r"rates \(1, 2, 3\), counts"),
     ],
 )
 def test_bad_arguments(call, words):

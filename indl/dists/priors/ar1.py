@@ -71,6 +71,13 @@ class AR1Prior(SequencePrior):
 
     def analytic_kl(self, q: Gaussian) -> Any:
         """Exact KL of a mean-field q per step: E_q log q_t - E_q log p(z_t | z_{t-1})."""
+        return 0.5 * ops.sum(self._expected_energy(q) - 1.0, axis=-1) - q.log_det_scale()
+
+    def analytic_kl_per_dimension(self, q: Gaussian) -> Any:
+        return 0.5 * (self._expected_energy(q) - 1.0) - ops.log(q.stddev())
+
+    def _expected_energy(self, q: Gaussian) -> Any:
+        """-2 E_q log p(z_t | z_{t-1}) of every dimension, without log 2 pi: (..., time, D)."""
         phi, first, noise = self._phi_and_scales()
         mean, variance = q.loc - self.loc, q.variance()
         innovation = (
@@ -79,14 +86,8 @@ class AR1Prior(SequencePrior):
             + ops.square(phi) * variance[..., :-1, :]
         )
         start = ops.square(mean[..., :1, :]) + variance[..., :1, :]
-        cross = ops.concatenate(
-            [
-                ops.sum(start / ops.square(first) + 2 * ops.log(first), axis=-1),
-                ops.sum(innovation / ops.square(noise) + 2 * ops.log(noise), axis=-1),
-            ],
-            axis=-1,
-        )
-        return 0.5 * (cross - self.size) - q.log_det_scale()
+        parts = [start / ops.square(first) + 2 * ops.log(first), innovation / ops.square(noise) + 2 * ops.log(noise)]
+        return ops.concatenate(parts, axis=-2)
 
     def rollout(self, noise: Any) -> Any:
         _, first, innovation = self._phi_and_scales()

@@ -81,6 +81,28 @@ class SequencePrior(Prior):
         """The exact KL per step, where the sub-class has one."""
         raise NotImplementedError
 
+    def analytic_kl_per_dimension(self, q: Gaussian) -> Any:
+        """The exact KL per step and dimension of the marginals, where the sub-class has one."""
+        raise NotImplementedError
+
+    def kl_per_dimension(self, q: Any) -> Any:
+        """KL of each dimension's marginal in nats, shape (batch, time, D), as at inference.
+
+        For a diagonal posterior its sum over dimensions is what the call gives (`kl_mode` "sampled" apart, whose
+        estimate has no such parts).
+        """
+        q = as_gaussian(q)
+        if self._has_exact_kl:
+            return self.analytic_kl_per_dimension(q)
+        sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, False))
+        path = self.rollout(self._noise(sample, 1, False)) if self.rollout_mode == "free" else sample
+        return q.kl_per_dimension(self.conditional(path))
+
+    @property
+    def _has_exact_kl(self) -> bool:
+        possible = self.has_analytic_kl and self.rollout_mode != "free"
+        return self.kl_mode == "analytic" or (self.kl_mode == "auto" and possible)
+
     def call(self, q: Any, sample: Any = None, training: bool | None = None) -> Any:
         """KL in nats per trial and step.
 
@@ -95,7 +117,7 @@ class SequencePrior(Prior):
         """
         q = as_gaussian(q)
         free = self.rollout_mode == "free"
-        if self.kl_mode == "analytic" or (self.kl_mode == "auto" and self.has_analytic_kl and not free):
+        if self._has_exact_kl:
             return mean_over_samples(self.analytic_kl(q))
         if sample is None:
             sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))

@@ -45,6 +45,10 @@ class GaussianPrior(Prior):
         """KL(q || prior) in nats: (batch,) for a static posterior, (batch, time) for a sequence."""
         return mean_over_samples(as_gaussian(q).kl_divergence(self.gaussian()))
 
+    def kl_per_dimension(self, q: Any) -> Any:
+        """KL of each dimension in nats, shape (batch[, time], D)."""
+        return as_gaussian(q).kl_per_dimension(self.gaussian())
+
     def sample(self, n: int, time: int | None = None, seed: int | None = None) -> Any:
         """Draws of shape (n, D), or (n, time, D)."""
         shape = (n, self.size) if time is None else (n, time, self.size)

@@ -1,0 +1,119 @@
+"""Batches of trials in an order that depends on the seed and the epoch alone, from memory or from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from indl.data.lazy import LazyArray
+
+
+class Batches:
+    """Trials dealt into batches, shuffled anew in every epoch.
+
+    The order of an epoch depends on `seed` and the number of the epoch alone, so a run that starts again at epoch 7
+    sees what the uninterrupted one saw. Arrays in memory are shuffled by a full permutation. Arrays that stay on disk
+    are shuffled in blocks: blocks of neighbouring trials (whole chunks of the file, about 4 MiB) are permuted, every
+    16 of them in turn form a window, and the trials of a window are permuted; so a batch is read from a few places of
+    the file. Where all trials fit into one window that is a full permutation, the same as in memory.
+
+    Args:
+        arrays: Name to array, all with the same number of trials along their first axis: numpy arrays or
+            :class:`~indl.data.LazyArray`.
+        batch_size: Number of trials in a batch; the last batch of an epoch may be smaller.
+        seed: Seed of the order, not negative.
+        shuffle: False keeps the trials in their order, in every epoch.
+
+    Raises:
+        ValueError: If there is no array, the arrays do not have the same trials or are not numeric, or `batch_size`
+            or `seed` is not such a number.
+
+    Example:
+        >>> import numpy as np
+        >>> from indl.data import Batches
+        >>> batches = Batches({"encod": np.arange(5)[:, None, None]}, batch_size=2, seed=1)
+        >>> len(batches), batches.order(0).tolist(), batches.order(1).tolist()
+        (3, [4, 3, 2, 0, 1], [2, 0, 1, 3, 4])
+        >>> batches.batch(0, 1)["encod"].ravel().tolist()
+        [2.0, 0.0]
+    """
+
+    def __init__(self, arrays: Mapping[str, Any], batch_size: int, *, seed: int = 0, shuffle: bool = True):
+        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ValueError(f"{name} must be a whole number. Got {value!r}. Give {least} or more.")
+        same: dict[int, Any] = {}
+        self.arrays = {name: same.setdefault(id(value), _as_array(name, value)) for name, value in arrays.items()}
+        sizes = {name: len(value) for name, value in self.arrays.items()}
+        if len(set(sizes.values())) != 1 or 0 in sizes.values():
+            raise ValueError(
+                f"Batches need arrays with the same trials, at least one. Got {sizes or 'no array'} trials. Give the "
+                "arrays of one part of a recording."
+            )
+        self.batch_size = int(batch_size)
+        self.seed = int(seed)
+        self.shuffle = shuffle
+        self.n_trials = next(iter(sizes.values()))
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return -(-self.n_trials // self.batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of all trials in the order in which the epoch takes them, (trials,)."""
+        if not self.shuffle:
+            return np.arange(self.n_trials)
+        if self._last is None or self._last[0] != epoch:
+            rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
+            self._last = (epoch, self._permutation(rng))
+        return self._last[1]
+
+    def batch(self, epoch: int, i: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The `i`-th batch of an epoch: name to float32 array, (trials of the batch, ...).
+
+        Args:
+            epoch: Number of the epoch, counted from 0.
+            i: Number of the batch, counted from 0.
+            names: Which arrays to gather. None: all.
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"There is no batch {i}. Got {len(self)} batches in an epoch. Count from 0.")
+        which = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
+        gathered: dict[int, np.ndarray] = {}
+        found = {}
+        for name in self.arrays if names is None else names:
+            values = self.arrays[name]
+            # An input that is its own target is gathered once.
+            if id(values) not in gathered:
+                gathered[id(values)] = np.asarray(values[which], np.float32)
+            found[name] = gathered[id(values)]
+        return found
+
+    def epoch(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        """The batches of one epoch."""
+        return (self.batch(epoch, i) for i in range(len(self)))
+
+    def _permutation(self, rng: np.random.Generator) -> np.ndarray:
+        lazy = [values.shuffle_blocks for values in self.arrays.values() if isinstance(values, LazyArray)]
+        size, mixed = max((size for size, _ in lazy), default=1), min((mixed for _, mixed in lazy), default=1)
+        if not lazy or self.n_trials <= size * mixed:
+            return rng.permutation(self.n_trials)
+        blocks = [np.arange(start, min(start + size, self.n_trials)) for start in range(0, self.n_trials, size)]
+        dealt = rng.permutation(len(blocks))
+        windows = (dealt[start : start + mixed] for start in range(0, len(dealt), mixed))
+        return np.concatenate([rng.permutation(np.concatenate([blocks[k] for k in window])) for window in windows])
+
+
+def _as_array(name: str, values: Any) -> Any:
+    if isinstance(values, LazyArray):
+        return values
+    values = np.asarray(values)
+    if values.dtype.kind not in "buif" or values.ndim == 0:
+        raise ValueError(
+            f"Batches hold numbers. Got {name} with dtype {values.dtype} and shape {values.shape}. Give a numeric "
+            "array with one entry a trial."
+        )
+    return values

@@ -1,0 +1,112 @@
+"""Trial averages by condition (PSTHs), and how well the averages of inferred rates agree with them."""
+
+import numpy as np
+
+from indl.metrics.r2 import r2_per_column
+from indl.metrics.smoothing import smooth_observed
+
+
+def psth(counts, label, sd_bins=0.0):
+    """Average of each condition over its trials, smoothed along time.
+
+    Args:
+        counts: Counts per bin (or rates), (trials, time, channels); NaN marks missing samples, which take no part.
+        label: Condition of each trial, (trials,): 0, 1, ...
+        sd_bins: Standard deviation of the Gaussian kernel in bins (the Neural Latents Benchmark: 40 to 70 ms); 0
+            does not smooth.
+
+    Returns:
+        Averages, (largest label + 1, time, channels), float64. NaN for a condition without trials, and for bins
+        without a sample within reach of the kernel.
+
+    Raises:
+        ValueError: If there is not one label, a whole number from 0 on, for each trial.
+    """
+    counts, label = _trials(counts, label)
+    averages = np.full((label.max() + 1, *counts.shape[1:]), np.nan)
+    for condition in np.unique(label):
+        averages[condition] = _mean_known(counts[label == condition])
+    return smooth_observed(averages, sd_bins)
+
+
+def psth_r2(rates, label, psth, jitter=None):
+    """R2 of condition-averaged rates against given trial averages, mean over channels.
+
+    As in the Neural Latents Benchmark.
+
+    Args:
+        rates: Inferred rates, (trials, time, channels); NaN marks bins that take no part in the averages.
+        label: Condition of each trial, (trials,): index into `psth`.
+        psth: Average of each condition, (conditions, time, channels), in the unit of `rates`, e.g. from
+            :func:`psth`; NaN marks bins that are left out, as are bins without a rate in any trial of a condition.
+        jitter: By how many bins each trial was cut too early, (trials,) integers: its rates are moved later by as
+            many bins (earlier if negative) before they are averaged; bins left free take no part. None: no jitter.
+
+    Returns:
+        R2 per channel over conditions and bins, then the mean over channels.
+
+    Raises:
+        ValueError: If shapes do not fit, a condition of `label` is not in `psth`, or a channel has less than two
+            bins left.
+    """
+    rates, label = _trials(rates, label)
+    psth = np.asarray(psth, np.float64)
+    if psth.ndim != 3 or rates.shape[1:] != psth.shape[1:]:
+        raise ValueError(
+            "rates must be (trials, time, channels) and psth (conditions, time, channels). Got "
+            f"{rates.shape} and {psth.shape}. Select the same bins and channels for both."
+        )
+    conditions = np.unique(label)
+    if conditions[-1] >= len(psth):
+        raise ValueError(
+            f"Every label must be an index into psth. Got labels up to {conditions[-1]} and {len(psth)} conditions. "
+            "Number the conditions 0, 1, ..."
+        )
+    if jitter is not None:
+        rates = _moved(rates, np.asarray(jitter))
+    averages = np.stack([_mean_known(rates[label == condition]) for condition in conditions])
+    r2 = r2_per_column(np.where(np.isnan(averages), np.nan, psth[conditions]), averages)
+    if np.isnan(r2).any():
+        raise ValueError(
+            f"R2 needs two bins of every channel. Got less in channel {int(np.argmax(np.isnan(r2)))} of {len(r2)}. "
+            "Check where psth and rates are NaN."
+        )
+    return float(r2.mean())
+
+
+def _trials(values, label):
+    """Values as float64 (trials, time, channels), and labels that are indices."""
+    values, label = np.asarray(values, np.float64), np.asarray(label)
+    if values.ndim != 3 or not len(values) or np.isinf(values).any():
+        raise ValueError(
+            f"Counts and rates must be (trials, time, channels), at least one trial, and finite. Got {values.shape} "
+            f"with {int(np.isinf(values).sum())} infinite values. Give rates per bin, not log rates."
+        )
+    known = label.dtype.kind in "iu" and label.shape == values.shape[:1] and label.min() >= 0
+    if not known:
+        raise ValueError(
+            f"label must hold one index of a condition a trial. Got {label.dtype} of shape {label.shape} with values "
+            f"{np.unique(label)[:10].tolist()} for {len(values)} trials. Number the conditions 0, 1, ..."
+        )
+    return values, label
+
+
+def _mean_known(values):
+    """Mean over the first axis without NaN; NaN where there is nothing else."""
+    known = ~np.isnan(values)
+    n = known.sum(axis=0)
+    return np.where(n > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)
+
+
+def _moved(rates, jitter):
+    """Every trial moved later by its own number of bins; NaN in the bins left free."""
+    if jitter.shape != rates.shape[:1] or jitter.dtype.kind not in "iu":
+        raise ValueError(
+            f"jitter must hold one whole number of bins a trial. Got {jitter.dtype} of shape {jitter.shape} for "
+            f"{len(rates)} trials. Divide the jitter in seconds by the bin width and round."
+        )
+    n_times = rates.shape[1]
+    source = np.arange(n_times) - jitter[:, None].astype(np.int64)
+    inside = (source >= 0) & (source < n_times)
+    moved = np.take_along_axis(rates, np.clip(source, 0, n_times - 1)[..., None], axis=1)
+    return np.where(inside[..., None], moved, np.nan)

@@ -1,0 +1,115 @@
+"""What happens at the first number that is not finite: the step is not taken, and the run says where it was."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from indl.registry import register
+
+
+class NonFiniteError(FloatingPointError):
+    """Training met NaN or infinity. The model still has the weights of the last good step.
+
+    Attributes:
+        epoch: epoch of the first such value, counted from 0.
+        step: its step within the epoch, counted from 0; None if it came up in validation.
+        term: the term of the loss, or the gradient, that broke.
+    """
+
+    def __init__(self, epoch: int, step: int | None, term: str, advice: str = ""):
+        self.epoch, self.step, self.term = epoch, step, term
+        where = f"epoch {epoch}, " + ("validation" if step is None else f"step {step}")
+        super().__init__(
+            f"Training broke down. Given: {term} is not finite in {where} (counted from 0). Lower learning_rate or "
+            f"max_grad_norm and look for extreme counts, or leave such steps out with skip_nonfinite.{advice}"
+        )
+
+
+@register
+class GuardedAdam(keras.optimizers.Adam):
+    """Adam that takes no step where a gradient is not finite: weights, moments and step count stay as they were.
+
+    Its variable `finite` tells, for each trained variable, whether the last gradient was finite. Under a strategy of
+    several replicas every step is taken, and `finite` alone tells.
+    """
+
+    def build(self, variables: Any) -> None:
+        if not self.built:
+            super().build(variables)
+            self.finite = self.add_variable((len(variables),), initializer="ones", name="finite")
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+        if not self.built and trainable_variables is not None:
+            self.build(trainable_variables)
+        grads = list(grads)
+        finite = ops.stack([ops.all(ops.isfinite(gradient)) for gradient in grads])
+        self.finite.assign(ops.cast(finite, self.finite.dtype))
+        # Keras's own.apply needs the name of the super-class within the branch.
+        take_step = super().apply
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return take_step(grads, trainable_variables)
+        return ops.cond(ops.all(finite), lambda: take_step(grads, trainable_variables), lambda: None)
+
+
+class FiniteGuard(keras.callbacks.Callback):
+    """Watches every step for values that are not finite.
+
+    Args:
+        skip: False: raise :class:`NonFiniteError` at the first. True: go on without that step, and log how many
+            were left out as ``skipped_steps``.
+    """
+
+    def __init__(self, skip: bool = False):
+        super().__init__()
+        self.skip = skip
+        self.count = 0
+        self.epoch = 0
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count = int(state["count"])
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        term = self._broken()
+        if term is None:
+            return
+        if not self.skip:
+            raise NonFiniteError(self.epoch, batch, term)
+        if not self.count:
+            warnings.warn(
+                f"A step was left out. Given: {term} is not finite in epoch {self.epoch}, step {batch} (counted from "
+                "0). The count of such steps is logged as skipped_steps.",
+                UserWarning,
+                stacklevel=2,
+            )
+        self.count += 1
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.skip and logs is not None:
+            logs["skipped_steps"] = self.count
+            return
+        # The sums say less than their parts, so they come last.
+        for name in sorted(logs or {}, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo")):
+            if not np.isfinite(logs[name]):
+                raise NonFiniteError(epoch, None, name)
+
+    def _broken(self) -> str | None:
+        """The first term of the loss, or else the gradient, that was not finite in the last step."""
+        terms = self.model.finite_terms.numpy()
+        if not terms.all():
+            return self.model.loss_parts[int(np.argmin(terms))]
+        finite = getattr(self.model.optimizer, "finite", None)
+        if finite is not None and not (found := finite.numpy()).all():
+            return f"the gradient of {self.model.trainable_variables[int(np.argmin(found))].path}"
+        return None

@@ -1,0 +1,62 @@
+"""How much each latent dimension is used as training goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from indl.data.trials import time_mask
+
+
+class LatentUse(keras.callbacks.Callback):
+    """Records the KL of every latent dimension on some trials, in nats per trial.
+
+    Args:
+        x: trials as the encoder sees them.
+        every: epochs between two records; the last epoch is recorded too.
+
+    Attributes:
+        epochs: the recorded epochs.
+        kl: by latent, ``"f"`` and ``"z"``, one array (dimensions,) for each recorded epoch.
+    """
+
+    def __init__(self, x: np.ndarray, every: int = 5):
+        super().__init__()
+        self.x = x
+        self.every = every
+        self.epochs: list[int] = []
+        self.kl: dict[str, list[np.ndarray]] = {"f": [], "z": []}
+
+    def state(self) -> dict[str, Any]:
+        return {"epochs": [np.asarray(epoch) for epoch in self.epochs], **self.kl}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epochs = [int(epoch) for epoch in state["epochs"]]
+        self.kl = {name: state[name] for name in ("f", "z")}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+            self.epochs.append(epoch)
+            for name, values in kl_per_dimension(self.model, self.x).items():
+                self.kl[name].append(values)
+
+
+def kl_per_dimension(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+    """KL of every latent dimension, mean over the trials `x` (trials, time, channels), summed over bins, in nats.
+
+    Returns:
+        ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
+    """
+    found = {}
+    for name, q in model.encode(x).items():
+        prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
+        if hasattr(prior, "kl_per_dimension"):
+            kl = np.asarray(prior.kl_per_dimension(q))
+            if kl.ndim == 3:
+                # The padding of a shorter trial is no part of it.
+                belongs = np.pad(time_mask(x), ((0, 0), (0, kl.shape[1] - x.shape[1])), mode="edge")
+                kl = (kl * belongs[..., None]).sum(axis=1)
+            found[name[-1]] = kl.mean(axis=0)
+    return found

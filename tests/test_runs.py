@@ -1,0 +1,141 @@
+"""A run and its folder: what is written, going on after a kill, and repetition to the same numbers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from indl.cli import app
+from indl.data.hdf5 import save_recording
+from indl.data.synthetic import lorenz
+from indl.files import exclusive
+from indl.params import preset
+from indl.runs import Run, RunError, changed_versions, execute, read, repeat
+
+SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
+DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1, "heldout": 2}
+RUN = Run({"kind": "lorenz", **DATA}, preset("default", **SMALL, seed=3), epochs=3, samples=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    result, scores = execute(RUN, folder)
+    return folder, result, scores
+
+
+def test_folder_holds_what_the_run_was_and_what_came_of_it(finished):
+    folder, result, scores = finished
+    found = read(folder)
+    assert Run(**found["run"]) == RUN
+    assert (found["seed"], found["monitor"]) == (3, "val_hidden_nll")
+    assert set(found["versions"]) >= {"indl", "keras", "tensorflow", "numpy", "python"}
+    assert len(found["data"]["sha256"]) == 64 and "lorenz(seed=1)" in found["data"]["is"]
+    assert json.loads((folder / "history.json").read_text()) == result.history
+    kept = json.loads((folder / "metrics.json").read_text())
+    assert kept["model"] == scores["model"] and kept["epochs"] == 3
+    use = json.loads((folder / "latent_use.json").read_text())
+    assert use["epochs"] == [2] and np.shape(use["kl_per_dimension"]["z"]) == (1, 4)
+    # The KL of the dimensions is the KL of the trials.
+    assert sum(use["kl_per_dimension"]["f"][0]) == pytest.approx(result.history["val_kl_f"][-1], rel=1e-3)
+    drawn = {path.stem for path in (folder / "figures").iterdir()}
+    assert drawn == {
+        "raster", "calibration", "factors", "training", "kl_per_dimension", "autocorrelation", "psths",
+        "rates_against_truth",
+    }  # fmt: skip
+
+
+def test_tensorboard_has_every_term_and_the_params(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def tags(part):
+        events = EventAccumulator(str(finished[0] / "logs" / part))
+        events.Reload()
+        return set(events.Tags()["tensors"])
+
+    terms = {f"epoch_{name}" for name in ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo")}
+    assert terms | {"epoch_beta_f", "epoch_beta_z"} <= tags("train")
+    assert terms | {"epoch_hidden_nll"} <= tags("validation")
+    assert any("hparams" in tag for tag in tags(""))
+
+
+def test_repetition_gives_every_number_again(finished, tmp_path):
+    scores, differences = repeat(finished[0], tmp_path / "again")
+    assert differences == []
+    assert scores["model"] == finished[2]["model"]
+    assert changed_versions(finished[0]) == []
+
+
+def test_repetition_tells_what_differs(finished, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    history = json.loads((folder / "history.json").read_text())
+    history["nll"][1] += 0.5
+    (folder / "history.json").write_text(json.dumps(history))
+    result = CliRunner().invoke(app, ["rerun", str(folder)])
+    assert result.exit_code == 1
+    assert "1 numbers differ" in result.output and "history.nll.1" in result.output
+    assert (tmp_path / "run_rerun" / "metrics.json").exists()
+
+
+def test_repetition_refuses_other_data(finished, tmp_path):
+    save_recording(lorenz(**{**DATA, "seed": 2}), tmp_path / "other.h5")
+    with pytest.raises(RunError, match="not the one of the run.*--data"):
+        repeat(finished[0], tmp_path / "again", tmp_path / "other.h5")
+    save_recording(lorenz(**DATA), tmp_path / "same.h5")
+    _, differences = repeat(finished[0], tmp_path / "moved", tmp_path / "same.h5")
+    assert differences == []
+
+
+def test_folders_that_hold_no_finished_run(tmp_path):
+    with pytest.raises(RunError, match="does not hold a run"):
+        read(tmp_path)
+    (tmp_path / "run.json").write_text('{"run": {"epochs": 3}}')
+    with pytest.raises(RunError, match="does not hold a run"):
+        read(tmp_path)
+
+
+def test_folder_in_use_is_refused(tmp_path):
+    code = (
+        "import sys, time; from indl.files import exclusive\n"
+        "with exclusive(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        with pytest.raises(BlockingIOError, match="Another process is working in this folder"):
+            execute(RUN, tmp_path)
+    finally:
+        holder.kill()
+        holder.wait()
+    with exclusive(tmp_path):
+        pass
+
+
+def test_killed_command_goes_on_and_ends_at_the_same_numbers(finished, tmp_path):
+    """The command line, killed in the middle of training, then given again."""
+    save_recording(lorenz(**DATA), tmp_path / "data.h5")
+    settings = [f"--set={name}={value}" for name, value in {**SMALL, "seed": 3}.items()]
+    command = [sys.executable, "-m", "indl", "train", str(tmp_path / "data.h5"), "--epochs", "3", "--samples", "2"]
+    command += [*settings, "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    state = tmp_path / "run" / "state.npz"
+    deadline = time.monotonic() + 300
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert state.exists() and not (tmp_path / "run" / "history.json").exists()
+    again = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"})
+    assert again.returncode == 0, again.stderr
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history == finished[1].history
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["model"] == finished[2]["model"]

@@ -1,0 +1,202 @@
+"""A run that was killed goes on to the numbers of one that was not."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from indl.data.synthetic import lorenz
+from indl.params import preset
+from indl.training.checkpoint import CheckpointError
+from indl.training.fit import train
+
+SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
+PARAMS = preset("default", **SMALL, batch_size=16, kl_z_schedule="linear", kl_z_ramp=2, lr_schedule="cosine")
+DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1}
+EPOCHS = 6
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return lorenz(**DATA)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(recording):
+    return train(PARAMS, recording, epochs=EPOCHS, hidden_every=2)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the run after one step of an epoch, as Ctrl-C does."""
+
+    def __init__(self, epoch, step):
+        super().__init__()
+        self.at = (epoch, step)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            raise KeyboardInterrupt
+
+
+def assert_same_run(result, wanted):
+    assert result.history == wanted.history
+    assert (result.best_epoch, result.latent_use.epochs) == (wanted.best_epoch, wanted.latent_use.epochs)
+    for name in ("f", "z"):
+        np.testing.assert_array_equal(result.latent_use.kl[name], wanted.latent_use.kl[name])
+    for pair in zip(result.model.get_weights(), wanted.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(*pair)
+    for a, b in zip(result.model.optimizer.variables, wanted.model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_interrupted_twice_ends_at_the_same_numbers(recording, uninterrupted, tmp_path):
+    for at in ((2, 1), (4, 3)):
+        with pytest.raises(KeyboardInterrupt):
+            train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path, callbacks=[Stop(*at)])
+        keras.utils.set_random_seed(99)  # what else draws must not matter
+    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+    # A finished run is not run again, and is still the best epoch.
+    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+
+
+def test_patience_that_ran_out_stays_out(recording, tmp_path):
+    params = {**PARAMS, "patience": 1, "learning_rate": 0.5, "kl_z_ramp": 1}
+    first = train(params, recording, epochs=40, hidden_every=1, folder=tmp_path)
+    assert len(first.history["loss"]) < 40
+    assert_same_run(train(params, recording, epochs=40, hidden_every=1, folder=tmp_path), first)
+
+
+KILLED = """
+    import sys
+    from indl.data.synthetic import lorenz
+    from indl.training.fit import train
+    import json
+    params, data, epochs = json.loads(sys.argv[1])
+    print("begin", flush=True)
+    result = train(params, lorenz(**data), epochs=epochs, hidden_every=2, folder=sys.argv[2])
+    result.model.save_weights(sys.argv[2] + "/final.weights.h5")
+    json.dump(result.history, open(sys.argv[2] + "/final.json", "w"))
+"""
+
+
+def killed_run(folder, moments):
+    """Runs the script, and kills it each time after so many seconds; the last run is left to finish."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), json.dumps([PARAMS, DATA, EPOCHS]), str(folder)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    kills = 0
+    for moment in (*moments, None):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        process.stdout.readline()  # imports are done
+        if moment is not None:
+            time.sleep(moment)
+            process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=600)
+        kills += process.returncode == -signal.SIGKILL
+    assert process.returncode == 0, errors.decode()[-2000:]
+    return kills
+
+
+def assert_same_files(folder, wanted):
+    assert json.loads((folder / "final.json").read_text()) == wanted.history
+    wanted.model.save_weights(folder / "wanted.weights.h5")
+    with h5py.File(folder / "final.weights.h5") as found, h5py.File(folder / "wanted.weights.h5") as expected:
+        names = []
+        expected.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        assert names
+        for name in names:
+            np.testing.assert_array_equal(found[name][()], expected[name][()], err_msg=name)
+
+
+def test_killed_process_goes_on_to_the_same_weights(uninterrupted, tmp_path):
+    kills = killed_run(tmp_path, [6.0])
+    assert kills <= 1
+    assert_same_files(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments(uninterrupted, tmp_path):
+    """Ten runs, each killed at a moment drawn over the whole length of a run, some of them twice."""
+    begin = time.monotonic()
+    (tmp_path / "length").mkdir()
+    killed_run(tmp_path / "length", [])
+    length = time.monotonic() - begin
+    moments = np.random.default_rng(0).uniform(0, length, 10)
+    kills = 0
+    for i, moment in enumerate(moments):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        kills += killed_run(folder, [moment] if i % 3 else [moment, moment / 2])
+        assert_same_files(folder, uninterrupted)
+    print(f"{kills} kills")
+    assert kills >= 5
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"params": {**PARAMS, "learning_rate": 1e-4}}, "learning_rate"),
+        ({"epochs": EPOCHS + 1}, f"epochs \\({EPOCHS}, now {EPOCHS + 1}\\)"),
+        ({"recording": lorenz(**{**DATA, "seed": 2})}, "data"),
+    ],
+)
+def test_folder_of_another_run_is_refused(recording, tmp_path, change, words):
+    call = {"params": PARAMS, "recording": recording, "epochs": EPOCHS}
+    with pytest.raises(KeyboardInterrupt):
+        train(**call, folder=tmp_path, callbacks=[Stop(1, 0)])
+    before = (tmp_path / "state.npz").read_bytes()
+    with pytest.raises(CheckpointError, match=f"belongs to another run.*{words}.*new folder"):
+        train(**{**call, **change}, folder=tmp_path)
+    assert (tmp_path / "state.npz").read_bytes() == before
+
+
+def test_full_disk_is_told_and_the_last_good_state_stays(recording, uninterrupted, tmp_path, monkeypatch):
+    written = []
+    savez = np.savez
+
+    def full(file, **arrays):
+        written.append(1)
+        if len(written) == 3:
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(CheckpointError, match="epoch 2 could not be written: the disk is full.*make room"):
+        train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+
+
+def test_limit_of_the_file_system_is_told(recording, tmp_path):
+    """A write that the operating system itself refuses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match="epoch 0 could not be written: the disk is full"):
+            train(PARAMS, recording, epochs=1, folder=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_state_is_told(recording, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(PARAMS, recording, epochs=2, folder=tmp_path, callbacks=[Stop(1, 0)])
+    path = tmp_path / "state.npz"
+    for content in (b"", path.read_bytes()[:5000], b"x" * 5000):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="cannot be read.*Remove it"):
+            train(PARAMS, recording, epochs=2, folder=tmp_path)
