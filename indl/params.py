@@ -309,7 +309,8 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise ValueError(
-            f"Unknown preset. Given: {name!r}.{_nearest(name, PRESETS)} Choose one of {', '.join(sorted(PRESETS))}."
+            f"Unknown preset. Given: {_shown(name)}.{_nearest(name, PRESETS)} Choose one of "
+            f"{', '.join(sorted(PRESETS))}."
         )
     changed = {ALIASES.get(key, key) for key in changes}
     kept = {key: value for key, value in PRESETS[name].items() if key not in changed}
@@ -337,7 +338,7 @@ def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
         name = ALIASES.get(key, key)
         if name not in ROWS:
             raise ValueError(
-                f"Unknown parameter. Given: {key!r} = {value!r}.{_nearest(key, [*ROWS, *ALIASES])} "
+                f"Unknown parameter. Given: {_shown(key)} = {_shown(value)}.{_nearest(key, [*ROWS, *ALIASES])} "
                 "Every parameter is listed in indl.params.TABLE."
             )
         if name in given:
@@ -358,12 +359,14 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, sign, raw = text.partition("=")
     if not sign:
-        raise ValueError(f"A setting must have the form key=value. Given: {text!r}. For example: f_latent_size=16.")
+        raise ValueError(
+            f"A setting must have the form key=value. Given: {_shown(text)}. For example: f_latent_size=16."
+        )
     key, raw = key.strip(), raw.strip()
     name = ALIASES.get(key, key)
     if name not in ROWS:
         raise ValueError(
-            f"Unknown parameter. Given: {key!r}.{_nearest(key, [*ROWS, *ALIASES])} "
+            f"Unknown parameter. Given: {_shown(key)}.{_nearest(key, [*ROWS, *ALIASES])} "
             "`python -m indl params` lists every parameter."
         )
     row = ROWS[name]
@@ -414,10 +417,16 @@ def _nearest(key: Any, names: Any) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def _shown(value: Any) -> str:
+    """A value in a message: in one line, cut where it is long."""
+    text = " ".join(repr(value.tolist() if hasattr(value, "tolist") else value).split())
+    return text if len(text) <= 80 else f"{text[:76].rstrip(' ,')} ..."
+
+
 def _bad_value(row: Param, key: str, value: Any) -> ValueError:
     hint = _nearest(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
     return ValueError(
-        f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {value!r}. "
+        f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {_shown(value)}. "
         f"Allowed: {row.allowed}.{hint}"
     )
 
@@ -429,7 +438,7 @@ def _checked(row: Param, key: str, value: Any) -> Any:
         if feature:
             raise ValueError(
                 f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
-                f"Given: {value!r}. Leave it at {row.default!r}."
+                f"Given: {_shown(value)}. Leave it at {row.default!r}."
             )
     if value is None:
         if row.none:

@@ -81,6 +81,9 @@ BAD = [
     (["train", "DATA", "--out", "o", "--set", "f_latent_size=-1"], ">= 0"),
     (["train", "DATA", "--out", "o", "--set", "gen_cell_type=Complex"], "not built yet"),
     (["train", "DATA", "--out", "o", "--set", "f_latent_size=0", "--set", "z_latent_size=0"], "at least one latent"),
+    (["baseline", "absent.h5"], "absent.h5"),
+    (["baseline", "DATA", "--lag", "soon"], "--lag takes a number of seconds or auto. Given: soon"),
+    (["baseline", "DATA", "--sd", "nan"], "--sd takes a number of seconds or auto. Given: nan"),
     (["evaluate", "absent", "DATA"], "absent"),
     (["evaluate", "DATA", "DATA"], "model.keras"),
     (["export", "absent", "o"], "absent"),
@@ -97,6 +100,18 @@ def test_mistakes_are_told_and_leave_nothing(arguments, told, data, tmp_path, mo
     assert told in result.stderr
     assert "Traceback" not in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_baseline_prints_and_writes_what_the_function_finds(data, tmp_path):
+    from indl.metrics import fit_baselines
+
+    done = indl("baseline", data, "--seed", 3, "--out", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    expected = fit_baselines(load_recording(data), seed=3)
+    assert json.loads((tmp_path / "found.json").read_text()) == json.loads(json.dumps(expected.as_dict()))
+    for _, method, value, _ in expected.rows():
+        assert method in done.stdout and value in done.stdout
+    assert "left out: behaviour (no behaviour)" in done.stdout
 
 
 def test_foreign_and_truncated_files_are_refused(data, tmp_path):

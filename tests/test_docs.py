@@ -17,6 +17,7 @@ LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 SMALLER = (
     (re.compile(r"\bepochs=\d+"), "epochs=1"),
     (re.compile(r"\bmax_trials=\d+"), "max_trials=1"),
+    (re.compile(r'\bpreset\("default"\)'), 'preset("default", f_units=8, z1_units=8, gen_n_hidden=8)'),
     (re.compile(r"\blorenz\("), "lorenz(n_neurons=12, n_conditions=5, n_trials=8, n_bins=12, "),
 )
 # Real recordings that pages read by name, which are not everywhere.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from indl.data.checks import check_whole
 from indl.data.lazy import LazyArray
 
 
@@ -41,9 +42,8 @@ class Batches:
     """
 
     def __init__(self, arrays: Mapping[str, Any], batch_size: int, *, seed: int = 0, shuffle: bool = True):
-        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name} must be a whole number. Got {value!r}. Give {least} or more.")
+        self.batch_size = check_whole(batch_size, "batch_size", 1)
+        self.seed = check_whole(seed, "seed")
         same: dict[int, Any] = {}
         self.arrays = {name: same.setdefault(id(value), _as_array(name, value)) for name, value in arrays.items()}
         sizes = {name: len(value) for name, value in self.arrays.items()}
@@ -52,8 +52,6 @@ class Batches:
                 f"Batches need arrays with the same trials, at least one. Got {sizes or 'no array'} trials. Give the "
                 "arrays of one part of a recording."
             )
-        self.batch_size = int(batch_size)
-        self.seed = int(seed)
         self.shuffle = shuffle
         self.n_trials = next(iter(sizes.values()))
         self._last: tuple[int, np.ndarray] | None = None
@@ -66,10 +64,12 @@ class Batches:
         """Indices of all trials in the order in which the epoch takes them, (trials,)."""
         if not self.shuffle:
             return np.arange(self.n_trials)
-        if self._last is None or self._last[0] != epoch:
+        # Threads may ask for different epochs, so what is returned is not looked up again.
+        last = self._last
+        if last is None or last[0] != epoch:
             rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
-            self._last = (epoch, self._permutation(rng))
-        return self._last[1]
+            last = self._last = (epoch, self._permutation(rng))
+        return last[1]
 
     def batch(self, epoch: int, i: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """The `i`-th batch of an epoch: name to float32 array, (trials of the batch, ...).

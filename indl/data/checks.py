@@ -90,7 +90,7 @@ def shown(value) -> str:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     text = " ".join(repr(value).split())
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4]} ..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4].rstrip(' ,')} ..."
 
 
 def bin_width_finding(value) -> Finding | None:
@@ -128,7 +128,7 @@ def trial_findings(x, y=None, *, counts=True, missing=False, names=("x", "y")) -
 def as_trials(array, name):
     """A numeric array (trials, time, channels) and None, or None and the finding that it is none."""
     advice = "Give one numeric array (trials, time, channels); pad or cut trials to one length."
-    if not (hasattr(array, "dtype") and hasattr(array, "shape")):
+    if not isinstance(getattr(array, "dtype", None), np.dtype):
         try:
             given, array = type(array).__name__, np.asarray(array)
         except (ValueError, TypeError) as error:

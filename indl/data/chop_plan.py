@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from indl.data.checks import check_whole
+
 #: What the attributes begin with in which trials note how they were cut.
 PREFIX = "chopped_"
 
@@ -43,11 +45,8 @@ class ChopPlan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lengths", tuple(int(n) for n in np.atleast_1d(self.lengths)))
-        for name, least in (("window_bins", 1), ("overlap_bins", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"{name} must be a whole number of bins. Got {value!r}. Give {least} or more.")
-            object.__setattr__(self, name, int(value))
+        object.__setattr__(self, "window_bins", check_whole(self.window_bins, "window_bins", 1))
+        object.__setattr__(self, "overlap_bins", check_whole(self.overlap_bins, "overlap_bins"))
         if 2 * self.overlap_bins > self.window_bins:
             raise ValueError(
                 f"Windows may overlap by half at most. Got {self.overlap_bins} of {self.window_bins} bins. Lower "

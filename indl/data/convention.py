@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
-from indl.data.checks import check_bin_width, check_trials, pieces
+from indl.data.checks import check_bin_width, check_trials, pieces, shown
 from indl.data.recording import OPTIONAL, Recording, Split
 from indl.data.storage import LABELS, RAGGED, Source, write_array, write_attribute
 from indl.data.trials import PER_TRIAL, Trials
@@ -68,12 +69,17 @@ class Reader:
             fields = self._joined()
         if "channel_ids" in self.source:
             fields["channel_ids"] = self.source.array("channel_ids", LABELS)
-        return self.make_trials(**fields)
+        return self.make_trials(stacklevel=4, **fields)
 
-    def make_trials(self, counts: np.ndarray, **fields: Any) -> Trials:
-        """Trials with what the file and its caller say about them."""
+    def make_trials(self, counts: np.ndarray, stacklevel: int = 3, **fields: Any) -> Trials:
+        """Trials with what the file and its caller say about them; warnings point `stacklevel` calls up."""
         about = {"are_counts": self.counts, "missing": self.missing, "source": str(self.source.path)}
-        return Trials(counts, self.bin_width_s, attrs=self.attrs(), **about, **fields)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            trials = Trials(counts, self.bin_width_s, attrs=self.attrs(), **about, **fields)
+        for warning in found:
+            warnings.warn(warning.message, stacklevel=stacklevel)
+        return trials
 
     def attrs(self) -> dict[str, Any]:
         """The attributes of the file, and the datasets that are kept with them."""
@@ -125,7 +131,7 @@ class Reader:
                 value = self.source.array(key, LABELS if name == "label" else "buif")
                 value = self._indices(value, key) if name == "inds" else value
             else:
-                value = self._sequence(key, self._conversion_factor(key) if name == "truth" else 1.0)
+                value = self._sequence(key, conversion_factor(self.source, key) if name == "truth" else 1.0)
             if value.dtype.kind == "f":
                 self._require_finite(value, key, name == "behavior" or (self.missing and value.ndim == 3))
             found[name] = value
@@ -170,14 +176,18 @@ class Reader:
             having = [part for part, split in splits.items() if getattr(split, name) is not None]
             if having and len(having) < len(splits):
                 raise self.source.error(
-                    f"has parts that cannot be joined: not all have {name}",
-                    f"Got it for {having}",
-                    "Use load_recording",
+                    f"has parts that cannot be joined: not all have {name}", f"Got only {having}", "Use load_recording"
                 )
             if having:
                 values = [getattr(split, name) for split in splits.values()]
                 if name == "behavior":
                     values = [_lengthened(value, fields["counts"].shape[1]) for value in values]
+                if len({value.shape[1:] for value in values}) > 1:
+                    raise self.source.error(
+                        f"has parts that cannot be joined: their {name} differs",
+                        f"Got shapes {[value.shape for value in values]}",
+                        "Use load_recording",
+                    )
                 fields[name] = np.concatenate(values)
         inds = fields.get("inds")
         if inds is None:
@@ -191,20 +201,6 @@ class Reader:
             )
         order = np.argsort(inds)
         return {name: value[order] for name, value in fields.items()}
-
-    def _conversion_factor(self, key: str) -> float:
-        value: Any = 1.0
-        if "conversion_factor" in self.source:
-            value = self.source.array("conversion_factor")
-        for attributes in (self.source.file.attrs, self.source.dataset(key).attrs):
-            value = attributes.get("conversion_factor", value)
-        value = np.asarray(value, dtype=np.float64)
-        if value.size != 1 or not 0 < value.item() < np.inf:
-            raise ValueError(
-                f"conversion_factor must be one positive number. Got {value}. It divides truth to "
-                "give expected counts per bin; use 1 if truth is in counts per bin already."
-            )
-        return value.item()
 
     def _flag(self, name: str, default: bool) -> bool:
         value = self.stated.get(name, default)
@@ -234,6 +230,26 @@ class Reader:
                 "Leave out the argument or correct the file",
             )
         return widths[-1]
+
+
+def conversion_factor(source: Source, key: str) -> float:
+    """What the true rates in a dataset are divided by to be expected counts per bin.
+
+    Raises:
+        ValueError: If it is not one positive number.
+    """
+    value: Any = 1.0
+    if "conversion_factor" in source:
+        value = source.array("conversion_factor")
+    for attributes in (source.file.attrs, source.dataset(key).attrs):
+        value = attributes.get("conversion_factor", value)
+    value = np.asarray(value)
+    if value.dtype.kind not in "iuf" or value.size != 1 or not 0 < value.item() < np.inf:
+        raise ValueError(
+            f"conversion_factor must be one positive number. Got {shown(value)}. It divides truth to "
+            "give expected counts per bin; use 1 if truth is in counts per bin already."
+        )
+    return float(value.item())
 
 
 def write_recording(recording: Recording, file: h5py.File) -> None:

@@ -201,11 +201,21 @@ def save_recording(recording: Recording, path: Path | str) -> None:
         FileNotFoundError: If the folder does not exist.
         RecordingError: If an entry of `attrs` cannot be an HDF5 attribute.
     """
+    _require(recording, Recording)
     with writing(path) as file:
         write_recording(recording, file)
 
 
 def save_trials(trials: Trials, path: Path | str) -> None:
     """Write unsplit trials to an HDF5 file that :func:`load_trials` reads back; otherwise as :func:`save_recording`."""
+    _require(trials, Trials)
     with writing(path) as file:
         write_trials(trials, file)
+
+
+def _require(value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"Only a {kind.__name__} can be written here. Got {type(value).__name__}. Use save_recording for a "
+            "Recording, save_trials for Trials; Trials(counts, bin_width_s) makes them of an array."
+        )

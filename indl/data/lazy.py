@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,21 @@ import numpy as np
 
 #: Size in float32 beyond which a :class:`LazyArray` refuses to be read at once.
 MAX_BYTES = 2**29
-# Shuffling: blocks of about this many stored bytes, and what may be kept at hand of one data set.
+# What is read from the file in one go, and what batches are mixed from, in stored bytes.
 _BLOCK_BYTES = 2**22
 _WINDOW_BYTES = 2**26
-# A prime well above the number of chunks of a window, so that few share a slot of HDF5's cache.
-_CACHE_SLOTS = 100_003
 
 
 class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
-    """An HDF5 data set that behaves like a read-only float32 array but is read where it is indexed.
+    """An HDF5 dataset that behaves like a read-only float32 array but is read where it is indexed.
 
-    The file is opened at first use; a copy by pickle opens it again by its path. Decompressed chunks are kept at hand
-    (up to 128 MiB), so neighbouring trials are not decompressed again for every batch.
+    The file is opened at first use; a copy by pickle opens it again by its path. It is read in blocks of neighbouring
+    trials, of which the last are kept (up to 128 MiB in the type of the file), so batches that are mixed from a few
+    blocks read each block once.
 
     Args:
         path: The HDF5 file.
-        name: Its data set, of numbers, at least one axis.
+        name: Its dataset, of numbers, at least one axis.
         divide_by: Every value is divided by this.
         max_bytes: An index (or `np.asarray`) that would make more bytes of float32 than this is refused.
 
@@ -57,6 +56,7 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.divide_by = float(divide_by)
         self.max_bytes = max_bytes
         self._set: h5py.Dataset | None = None
+        self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
         with h5py.File(self.path, "r") as file:
             stored = file[name]
@@ -81,7 +81,7 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def shuffle_blocks(self) -> tuple[int, int]:
-        """Trials in a block that is best read together, and how many blocks fit into what is kept at hand."""
+        """Number of trials in a block that is read together, and of blocks that batches are mixed from."""
         row_bytes = max(1, self.size // len(self) * self._stored.itemsize)
         chunk = self.chunks[0] if self.chunks else 1
         size = chunk * max(1, _BLOCK_BYTES // (row_bytes * chunk))
@@ -117,7 +117,7 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
         return f"LazyArray({self.shape} in {self.name} of {self.path.name})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_set": None, "_lock": None}
+        return {**self.__dict__, "_set": None, "_blocks": OrderedDict(), "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
@@ -130,22 +130,27 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
                 f"float32, with max_bytes at {self.max_bytes / 2**20:.0f} MiB. Take fewer trials at a time, or "
                 "raise max_bytes."
             )
-        unique, inverse = np.unique(rows, return_inverse=True)
-        found = np.empty((len(unique), *self.shape[1:]), self._stored)
-        # Where runs of neighbouring trials begin, and the end.
-        edges = np.flatnonzero(np.diff(unique, prepend=-2, append=-2) != 1)
+        found = np.empty((len(rows), *self.shape[1:]), np.float32)
+        block, within = np.divmod(rows, self.shuffle_blocks[0])
         with self._lock:
-            stored = self._open()
-            for start, end in itertools.pairwise(edges):
-                stored.read_direct(found, np.s_[unique[start] : unique[end - 1] + 1], np.s_[start:end])
-        found = found if np.array_equal(unique, rows) else found[inverse]
-        found = found.astype(np.float32, copy=False)
+            for number in np.unique(block).tolist():
+                here = block == number
+                found[here] = self._block(number)[within[here]]
         return found if self.divide_by == 1 else found / np.float32(self.divide_by)
+
+    def _block(self, number: int) -> np.ndarray:
+        size, mixed = self.shuffle_blocks
+        if number not in self._blocks:
+            self._blocks[number] = self._open()[number * size : (number + 1) * size]
+        self._blocks.move_to_end(number)
+        # A batch may lie across the end of what is mixed.
+        while len(self._blocks) > 2 * mixed:
+            self._blocks.popitem(last=False)
+        return self._blocks[number]
 
     def _open(self) -> h5py.Dataset:
         if self._set is None:
-            file = h5py.File(self.path, "r", rdcc_nbytes=2 * _WINDOW_BYTES, rdcc_nslots=_CACHE_SLOTS)
-            found = file.get(self.name)
+            found = h5py.File(self.path, "r").get(self.name)
             if not isinstance(found, h5py.Dataset) or (found.shape, found.dtype) != (self.shape, self._stored):
                 raise ValueError(
                     f"{self.path} has changed since it was opened. Got {found} for {self!r}. Open the recording again."

@@ -124,8 +124,8 @@ def _load_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Any
     """The arrays of an npz file; None for one of pickled objects."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no npz file at {path}. Found {'a folder' if path.is_dir() else 'nothing'} there. Check the path; "
-            f"relative paths start at {Path.cwd()}."
+            f"There is no npz file at {path}. Found {'a folder' if path.is_dir() else 'nothing'} there. Check the "
+            f"path; relative paths start at {Path.cwd()}."
         )
     found = {}
     try:
@@ -174,8 +174,8 @@ def _trials(
     wrong = [name for name, pair in pairs.items() if not isinstance(pair, tuple) or len(pair) != 2]
     if wrong:
         raise RecordingError(
-            f"A mapping goes from a field to a path, or to a pair (path, axes). Got {mapping[wrong[0]]!r} for {wrong[0]}."
-            " Give for example {'counts': 'data.spikes'}."
+            f"A mapping goes from a field to a path, or to a pair (path, axes). Got {shown(mapping[wrong[0]])} for "
+            f"{wrong[0]}. Give for example {{'counts': 'data.spikes'}}."
         )
     where = {field: path_in_file for field, (path_in_file, _) in pairs.items()}
     order = {field: its_axes for field, (_, its_axes) in pairs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +56,8 @@ def read_nwb(
         recording_s, edges, tolerance: As for :func:`~indl.data.bin_spikes`.
 
     Returns:
-        :class:`~indl.data.Trials`. Bins outside the `obs_intervals` of a unit are NaN. `channel_ids` are the ids of
-        the units, in the file's order; `inds` are rows of the table.
+        :class:`~indl.data.Trials`. Bins outside the `obs_intervals` of a unit are NaN, with a warning. `channel_ids`
+        are the ids of the units, in the file's order; `inds` are rows of the table.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -96,7 +97,7 @@ def read_nwb(
         attrs["heldout"] = np.flatnonzero(marked[chosen])
     attrs["align_event"] = "start_time to stop_time" if window_s is None else align or "start_time"
     try:
-        return bin_spikes(
+        found = bin_spikes(
             [times[i] for i in chosen],
             bin_width_s=bin_width_s,
             window_s=window_s,
@@ -111,6 +112,17 @@ def read_nwb(
         )
     except ValueError as error:
         raise RecordingError(f"{path} cannot be cut into these trials. {error}") from error
+    missing = np.isnan(found.counts[found.mask]).any(axis=0)
+    if observed is not None and missing.any():
+        samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
+        warnings.warn(
+            f"{path.name} has bins outside the obs_intervals of units, or outside the recording: they are missing. "
+            f"Got {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
+            f"{found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from indl.data.heaps import broken_heap
 from indl.data.nearest import nearest
 from indl.data.series import Series
-from indl.data.storage import NUMBERS, RecordingError, Source
+from indl.data.storage import LABELS, NUMBERS, RecordingError, Source
 
 # HDF5 hangs on damaged texts, so they are looked through first, unless the file is too large to be.
 _SCANNED_BYTES = 2**31
@@ -172,8 +172,7 @@ class NWBFile:
         for name in table.colnames:
             column = table[name]
             # Ragged columns have a target, references to another table have a table.
-            plain = isinstance(column.data, (h5py.Dataset, np.ndarray, list)) and np.ndim(column.data) == 1
-            if not plain or hasattr(column, "target") or hasattr(column, "table"):
+            if not _is_plain(column.data) or hasattr(column, "target") or hasattr(column, "table"):
                 continue
             values = self.values(column.data, name)
             if len(values) != len(ids):
@@ -237,15 +236,12 @@ class NWBFile:
 
     def values(self, dataset: Any, what: str) -> np.ndarray:
         """A data set as an array; texts as str."""
-        if isinstance(dataset, h5py.Dataset) and dataset.dtype.kind in NUMBERS:
-            # A link may lead to another file, where large series lie.
-            source = self._sources.setdefault(dataset.file.filename, Source(dataset.file, Path(dataset.file.filename)))
-            return source.dataset(dataset.name)[()]
-        values = np.asarray(dataset[:] if np.ndim(dataset) else dataset)
-        if values.dtype.kind in "SO":
-            texts = [item.decode() if isinstance(item, bytes) else str(item) for item in values.flat]
-            return np.array(texts, dtype=np.str_).reshape(values.shape)
-        return values
+        if not isinstance(dataset, h5py.Dataset):
+            return np.asarray(dataset)
+        # A link may lead to another file, where large series lie.
+        name = dataset.file.filename
+        source = self._sources.setdefault(name, Source(dataset.file, Path(name)))
+        return source.plain(source.dataset(dataset.name, LABELS)[()], what)
 
     def _ragged(self, index: Any, what: str) -> list[np.ndarray]:
         """The part of every row of a ragged column."""
@@ -275,6 +271,13 @@ class NWBFile:
             f"{self.path} is damaged or unusual in {what}. Got {given}. Write the file again, or check it with "
             "pynwb.validate."
         )
+
+
+def _is_plain(data: Any) -> bool:
+    """Whether a column is a vector of numbers or texts."""
+    kind = getattr(getattr(data, "dtype", None), "kind", "")
+    text = isinstance(data, h5py.Dataset) and h5py.check_string_dtype(data.dtype) is not None
+    return np.ndim(data) == 1 and (text or kind in NUMBERS)
 
 
 def _outside(spikes: np.ndarray, spans: np.ndarray) -> int:

@@ -6,8 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from indl.data.checks import check_whole
 from indl.data.chop_plan import PREFIX
 from indl.data.trials import Trials
 
@@ -41,12 +40,7 @@ def rebin(trials: Trials, factor: int) -> Trials:
         >>> wide.bin_width_s, wide.counts[0, :, 0].tolist()
         (0.02, [2.0, 2.0, 2.0])
     """
-    whole = isinstance(factor, (int, np.integer)) and not isinstance(factor, bool)
-    if not whole or not 1 <= factor <= trials.n_times:
-        raise ValueError(
-            f"factor must be a whole number of bins. Got {factor!r} for trials of {trials.n_times} bins. Give 1 to "
-            f"{trials.n_times}."
-        )
+    factor = check_whole(factor, "factor", 1, trials.n_times)
     left = trials.n_times % factor
     if left:
         warnings.warn(

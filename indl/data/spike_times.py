@@ -127,8 +127,8 @@ def _by_unit(spike_times: Any, unit_ids: Any) -> tuple[np.ndarray, list[Any]]:
         )
     if len(spike_times) and all(isinstance(item, numbers.Real) for item in spike_times):
         raise ValueError(
-            f"spike_times must hold one array a unit. Got {len(spike_times)} numbers, {shown(list(spike_times)[:3])} ... "
-            "Give [times] for one unit, or a tuple (times, clusters)."
+            f"spike_times must hold one array a unit. Got {len(spike_times)} numbers, {shown(list(spike_times)[:3])} "
+            "... Give [times] for one unit, or a tuple (times, clusters)."
         )
     ids = np.arange(len(spike_times)) if unit_ids is None else np.asarray(unit_ids)
     if ids.shape != (len(spike_times),):

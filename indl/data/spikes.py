@@ -173,8 +173,8 @@ def _recording(recording_s: Any) -> tuple[float, float]:
     span = np.asarray(recording_s)
     if span.dtype.kind not in "iuf" or span.shape != (2,) or not span[0] < span[1]:
         raise ValueError(
-            f"recording_s must be the start and the stop of the recording. Got {shown(recording_s)}. Give (start, stop) in "
-            "seconds."
+            f"recording_s must be the start and the stop of the recording. Got {shown(recording_s)}. Give (start, "
+            "stop) in seconds."
         )
     return float(span[0]), float(span[1])
 

@@ -97,7 +97,7 @@ def _given_split(n_trials, valid):
     """The split with the validation trials `valid`."""
     is_valid = np.zeros(n_trials, bool)
     try:
-        is_valid[np.asarray(valid)] = True
+        is_valid[np.asarray(valid) if np.size(valid) else []] = True
     except IndexError as error:
         raise ValueError(
             f"valid must hold indices of trials, or a bool for each. Got {shown(valid)} for {n_trials} trials "

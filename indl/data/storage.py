@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from indl.data.checks import shown
 from indl.data.heaps import Heaps
 from indl.data.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.lazy import LazyArray
@@ -230,12 +231,15 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If there is a folder at the path.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder to write {path.name} to. Got {path.parent}. Make the folder first."
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"A file cannot be written to a folder's place. Got {path}. Add the name of the file.")
     # From version 1.8 on, HDF5 checks the sums of its own structures.
     with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
         yield file
@@ -281,7 +285,7 @@ def write_attribute(file: h5py.File, name: str, value: Any) -> None:
         file.attrs[name] = _storable(value)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RecordingError(
-            f"The entry {name!r} of attrs cannot be stored in HDF5. Got {value!r} ({error}). "
+            f"The entry {name!r} of attrs cannot be stored in HDF5. Got {shown(value)} ({error}). "
             "Use strings, numbers or arrays of them, or remove the entry."
         ) from error
 

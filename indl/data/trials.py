@@ -265,7 +265,8 @@ class Trials:
         order, seen = np.concatenate([heldin, heldout]), self.n_times - forward_steps
 
         def part(which: np.ndarray) -> Split:
-            recon = frozen(self.counts[which][:, :, order].copy())
+            recon = np.take(self.counts[which], order, axis=2)
+            recon.flags.writeable = False
             encod = recon if recon.shape[1:] == (seen, len(heldin)) else recon[:, :seen, : len(heldin)]
             unseen = which[np.isnan(encod).all(axis=(1, 2))]
             if unseen.size:

@@ -39,7 +39,8 @@ def _arranged(array: np.ndarray, order: list[str], name: str) -> np.ndarray:
 def order_of(axes: str, allowed: tuple[str, ...]) -> list[str]:
     """The names of axes in a string with commas, each one of those allowed."""
     order = [axis.strip() for axis in axes.split(",")] if isinstance(axes, str) else []
-    if not order or len(set(order)) < len(order) or not set(order) <= set(allowed) or ("units" in allowed and len(order) < 2):
+    least = 2 if "units" in allowed else 1
+    if len(order) < least or len(set(order)) < len(order) or not set(order) <= set(allowed):
         raise ValueError(
             f"axes must name each axis once. Got {shown(axes)}. Give {', '.join(allowed)} in the order of the shape, "
             "separated by commas."

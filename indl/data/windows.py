@@ -153,8 +153,8 @@ def whole_bins(window_s: Any, bin_width_s: float) -> tuple[float, int]:
     good = window.dtype.kind in "iuf" and window.shape == (2,)
     if not good or not np.isfinite(window).all() or not window[0] < window[1]:
         raise ValueError(
-            f"window_s must be a start before a stop, in seconds relative to the event. Got {shown(window_s)}. Give for "
-            "example (-0.2, 0.6)."
+            f"window_s must be a start before a stop, in seconds relative to the event. Got {shown(window_s)}. Give "
+            "for example (-0.2, 0.6)."
         )
     start, length = float(window[0]), float(window[1] - window[0])
     n_bins = max(round(length / bin_width_s), 1)

@@ -55,11 +55,12 @@ class Baselines(NamedTuple):
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as nested dicts, lists and numbers."""
+        """The scores and settings as nested dicts, lists and numbers; without decoded behaviour."""
         found = self._asdict()
         found["cosmoothing"] = [entry._asdict() for entry in self.cosmoothing]
         if self.behavior is not None:
             found["behavior"] = {**self.behavior._asdict(), "r2_per_dim": self.behavior.r2_per_dim.tolist()}
+            del found["behavior"]["predicted"]
         if self.targets is not None:
             found["targets"] = self.targets._asdict()
         return found

@@ -167,8 +167,11 @@ def choose(loss: Callable[[dict[str, float]], float], grids: Mapping[str, Sequen
 
 def are_counts(recording: Recording) -> bool:
     """Whether all samples are whole and not negative: a real-valued signal has no bits per spike."""
-    values = np.concatenate([split.recon[~np.isnan(split.recon)] for split in (recording.train, recording.valid)])
-    return bool((values >= 0).all() and (values == np.rint(values)).all())
+    for split in (recording.train, recording.valid):
+        values = np.asarray(split.recon)
+        if np.any((values < 0) | ((values != np.rint(values)) & ~np.isnan(values))):
+            return False
+    return True
 
 
 def _part(recording: Recording, split: Any) -> _Part:

@@ -197,7 +197,7 @@ def _grid_search(model, name, penalties, folds, x, y, trial=None):
 
 def _predicted(model, features, behavior, part):
     """Behaviour, all NaN in bins left out, and its prediction, (trials, time, dimensions)."""
-    x, y, trial = _rows(features, behavior, part, minimum=2)
+    x, y, _ = _rows(features, behavior, part, minimum=2)
     known = ~np.isnan(behavior).any(axis=2)
     truth, predicted = np.full((2, *behavior.shape), np.nan)
     truth[known], predicted[known] = y, model.predict(x).reshape(y.shape)

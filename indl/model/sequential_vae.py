@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from indl.data.checks import check_trials
+from indl.data.checks import as_trials, check_trials, check_whole
+from indl.data.recording import Recording, Split
+from indl.data.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observation import OBSERVATIONS, PoissonObservation
 from indl.dists.sample import GivenLatents, PosteriorSamples, Sample, sampling
@@ -149,15 +152,26 @@ class SequentialVAE(keras.Model):
         """
         self.check_arrays(x, y)
         validation = kwargs.get("validation_data")
+        if isinstance(validation, np.ndarray):
+            raise ValueError(
+                f"validation_data must be a tuple. Given: one array of shape {validation.shape}. Pass (x,) or (x, y)."
+            )
         if validation is not None and isinstance(validation, tuple | list):
             self.check_arrays(*validation[:2], names=("validation x", "validation y"))
+        if kwargs.get("batch_size") is not None:
+            check_whole(kwargs["batch_size"], "batch_size", 1)
         if self.optimizer is not None and not self.optimizer.built:
             # Built before the first step, the train function is traced once, and slots can be restored.
             self.optimizer.build(self.trainable_variables)
         return super().fit(x, y, *args, **kwargs)
 
     def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
-        """Refuses arrays that this model cannot be trained on, in words; other kinds of data pass unseen."""
+        """Refuses arrays that this model cannot be trained on, in words; data sets and tensors pass unseen."""
+        if x is None or isinstance(x, str | list | tuple | Recording | Split | Trials):
+            raise ValueError(
+                f"{names[0]} must be an array (trials, time, channels) or a data set. Given: {type(x).__name__}. Pass "
+                "numpy.asarray of lists, and recording.train.encod and .recon of a recording."
+            )
         if isinstance(x, np.ndarray):
             counts = self.observation == PoissonObservation.__name__
             check_trials(
@@ -214,9 +228,9 @@ class SequentialVAE(keras.Model):
         self, x: Any, names: tuple[str, ...], samples: int = 0, seed: int = 0, batch_size: int = 256
     ) -> dict[str, np.ndarray]:
         """Several outputs in one pass: `"rates"`, `"factors"`, `"gen_out"`, `"f"`, `"z"`; see :meth:`rates`."""
-        if samples < 0:
+        if not isinstance(samples, numbers.Integral) or samples < 0:
             raise ValueError(
-                f"The number of posterior samples cannot be negative. Given: samples={samples}. "
+                f"The number of posterior samples must be whole and not negative. Given: samples={samples!r}. "
                 "Use 0 for posterior means."
             )
         known = ["rates", *(name for name in ("factors", "gen_out", "f", "z") if name in self._graph_outputs)]
@@ -233,7 +247,13 @@ class SequentialVAE(keras.Model):
         """
         p_x = self._run(["p_x"], x, batch_size)["p_x"]
         observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
-        return np.asarray(observed.log_prob(np.asarray(x if target is None else target, "float32")))
+        target = _numbers(x if target is None else target, "target")
+        if target.shape != observed[0].shape:
+            raise ValueError(
+                f"The target does not fit the read-out. Given: shape {target.shape} for {tuple(observed[0].shape)}. "
+                "Pass the trials that x was taken from, with every channel and bin that the model reconstructs."
+            )
+        return np.asarray(observed.log_prob(target))
 
     def decode(self, f: Any = None, z: Any = None, n_times: int | None = None) -> Any:
         """The observation model of given latents, as eager values.
@@ -294,6 +314,7 @@ class SequentialVAE(keras.Model):
         Returns:
             ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
         """
+        n, time, seed = check_whole(n, "n"), check_whole(time, "time", 1), check_whole(seed, "seed")
         names = self.latent_names
         given = {"f": f, "z": z}
         # A seed for each part, so that neighbouring seeds share no numbers.
@@ -392,8 +413,9 @@ class SequentialVAE(keras.Model):
         key = f"{'sampled' if samples else 'mean'}:{','.join(names)}"
         if key not in self._passes:
             self._passes[key] = self._trace(names, bool(samples))
-        x = np.asarray(x, "float32")
+        x = _numbers(x, "x")
         self._check_width(x)
+        batch_size, seed = check_whole(batch_size, "batch_size", 1), check_whole(seed, "seed", 0, 2**31 - 1)
         if samples:
             self._require_sampled_latents()
         trials = max(1, batch_size // max(samples, 1))
@@ -520,6 +542,14 @@ def build_sequential_vae(
         gradient_rescale=rescale,
         name=name,
     )
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    """Values as float32, if they are numbers."""
+    array, finding = as_trials(values, name)
+    if finding is not None and finding.code == "not-numeric":
+        raise ValueError(finding.message)
+    return np.asarray(values if array is None else array, "float32")
 
 
 def _concatenate(parts: list[Any]) -> Any:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from indl.data.batches import Batches
+from indl.data.checks import check_whole
 from indl.data.provenance import digest
 from indl.data.recording import Recording, Split
 from indl.data.tf_data import dataset
@@ -60,7 +61,7 @@ def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any
     }
     if recording.has_missing:
         given["missing_data"] = True
-    p = validate_params({**params, **given})
+    p = validate_params({**params, **given} if isinstance(params, Mapping) else params)
     if p["f_enc_input_samps"] >= recording.n_times:
         raise ValueError(
             "The segment of the f-encoder must be shorter than the trials. "
@@ -163,13 +164,20 @@ def train(
             ``skipped_steps``, instead of stopping.
 
     Raises:
+        TypeError: `recording` is something else.
         ValueError: params or arrays that do not validate.
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
         CheckpointError: the state cannot be written, or `folder` belongs to another run.
     """
+    if not isinstance(recording, Recording):
+        raise TypeError(
+            f"Training needs a Recording. Given: {type(recording).__name__}. Make one with Recording.from_arrays or "
+            "load_recording."
+        )
     p = params_for(params, recording)
-    epochs = epochs or p["epochs"]
+    epochs = p["epochs"] if epochs is None else check_whole(epochs, "epochs", 1)
+    hidden_every = check_whole(hidden_every, "hidden_every", 1)
     model = model or make_model(p, recording, epochs)
     for part in (recording.train, recording.valid):
         model.check_arrays(part.encod, part.recon)

@@ -176,10 +176,10 @@ def test_fit_sees_the_batches_in_order(first):
         ({"x": np.zeros(3), "y": np.zeros(4)}, {}, "same trials.*'x': 3, 'y': 4"),
         ({"x": np.array(["a", "b"])}, {}, "hold numbers. Got x with dtype"),
         ({"x": np.float32(3)}, {}, "hold numbers. Got x .* shape"),
-        ({"x": np.zeros(3)}, {"batch_size": 0}, "batch_size must be a whole number. Got 0. Give 1"),
-        ({"x": np.zeros(3)}, {"batch_size": 2.5}, "batch_size must be a whole number. Got 2.5"),
-        ({"x": np.zeros(3)}, {"seed": -1}, "seed must be a whole number. Got -1. Give 0"),
-        ({"x": np.zeros(3)}, {"seed": True}, "seed must be a whole number. Got True"),
+        ({"x": np.zeros(3)}, {"batch_size": 0}, "batch_size must be a whole number from 1 on. Got 0"),
+        ({"x": np.zeros(3)}, {"batch_size": 2.5}, "batch_size must be a whole number from 1 on. Got 2.5"),
+        ({"x": np.zeros(3)}, {"seed": -1}, "seed must be a whole number from 0 on. Got -1"),
+        ({"x": np.zeros(3)}, {"seed": True}, "seed must be a whole number .* Got True"),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(arrays, options, words):

@@ -208,9 +208,9 @@ def test_a_real_recording_comes_back(recording_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ((10, 0), "window_bins must be a whole number of bins. Got 0. Give 1"),
-        ((10, 2.5), "window_bins must be a whole number of bins. Got 2.5"),
-        ((10, 4, -1), "overlap_bins must be a whole number of bins. Got -1. Give 0"),
+        ((10, 0), "window_bins must be a whole number from 1 on. Got 0"),
+        ((10, 2.5), "window_bins must be a whole number from 1 on. Got 2.5"),
+        ((10, 4, -1), "overlap_bins must be a whole number from 0 on. Got -1"),
         ((10, 4, 3), "overlap by half at most. Got 3 of 4"),
         ((10, 4, 2, "cut"), "fill no window. Got 'cut'"),
         (((5, 9), 10), "No window fits. Got windows of 10 bins for trials of 9 bins"),

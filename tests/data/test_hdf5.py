@@ -1,12 +1,23 @@
 """Files: what is written comes back, and what cannot be read is said by name."""
 
+import dataclasses
 import warnings
 
 import h5py
 import numpy as np
 import pytest
 
-from indl.data import Recording, RecordingError, load_recording, save_recording
+from indl.data import (
+    Recording,
+    RecordingError,
+    Trials,
+    load_continuous,
+    load_recording,
+    load_trials,
+    open_recording,
+    save_recording,
+    save_trials,
+)
 from indl.data import hdf5 as module
 
 
@@ -210,6 +221,17 @@ def test_the_warning_points_at_the_caller(tmp_path):
     assert warned[0].filename == __file__
 
 
+@pytest.mark.parametrize("read", [load_trials, load_continuous])
+def test_warnings_about_trials_point_at_the_caller(tmp_path, read):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file.attrs["bin_width_s"] = 0.01
+        file["trials_data"] = np.ones((3, 4, 2)) * [1, 0]
+        file["continuous_data"] = np.ones((4, 2)) * [1, 0]
+    with pytest.warns(UserWarning, match="counts has channels.*1 of 2: 1") as warned:
+        read(tmp_path / "r.h5")
+    assert warned[0].filename == __file__ and len(warned) == 1
+
+
 def test_a_real_recording(recording_path):
     recording = load_recording(recording_path("adan_day0.h5"))
     assert (len(recording.train), len(recording.valid)) == (238, 58)
@@ -232,3 +254,253 @@ def test_every_recording_survives_a_round_trip(recording_path, tmp_path, name):
     assert np.array_equal(loaded.valid.recon, recording.valid.recon)
     assert loaded.attrs.keys() == recording.attrs.keys()
     assert all(np.array_equal(loaded.attrs[key], recording.attrs[key]) for key in recording.attrs)
+
+
+def test_the_whole_older_convention_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    content = {}
+    for part, n, inds in (("train", 6, [0, 1, 3, 4, 6, 7]), ("valid", 2, [2, 5])):
+        content[f"{part}_data"] = rng.poisson(3.0, (n, 5, 4)) + 1
+        content[f"{part}_truth"] = rng.random((n, 5, 4)) * 50
+        content[f"{part}_ext_input"] = rng.normal(size=(n, 5, 2))
+        # As MATLAB writes indices.
+        content[f"{part}_inds"] = np.array(inds, float)
+    content |= {
+        "conversion_factor": 50.0,
+        "alignment_matrix_cxf": rng.normal(size=(4, 3)),
+        "alignment_bias_c": np.ones(4),
+    }
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        for name, value in content.items():
+            file[name] = value
+    recording = load_recording(tmp_path / "r.h5", bin_width_s=0.01)
+    for part in ("train", "valid"):
+        split = getattr(recording, part)
+        assert np.array_equal(split.recon, content[f"{part}_data"]) and split.encod is split.recon
+        assert np.allclose(split.truth, content[f"{part}_truth"] / 50)
+        assert np.allclose(split.ext_input, content[f"{part}_ext_input"])
+        assert np.array_equal(split.inds, content[f"{part}_inds"]) and split.inds.dtype.kind == "i"
+    for name in ("alignment_matrix_cxf", "alignment_bias_c"):
+        assert np.array_equal(recording.attrs[name], content[name])
+    trials = load_trials(tmp_path / "r.h5", bin_width_s=0.01)
+    assert trials.inds.tolist() == list(range(8))
+    assert np.array_equal(trials.counts[[2, 5]], content["valid_data"])
+    save_recording(recording, tmp_path / "again.h5")
+    again = load_recording(tmp_path / "again.h5").attrs
+    assert np.array_equal(again["alignment_matrix_cxf"], content["alignment_matrix_cxf"])
+
+
+def test_what_initialises_models_and_feeds_metrics_is_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    kept = {
+        "readin_weight": rng.normal(size=(4, 3)),
+        "readout_bias": rng.normal(size=4),
+        "psth": rng.normal(size=(2, 5, 4)),
+        "train_decode_mask": rng.random((6, 5)) > 0.5,
+        "valid_jitter": np.arange(6),
+        # One value a trial is no behaviour in bins.
+        "train_behavior": rng.normal(size=(6, 2)),
+        "valid_behavior": rng.normal(size=(6, 2)),
+    }
+    ragged = np.empty(2, object)
+    ragged[:] = [np.array([0, 2, 4]), np.array([1, 3])]
+    write(tmp_path / "r.h5", **kept, test_encod_data=np.ones((3, 5, 3)))
+    with h5py.File(tmp_path / "r.h5", "a") as file:
+        file["train_cond_idx"] = ragged.astype(h5py.vlen_dtype(np.int64))
+    first = load_recording(tmp_path / "r.h5")
+    save_recording(first, tmp_path / "again.h5")
+    for recording in (first, load_recording(tmp_path / "again.h5")):
+        for name, value in kept.items():
+            assert np.array_equal(recording.attrs[name], value) and recording.attrs[name].dtype == value.dtype
+        assert [found.tolist() for found in recording.attrs["train_cond_idx"]] == [[0, 2, 4], [1, 3]]
+        assert recording.train.behavior is None
+
+
+def test_external_input_may_lack_the_first_segment(tmp_path):
+    write(tmp_path / "r.h5", train_ext_input=np.ones((6, 3, 2)), valid_ext_input=np.ones((6, 3, 2)))
+    assert load_recording(tmp_path / "r.h5").train.ext_input.shape == (6, 3, 2)
+    with pytest.raises(RecordingError, match="ext_input does not fit the trials"):
+        load_trials(tmp_path / "r.h5")
+
+
+@pytest.mark.parametrize("read", [load_recording, open_recording, load_trials])
+def test_missing_samples_must_be_stated(tmp_path, read):
+    path = tmp_path / "r.h5"
+    data = write(path).astype(float)
+    data[2, 3:, :] = np.nan
+    write(
+        path,
+        train_recon_data=data,
+        train_encod_data=data[:, :, :3],
+        train_latents=data[:, :, :2],
+        valid_latents=data[:, :, :2],
+    )
+    with pytest.raises(RecordingError, match="must be finite.*(missing=True|NaN)"):
+        read(path)
+    assert read(path, missing=True) is not None
+    with h5py.File(path, "a") as file:
+        file.attrs["missing"] = True
+    found = read(path)
+    recon = found.counts[:6] if read is load_trials else np.asarray(found.train.recon)
+    assert np.array_equal(np.sort(recon, axis=None), np.sort(data, axis=None), equal_nan=True)
+    with pytest.raises(RecordingError, match="must be finite"):
+        read(path, missing=False)
+
+
+def test_missing_samples_come_back(tmp_path):
+    counts = np.random.default_rng(0).poisson(3.0, (10, 6, 4)) + 1.0
+    counts[::3, 4:] = np.nan
+    recording = Recording.from_arrays(counts, 0.02, heldout=1, missing=True)
+    save_recording(recording, tmp_path / "r.h5")
+    loaded = load_recording(tmp_path / "r.h5")
+    assert loaded.has_missing and "missing" not in loaded.attrs
+    assert np.array_equal(loaded.train.recon, recording.train.recon, equal_nan=True)
+
+
+def example_trials(**changes):
+    rng = np.random.default_rng(2)
+    arguments = {
+        "label": np.array(list("abcabcabca")),
+        "start_s": rng.random(10),
+        "behavior": np.where(rng.random((10, 6, 2)) < 0.2, np.nan, 1.5),
+        "ext_input": rng.normal(size=(10, 6, 1)),
+        "truth": rng.random((10, 6, 4)),
+        "latents": rng.normal(size=(10, 6, 3)),
+        "channel_ids": ["ä", "b", "c", "d"],
+        "inds": np.arange(10) * 3,
+        "attrs": {"species": "mouse", "window_s": np.array([-0.1, 0.2]), "n": 3, "names": ["x", "yy"], "empty": ""},
+        "source": "a session",
+    }
+    return Trials(rng.poisson(3.0, (10, 6, 4)) + 1, 0.02, **(arguments | changes))
+
+
+def same_trials(found, expected, but=("source", "attrs")):
+    for field in dataclasses.fields(Trials):
+        if field.name not in but:
+            a, b = getattr(found, field.name), getattr(expected, field.name)
+            assert (a is None) == (b is None), field.name
+            equal_nan = field.name in ("counts", "behavior")
+            assert a is None or np.array_equal(a, b, equal_nan=equal_nan), field.name
+            assert np.asarray(a).dtype == np.asarray(b).dtype, field.name
+
+
+def test_trials_come_back_whole(tmp_path):
+    trials = example_trials()
+    save_trials(trials, tmp_path / "t.h5")
+    loaded = load_trials(tmp_path / "t.h5")
+    same_trials(loaded, trials)
+    assert loaded.source == str(tmp_path / "t.h5") and loaded.attrs["source"] == "a session"
+    assert loaded.attrs["empty"] == "" and loaded.attrs["names"].tolist() == ["x", "yy"]
+    save_trials(loaded, tmp_path / "again.h5")
+    again = load_trials(tmp_path / "again.h5")
+    same_trials(again, trials)
+    # What the numbers once came from is not overwritten by where they last lay.
+    assert again.attrs.keys() == loaded.attrs.keys() and again.attrs["source"] == "a session"
+    with pytest.raises(RecordingError, match="unsplit trials: use load_trials and Trials.split"):
+        load_recording(tmp_path / "t.h5")
+
+
+def test_bare_trials_and_signals_and_padding_come_back(tmp_path):
+    bare = Trials(np.ones((3, 4, 2)), 0.01)
+    signal = Trials(np.random.default_rng(0).normal(size=(3, 4, 2)), 0.01, are_counts=False)
+    padded = Trials.from_list([np.ones((n, 2)) for n in (3, 1, 4)], 0.01)
+    for trials in (bare, signal, padded):
+        save_trials(trials, tmp_path / "t.h5")
+        same_trials(load_trials(tmp_path / "t.h5"), trials)
+    with pytest.raises(RecordingError, match="must be finite"):
+        load_trials(tmp_path / "t.h5", missing=False)
+
+
+def test_a_split_recording_is_joined_in_the_order_of_the_session(tmp_path):
+    trials = example_trials()
+    save_recording(trials.split(0.3, heldout=1, forward_steps=2, seed=1), tmp_path / "r.h5")
+    joined = load_trials(tmp_path / "r.h5")
+    order = [joined.channel_ids.tolist().index(name) for name in trials.channel_ids]
+    same_trials(joined.channels(order), trials)
+
+
+def test_parts_are_joined_or_refused_in_words(tmp_path):
+    path = tmp_path / "r.h5"
+    inds = {"train_inds": [0, 2, 4, 6, 8, 10], "valid_inds": [1, 3, 5, 7, 9, 11]}
+    data = write(path, **inds, train_behavior=np.ones((6, 3, 2)), valid_behavior=np.ones((6, 3, 2)))
+    with pytest.raises(RecordingError, match="behavior does not fit the trials of this part"):
+        load_trials(path)
+    write(path, **inds, train_encod_data=data[:, :3, :3], valid_encod_data=data[:, :3, :3])
+    with h5py.File(path, "a") as file:
+        file["train_behavior"] = file["valid_behavior"] = np.ones((6, 3, 2))
+        file["test_recon_data"], file["test_encod_data"] = data[:1], data[:1, :3, :3]
+        file["test_inds"] = [12]
+        file["test_behavior"] = np.ones((1, 3, 2))
+    trials = load_trials(path)
+    assert len(trials) == 13 and trials.inds.tolist() == list(range(13))
+    # No behaviour was recorded in the forward steps.
+    assert np.all(trials.behavior[:, :3] == 1) and np.isnan(trials.behavior[:, 3:]).all()
+    for changes, words in (
+        ({"train_inds": [0, 1, 2, 3, 4, 5], "valid_inds": [5, 6, 7, 8, 9, 0]}, r"same trial twice: 2 .*Got \[0, 5\]"),
+        ({"train_label": np.zeros(6)}, r"not all have label. Got only \['train'\]"),
+        ({"train_inds": [-1, 1, 2, 3, 4, 5], "valid_inds": None}, "train_inds must hold the index of each trial"),
+        ({"train_behavior": np.ones((6, 5, 2)), "valid_behavior": np.ones((6, 5, 1))}, "their behavior differs"),
+        ({"train_inds": [0.5, 1, 2, 3, 4, 5]}, "train_inds must hold the index of each trial"),
+    ):
+        write(path, **changes)
+        with pytest.raises(RecordingError, match=words):
+            load_trials(path)
+    write(path, valid_recon_data=data[:, :, :3], valid_encod_data=data[:, :, :3])
+    with pytest.raises(RecordingError, match="cannot be joined: their bins and channels differ"):
+        load_trials(path)
+
+
+CONTINUOUS = {
+    "adan_day0.h5": ("continuous_data", {}, (24000, 96), 2, 45.4),
+    "head_direction_20ms.h5": ("continuous_data", {}, (26467, 15), 4, None),
+    "head_direction_20ms.h5 sleep": ("continuous_sleep_data", {}, (30000, 15), None, None),
+    "songbird_calcium.h5": ("continuous_data", {"counts": False}, (666, 75), None, None),
+}
+
+
+@pytest.mark.filterwarnings("ignore:counts has channels that are zero")
+@pytest.mark.parametrize("case", CONTINUOUS)
+def test_continuous_recordings_are_one_long_trial(recording_path, case):
+    name, options, shape, n_behavior, rate = CONTINUOUS[case]
+    path = recording_path(case.split()[0])
+    trials = load_continuous(path, name, **options)
+    with h5py.File(path) as file:
+        assert np.array_equal(trials.counts[0], file[name][()].astype(np.float32))
+        assert trials.bin_width_s == file.attrs["bin_width_s"]
+        if n_behavior:
+            assert np.array_equal(trials.behavior[0], file["continuous_behavior"][()])
+    assert trials.counts.shape == (1, *shape) and trials.start_s.tolist() == [0]
+    assert (trials.behavior is None) == (n_behavior is None)
+    assert trials.are_counts == options.get("counts", True)
+    assert rate is None or abs(trials.mean_rate_hz / rate - 1) < 0.2
+
+
+def test_cut_trials_lie_where_the_file_says(recording_path):
+    """The channel ids of the continuous recording are its own: those of the cut trials are in another order."""
+    path = recording_path("adan_day0.h5")
+    trials, cut = load_continuous(path), load_recording(path)
+    with h5py.File(path) as file:
+        start = file["valid_go_bin"][3] - file.attrs["align_bin"]
+    order = [trials.channel_ids.tolist().index(channel) for channel in cut.channel_ids]
+    assert np.array_equal(trials.channels(order).counts[0, start : start + 30], cut.valid.recon[3])
+
+
+def test_continuous_recordings_that_do_not_fit(tmp_path):
+    path = tmp_path / "c.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["bin_width_s"] = 0.01
+        file["continuous_data"] = np.ones((20, 3))
+        file["trials"] = np.ones((2, 10, 3))
+        file["speed"] = np.arange(20.0)
+        file["short"] = np.ones((19, 2))
+    assert load_continuous(path, behavior="speed").behavior[0, :, 0].tolist() == list(range(20))
+    assert load_continuous(path, channel_ids=["a", "b", "c"]).channel_ids.tolist() == ["a", "b", "c"]
+    for options, words in (
+        ({"name": "absent"}, "has no values at absent. Found nothing"),
+        ({"name": "trials"}, r"no continuous recording in trials. Got shape \(2, 10, 3\)"),
+        ({"behavior": "short"}, r"no behaviour for continuous_data in short. Got shape \(19, 2\) for 20 bins"),
+        ({"channel_ids": [1]}, "one id a channel"),
+        ({"bin_width_s": 0.02}, "states another bin width"),
+    ):
+        with pytest.raises(RecordingError, match=words):
+            load_continuous(path, **options)

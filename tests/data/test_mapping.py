@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -121,6 +122,34 @@ def test_everything_comes_back_with_matlabs_shape(mat):
     assert [item["b"] for item in tree["several"]] == ["trial 0", "trial 1", "trial 2"]
     assert tree["cells"].shape == (2, 3) and tree["cells"][0, 0].size == 0
     assert tree["cells"][1, 2].tolist() == [[3, 3, 3, 3]] and tree["cells"][0, 2].tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("testhdf5_7.4_GLNX86", {"testdouble": np.arange(9)[None] * np.pi / 4}),
+        ("teststructarr_7.4_GLNX86", {"teststructarr": [{"one": 1, "two": 2}, {"one": "number 1", "two": "number 2"}]}),
+        ("teststructnest_7.4_GLNX86", {"teststructnest": {"one": 1, "two": {"three": "number 3"}}}),
+        ("testfunc_7.4_GLNX86", {"testfunc": None}),
+    ],
+)
+def test_files_that_matlab_wrote(name, expected):
+    path = Path(scipy.io.matlab.__file__).parent / "tests" / "data" / f"{name}.mat"
+    if not path.exists():
+        pytest.skip("scipy is installed without its tests")
+
+    def plain(node):
+        if isinstance(node, dict):
+            return {key: plain(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [plain(value) for value in node]
+        return node.item() if isinstance(node, np.ndarray) and node.size == 1 else node
+
+    found = plain(load_matlab(path))
+    if "testdouble" in expected:
+        assert found.keys() == expected.keys() and np.allclose(found["testdouble"], expected["testdouble"])
+    else:
+        assert found == expected
 
 
 @pytest.mark.parametrize("axes", ["trials,time,channels", "channels,time,trials", "time, trials, channels"])

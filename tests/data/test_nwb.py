@@ -60,7 +60,11 @@ def made(tmp_path_factory):
 
 
 def test_aligned_trials_are_those_of_their_arrays(made):
-    with pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is event 2"):
+    missing = r"outside the obs_intervals.*Got 30 samples of 2 of 3 units, the first is unit 8"
+    with (
+        pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is event 2"),
+        pytest.warns(UserWarning, match=missing),
+    ):
         trials = read_nwb(made, bin_width_s=0.1, align="go", window_s=(-0.5, 1), label="side", edges="missing")
     assert trials.channel_ids.tolist() == [3, 8, 5] and trials.inds.tolist() == [0, 1, 3]
     assert trials.label.tolist() == ["left", "right", "right"]
@@ -309,3 +313,13 @@ def test_head_direction_in_windows_is_the_continuous_recording_cut(recording_pat
     exact = read_nwb(path, bin_width_s=0.02, intervals="position_time_support", tolerance=0)
     moved = np.cumsum(exact.counts[0] - wake.counts[0], axis=0)
     assert set(np.unique(moved)) == {0, 1} and moved.sum() == 33
+
+
+def test_units_are_chosen_by_their_columns_or_those_of_their_electrodes(recording_path):
+    path = recording_path("head_direction_A2929.nwb")
+    cells = read_nwb(path, bin_width_s=0.1, intervals="sleep", unit_filter={"location": "adn"})
+    assert cells.channel_ids.tolist() == list(range(7))
+    path = recording_path("mc_maze_small_test.nwb")
+    assert read_nwb(path, bin_width_s=0.1, unit_filter={"location": ["PMd"]}, heldout="heldout").n_channels == 107
+    with pytest.raises(RecordingError, match=r"(?s)no unit that passes the filter.*location: PMd \(107\)"):
+        read_nwb(path, bin_width_s=0.1, unit_filter={"group_name": "electrode_group_M1"})

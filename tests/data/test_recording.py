@@ -75,6 +75,26 @@ def test_as_full_shows_the_encoder_everything():
     assert np.array_equal(full.valid.encod, counts * 3)
 
 
+def test_an_external_input_may_begin_after_the_segment_of_the_initial_condition():
+    counts = np.ones((4, 6, 3))
+    for n_times, fits in ((6, True), (5, True), (2, True), (1, True), (0, False), (7, False)):
+        ext_input = np.zeros((4, n_times, 2))
+        if fits:
+            assert Split(encod=counts[:, :5], recon=counts, ext_input=ext_input).ext_input.shape == (4, n_times, 2)
+        else:
+            with pytest.raises(ValueError, match="ext_input does not fit"):
+                Split(encod=counts[:, :5], recon=counts, ext_input=ext_input)
+
+
+def test_missing_samples_have_no_part_in_the_mean_rate():
+    counts = np.ones((10, 4, 3))
+    counts[:, 2:, 1] = np.nan
+    recording = Recording.from_arrays(counts, 0.02, missing=True)
+    assert recording.has_missing and recording.mean_rate_hz == 50
+    assert "missing samples" in repr(recording)
+    assert not Recording.from_arrays(np.ones((10, 4, 3)), 0.02).has_missing
+
+
 def test_repr_says_what_one_wants_to_know():
     counts = np.ones((10, 4, 3))
     text = repr(Recording.from_arrays(counts, 0.02, heldout=1, label=np.arange(10) % 2, source="here"))

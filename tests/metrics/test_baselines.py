@@ -94,9 +94,8 @@ def test_forward_steps_and_gaps():
         behavior = part.behavior.copy()
         behavior[0, 10:] = np.nan
         parts[name] = replace(part, recon=recon, encod=recon[:, :20, :4], behavior=behavior)
-    found = fit_baselines(replace(recording, **parts))
-    whole = fit_baselines(recording)
-    assert found.behavior_lag_s == whole.behavior_lag_s == pytest.approx(0.04)
+    found = fit_baselines(replace(recording, **parts), lag_s=0.04)
+    whole = fit_baselines(recording, lag_s=0.04)
     assert found.behavior.r2 == pytest.approx(whole.behavior.r2, abs=0.1)
     for a, b in zip(found.cosmoothing, whole.cosmoothing, strict=True):
         assert a.co_bps == pytest.approx(b.co_bps, abs=3 * b.se)

@@ -140,6 +140,14 @@ def test_the_settings_are_those_of_least_cross_validated_loss(recording):
     assert found.chosen["sd_s"] == min(losses, key=losses.get)
 
 
+@pytest.mark.parametrize("method, settings", [("GLM", {}), ("smoothed spikes", {}), ("FA", {"n_factors": (10,)})])
+def test_noise_is_not_fitted(method, settings):
+    """Channels that know nothing of each other: only trials that took no part in a fit tell that."""
+    noise = Recording.from_arrays(np.random.default_rng(0).poisson(1.0, (15, 8, 20)), 0.02, heldout=2)
+    grids = {"sd_s": (0.02,), "penalty": (1e-4, 10.0), **settings}
+    assert cosmoothing_baseline(noise, method, grids=grids).chosen["penalty"] == 10.0
+
+
 def test_a_few_channels_may_choose_for_all(recording):
     settings = {"grids": {"penalty": (0.01, 0.1)}, "n_choosing": 1, "seed": 3}
     some = cosmoothing_baseline(recording, "GLM", **settings)

@@ -50,6 +50,15 @@ def test_the_lag_is_found_and_the_fit_then_uses_all_bins_with_a_partner(lag):
     assert found.se == pytest.approx(given.se)
 
 
+@pytest.mark.parametrize("lag", [-2, 3])
+def test_every_bin_is_decoded(lag):
+    train, valid = features(0), features(1)
+    behavior = np.full((30, 12, 2), np.nan)
+    behavior[:, 5] = lagged(valid, lag)[:, 5]
+    found = ridge_decoding(train, lagged(train, lag), valid, behavior, lag)
+    assert found.predicted == pytest.approx(valid @ WEIGHTS, abs=1e-2)
+
+
 def test_lags_are_compared_on_the_same_bins():
     """Behaviour that is easy late in a trial must not make a long lag win by dropping the early bins."""
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from indl.data.checks import as_trials
+from indl.data.convention import conversion_factor
 from indl.data.examination.findings import Finding
 from indl.data.examination.parts import Part
 from indl.data.recording import OPTIONAL
@@ -71,16 +72,16 @@ def read_raw(source: Source) -> RawFile:
         keys = {"encod": f"{part}_encod_data", "recon": f"{part}_recon_data"}
         if not any(key in source for key in keys.values()) and f"{part}_data" in source:
             keys = dict.fromkeys(keys, f"{part}_data")
-        absent = [key for key in keys.values() if key not in source]
+        absent = [key for key in dict.fromkeys(keys.values()) if key not in source]
         if absent:
             raw.findings.append(_absent(source, absent))
         arrays = {"recon": _read(raw, source, keys["recon"])}
         same = keys["encod"] == keys["recon"]
         arrays["encod"] = arrays["recon"] if same else _read(raw, source, keys["encod"])
-        for name in OPTIONAL:
-            if f"{part}_{name}" in source:
-                keys[name] = f"{part}_{name}"
-                arrays[name] = _read(raw, source, keys[name])
+        keys |= {name: f"{part}_{name}" for name in OPTIONAL}
+        arrays |= {name: _read(raw, source, keys[name]) for name in OPTIONAL}
+        if arrays.get("truth") is not None:
+            arrays["truth"] = _scaled(raw, source, arrays["truth"], keys["truth"])
         if np.ndim(arrays.get("behavior")) == 2:
             # One row a trial, as a decoding target: not a series.
             del arrays["behavior"]
@@ -102,6 +103,16 @@ def _read(raw: RawFile, source: Source, key: str) -> Any:
     except _DAMAGE as error:
         raw.findings.append(_unreadable(key, error))
         return None
+
+
+def _scaled(raw: RawFile, source: Source, truth: Any, key: str) -> Any:
+    """True rates in expected counts per bin; None, with a finding, if they cannot be."""
+    try:
+        factor = conversion_factor(source, key)
+    except ValueError as error:
+        raw.findings.append(Finding("error", "conversion-factor", key, str(error), "", ""))
+        return None
+    return truth if factor == 1 else np.asarray(truth) / factor
 
 
 def _read_attributes(raw: RawFile, source: Source) -> None:
