@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -204,14 +204,13 @@ def changed_versions(folder: Path | str) -> list[str]:
     return [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Any:
-    if isinstance(before, Mapping) or isinstance(before, list):
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[Difference]:
+    """Every number in one of the two that is not the same in the other, or not there."""
+    if isinstance(before, dict | list) and type(before) is type(now):
         keys = range(max(len(before), len(now))) if isinstance(before, list) else sorted({*before, *now})
         for key in keys:
-            if key in _OF_THE_MACHINE:
-                continue
-            parts = (_item(before, key), _item(now, key))
-            yield from _differences(*parts, f"{name}.{key}" if name else str(key))
+            if key not in _OF_THE_MACHINE:
+                yield from _differences(_item(before, key), _item(now, key), f"{name}.{key}" if name else str(key))
     elif before != now and not (_is_nan(before) and _is_nan(now)):
         yield Difference(name, before, now)
 
@@ -219,7 +218,7 @@ def _differences(before: Any, now: Any, name: str = "") -> Any:
 def _item(values: Any, key: Any) -> Any:
     try:
         return values[key]
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError):
         return None
 
 

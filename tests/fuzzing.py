@@ -209,7 +209,7 @@ HARMLESS = {
     "float64": _as("float64"),
     "big-endian": _as(">i4"),
     "int16": _as("int16"),
-    "lzf": lambda file, name, rng: _rewrite(file, name, file[name][()].astype("float64"), compression="lzf"),
+    "lzf": lambda file, name, rng: _rewrite(file, name, file[name][()], compression="lzf"),
     "another dataset": lambda file, name, rng: file.create_dataset("another", data=[1, 2]),
 }
 
@@ -224,7 +224,7 @@ def structures(path):
     jobs += [f"short|{key}" for key in extra if key.endswith(("_inds", "_label", "_behavior"))]
     jobs += [f"long|{key}" for key in extra if key.endswith(("_inds", "_label", "_behavior"))]
     jobs += ["short|channel_ids", "long|channel_ids", "a group|channel_ids", "a dangling link|channel_ids"]
-    return jobs + [f"{what}|{key}" for what in HARMLESS for key in keys]
+    return jobs + [f"{what}|{key}" for what in HARMLESS for key in [*keys, *extra] if what == "lzf" or key in keys]
 
 
 def change_structure(path, job, rng):

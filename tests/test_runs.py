@@ -16,7 +16,7 @@ from indl.data.hdf5 import save_recording
 from indl.data.synthetic import lorenz
 from indl.files import exclusive
 from indl.params import preset
-from indl.runs import Run, RunError, changed_versions, execute, read, repeat
+from indl.runs import Run, RunError, _differences, changed_versions, execute, read, repeat
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1, "heldout": 2}
@@ -139,3 +139,17 @@ def test_killed_command_goes_on_and_ends_at_the_same_numbers(finished, tmp_path)
     history = json.loads((tmp_path / "run" / "history.json").read_text())
     assert history == finished[1].history
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["model"] == finished[2]["model"]
+
+
+def test_a_number_that_is_missing_differs():
+    before = {
+        "history": {"nll": [1.0, 2.0], "kl": [float("nan")]},
+        "metrics": {"seconds": 3.0, "model": {"co_bps": 0.1}},
+    }
+    assert list(_differences(before, before)) == []
+    now = {"history": {"nll": [1.0], "kl": [nan]}, "metrics": {"seconds": 9.0, "model": {}, "extra": 1}}
+    assert [tuple(found) for found in _differences(before, now)] == [
+        ("history.nll.1", 2.0, None),
+        ("metrics.extra", None, 1),
+        ("metrics.model.co_bps", 0.1, None),
+    ]

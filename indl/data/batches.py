@@ -36,9 +36,9 @@ class Batches:
         >>> from indl.data import Batches
         >>> batches = Batches({"encod": np.arange(5)[:, None, None]}, batch_size=2, seed=1)
         >>> len(batches), batches.order(0).tolist(), batches.order(1).tolist()
-        (3, [4, 3, 2, 0, 1], [2, 0, 1, 3, 4])
+        (3, [4, 0, 1, 2, 3], [1, 4, 0, 3, 2])
         >>> batches.batch(0, 1)["encod"].ravel().tolist()
-        [2.0, 0.0]
+        [1.0, 2.0]
     """
 
     def __init__(self, arrays: Mapping[str, Any], batch_size: int, *, seed: int = 0, shuffle: bool = True):

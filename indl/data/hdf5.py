@@ -200,6 +200,7 @@ def save_recording(recording: Recording, path: Path | str) -> None:
     Raises:
         FileNotFoundError: If the folder does not exist.
         RecordingError: If an entry of `attrs` cannot be an HDF5 attribute.
+        OSError: If the disk is full, or otherwise refuses.
     """
     _require(recording, Recording)
     with writing(path) as file:

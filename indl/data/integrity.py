@@ -11,6 +11,7 @@ from indl.data.heaps import broken_heap as broken_heap
 
 # No compression that recordings come in makes a chunk smaller than this fraction of itself; deflate reaches 1/1032.
 _MAX_RATIO = {"none": 1, "deflate": 1100, "other": 100_000}
+_CHECKSUM = 4
 _DEFLATE = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
@@ -44,7 +45,10 @@ def extents(dataset: h5py.Dataset, file_size: int) -> np.ndarray:
         wanted = math.prod(-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True))
         places: list[h5py.h5d.StoreInfo] = []
         dataset.id.chunk_iter(places.append)
-        corners = {place.chunk_offset for place in places if place.filter_mask == 0 and _can_be_found(dataset, place)}
+        # A chunk that does not shrink is stored as it is, without its compression.
+        whole = math.prod(chunks) * itemsize
+        sound = [place for place in places if place.filter_mask == 0 or place.size in (whole, whole + _CHECKSUM)]
+        corners = {place.chunk_offset for place in sound if _can_be_found(dataset, place)}
         within = [
             all(at < size and at % chunk == 0 for at, size, chunk in zip(corner, shape, chunks, strict=True))
             for corner in corners

@@ -232,6 +232,7 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
     Raises:
         FileNotFoundError: If the folder does not exist.
         IsADirectoryError: If there is a folder at the path.
+        OSError: If the disk is full, or otherwise refuses; an existing file stays as it was.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -240,9 +241,16 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
         )
     if path.is_dir():
         raise IsADirectoryError(f"A file cannot be written to a folder's place. Got {path}. Add the name of the file.")
-    # From version 1.8 on, HDF5 checks the sums of its own structures.
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
-        yield file
+    try:
+        # From version 1.8 on, HDF5 checks the sums of its own structures.
+        with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        reason = "No space left on device" if "No space left" in str(error) else str(error).partition("\n")[0]
+        raise OSError(
+            f"{path} could not be written. Got: {reason}. What was there before is still there. Make room, or write "
+            "elsewhere."
+        ) from error
 
 
 def write_array(file: h5py.File, name: str, values: Any, smallest: bool = False) -> None:

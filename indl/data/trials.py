@@ -50,7 +50,7 @@ class Trials:
         >>> from indl.data import Trials
         >>> counts = np.random.default_rng(0).poisson(0.5, (20, 10, 4))
         >>> Trials(counts, 0.02, label=np.arange(20) % 2)
-        Trials(arrays, 20 trials, 10 bins of 20 ms, 4 channels, mean 24.4 Hz, 2 conditions)
+        Trials(arrays, 20 trials, 10 bins of 20 ms, 4 channels, mean 26.4 Hz, 2 conditions)
     """
 
     counts: np.ndarray

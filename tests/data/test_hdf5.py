@@ -195,10 +195,10 @@ def test_nothing_half_written_stays_behind(tmp_path, monkeypatch):
 
     def write_and_fail(recording, file):
         file["train_recon_data"] = np.ones(10)
-        raise OSError("no space left on device")
+        raise RuntimeError("flush failed (errno = 28,\nerror message = 'No space left on device')")
 
     monkeypatch.setattr(module, "write_recording", write_and_fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match="r.h5 could not be written. Got: No space left on device. What was there"):
         save_recording(example(), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.h5"]

@@ -21,6 +21,7 @@ from indl.data import (
     save_recording,
 )
 from indl.data import checks as checks_module
+from indl.data import lazy as lazy_module
 
 VALUES = np.random.default_rng(0).poisson(2.0, (23, 4, 3)).astype(np.uint8)
 SEQUENCES = ("encod", "recon", "behavior", "ext_input", "truth", "latents")
@@ -78,6 +79,20 @@ def test_too_much_at_once_is_refused(stored):
     for read in (lambda: np.asarray(lazy), lambda: lazy[:6], lambda: lazy[..., 0], lambda: lazy + 1):
         with pytest.raises(ValueError, match="too large to be read at once. Got (23|6) trials.*Take fewer"):
             read()
+
+
+def test_blocks_are_read_once_while_they_are_kept(stored, monkeypatch):
+    # Trials of 12 bytes in blocks of 5, of which 2 are mixed and 4 kept.
+    monkeypatch.setattr(lazy_module, "_BLOCK_BYTES", 60)
+    monkeypatch.setattr(lazy_module, "_WINDOW_BYTES", 120)
+    lazy, read = LazyArray(stored, "chunked"), []
+    dataset = type("Counting", (), {"__getitem__": lambda self, which: (read.append(which.start), opened[which])[1]})()
+    opened = lazy._open()
+    monkeypatch.setattr(lazy, "_open", lambda: dataset)
+    for rows in ([0, 9, 3], [8, 1], [22, 0, 14], [16], [7]):
+        assert np.array_equal(lazy[rows], VALUES[rows])
+    # The block at 5 had to make room for the fifth one, at 15; that at 0 was used since.
+    assert read == [0, 5, 10, 20, 15, 5]
 
 
 def test_a_file_that_changes_is_refused(tmp_path):
@@ -191,9 +206,12 @@ def test_checks_on_disk_say_what_they_say_in_memory(tmp_path, monkeypatch, what,
     assert said(LazyArray(tmp_path / "x.h5", "x")) == said(values)
 
 
-def test_opening_reads_little_at_a_time(tmp_path):
+def test_opening_reads_little_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy_module, "_BLOCK_BYTES", 2**17)
+    monkeypatch.setattr(lazy_module, "_WINDOW_BYTES", 2**19)
+    monkeypatch.setattr(checks_module, "_PIECE", 2**18)
     path = tmp_path / "r.h5"
-    n_trials, shape = 1000, (128, 64)  # 8 MiB, as float32 32 MiB
+    n_trials, shape = 600, (128, 64)  # 5 MiB, as float32 19 MiB
     with h5py.File(path, "w") as file:
         file.attrs["bin_width_s"] = 0.01
         for part, n in (("train", n_trials), ("valid", 100)):
@@ -206,7 +224,7 @@ def test_opening_reads_little_at_a_time(tmp_path):
     assert recording.mean_rate_hz == 100 and not recording.has_missing
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20 * 2**20
+    assert peak < 10 * 2**20
 
 
 def test_chunks_that_are_too_large_are_refused(tmp_path):

@@ -1,0 +1,126 @@
+"""Damaged files: the readers refuse them in words, or read exactly what was there.
+
+What that can mean depends on the file. Files of this library carry checksums of every value and of the file's
+structure, so any damage is found, or has hit bytes that nobody reads. Files made elsewhere mostly carry sums of
+compressed values alone: no reader can tell a changed byte of an uncompressed array, or of the text of an attribute,
+from the original. Counts, however, must never differ but by the very bytes that were changed.
+"""
+
+import warnings
+from collections import Counter
+
+import pytest
+
+from indl.data import load_recording, save_recording
+from tests.fuzzing import Worker, structures
+from tests.messages import faults
+
+RECORDINGS = ("adan_day0.h5", "reach_day31.h5", "mc_maze_small_5ms.h5", "head_direction_20ms.h5")
+NWB = {
+    "mc_maze_small_test.nwb": {"bin_width_s": 0.005, "align": "move_onset_time", "window_s": [-0.25, 0.45]},
+    "head_direction_A2929.nwb": {"bin_width_s": 0.02, "intervals": "wake", "behavior": "ry"},
+}
+DOCUMENTED = ("RecordingError", "FileNotFoundError", "ValueError")
+_SEED = 20_000
+
+
+def fault(result, path, ours):
+    """What is wrong with what a reader made of a damaged file; empty if nothing is."""
+    outcome = result["outcome"]
+    if outcome in ("crash", "hang"):
+        return outcome
+    if outcome == "error":
+        if result.get("must_fail") is False:
+            return f"refused what is sound: {result['message']}"
+        if result["kinds"][0] not in DOCUMENTED:
+            return f"undocumented {result['kinds'][0]}: {result['message']}"
+        # HDF5's and pynwb's own words are quoted, and may be long.
+        bad = [rule for rule in faults(result["message"], [path.name]) if "longer" not in rule and "dumps" not in rule]
+        return f"{bad}: {result['message']}" if bad or len(result["message"]) > 1500 else ""
+    if result.get("must_fail"):
+        return "read what cannot be right"
+    if outcome == "same":
+        return ""
+    if ours or result.get("must_fail") is False:
+        return f"read otherwise: {result['differs']}"
+    return "" if explained(result) else f"read otherwise than its damage explains: {result}"
+
+
+def explained(result):
+    """Whether what differs in a file from elsewhere is no more than what nobody could have found.
+
+    Changed bytes of uncompressed values change as many values at most. What lies in no checksum are the attributes, and
+    names: of attributes, and of data sets that need not be there.
+    """
+    n_changed = {name: n for name, n in result["differs"].items() if not name.startswith("attrs.") and n > 0}
+    lost = {name for name, n in result["differs"].items() if not name.startswith("attrs.") and n < 0}
+    needed = {"bin_width_s", "channel_ids", "train.encod", "train.recon", "valid.encod", "valid.recon"}
+    return sum(n_changed.values()) <= result["bytes"] and not lost & needed
+
+
+def explained_nwb(result):
+    """The same for NWB files, none of whose values carry checksums: a changed spike time moves a spike from bin to bin.
+
+    Any other time or index may move a trial, a unit or its spikes; then nothing can be said but that the shapes remain.
+    """
+    return all(n > 0 or name.startswith("attrs.") or name == "behavior" for name, n in result["differs"].items())
+
+
+def fuzz(path, reader, jobs, ours=False, judge=None):
+    """Does all jobs in a worker; returns the outcomes and everything that is wrong."""
+    outcomes, wrong = Counter(), []
+    with Worker() as worker:
+        for seed, structure in jobs:
+            result = worker.run({"path": str(path), "reader": reader, "seed": seed, "structure": structure})
+            outcomes[result["outcome"]] += 1
+            if judge is not None and result["outcome"] == "different":
+                found = "" if judge(result) else f"read otherwise than its damage explains: {result}"
+            else:
+                found = fault(result, path, ours)
+            if found:
+                wrong.append(f"{path.name}, seed {seed}, {result['what']}: {found}")
+    print(path.name, "ours" if ours else "", dict(outcomes))
+    return outcomes, wrong
+
+
+def damages(n, first=_SEED):
+    return [(first + i, None) for i in range(n)]
+
+
+@pytest.fixture(params=["few", pytest.param("many", marks=pytest.mark.slow)])
+def many(request):
+    return request.param == "many"
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_damaged_recordings(recording_path, name, many):
+    path = recording_path(name)
+    _, wrong = fuzz(path, "recording", damages(150 if many else 15))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_damaged_files_of_this_library_are_found_out(recording_path, name, tmp_path, many):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        save_recording(load_recording(recording_path(name)), tmp_path / name)
+    outcomes, wrong = fuzz(tmp_path / name, "recording", damages(150 if many else 15), ours=True)
+    assert not wrong, "\n".join(wrong)
+    assert not outcomes["different"]
+
+
+@pytest.mark.parametrize("name", ["reach_day31.h5", "mc_maze_small_5ms.h5"])
+def test_changed_structures(recording_path, name, many):
+    path = recording_path(name)
+    jobs = [(_SEED, job) for job in structures(path)]
+    outcomes, wrong = fuzz(path, "recording", jobs if many else jobs[::4])
+    assert not wrong, "\n".join(wrong)
+    assert outcomes["error"] and outcomes["same"]
+
+
+@pytest.mark.parametrize("name", NWB)
+def test_damaged_nwb_files(recording_path, name, many):
+    pytest.importorskip("pynwb")
+    path = recording_path(name)
+    _, wrong = fuzz(path, NWB[name], damages(100 if many else 4), judge=explained_nwb)
+    assert not wrong, "\n".join(wrong)
