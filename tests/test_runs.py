@@ -142,10 +142,8 @@ def test_killed_command_goes_on_and_ends_at_the_same_numbers(finished, tmp_path)
 
 
 def test_a_number_that_is_missing_differs():
-    before = {
-        "history": {"nll": [1.0, 2.0], "kl": [float("nan")]},
-        "metrics": {"seconds": 3.0, "model": {"co_bps": 0.1}},
-    }
+    nan = float("nan")
+    before = {"history": {"nll": [1.0, 2.0], "kl": [nan]}, "metrics": {"seconds": 3.0, "model": {"co_bps": 0.1}}}
     assert list(_differences(before, before)) == []
     now = {"history": {"nll": [1.0], "kl": [nan]}, "metrics": {"seconds": 9.0, "model": {}, "extra": 1}}
     assert [tuple(found) for found in _differences(before, now)] == [
