@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ DEMO_SETTINGS = {
 }
 DEMO_EPOCHS = 45
 _WITHOUT_TENSORFLOW = ("check", "baseline", "params")
+_FIGURES = (".png", ".pdf", ".svg")
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")]
@@ -74,8 +76,8 @@ def demo(
 @app.command()
 def check(
     data: Annotated[Path, typer.Argument(help="Recording in the HDF5 convention, or an NWB file with trials.")],
-    out: Annotated[Path | None, typer.Option(help="Page of figures to write: .png, .pdf or .svg.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="JSON file to write the report to.")] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Page of figures: .png, .pdf or .svg.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="JSON file of the report.")] = None,
     counts: Annotated[bool | None, typer.Option("--counts/--signal", help="What it holds, if not as it says.")] = None,
     bin_width: Annotated[float | None, typer.Option(help="Bin width in seconds, where the file does not say.")] = None,
     intervals: Annotated[str | None, typer.Option(help="NWB: table or tag of the trials.")] = None,
@@ -84,17 +86,21 @@ def check(
     from indl.data.report import examine, opened
     from indl.files import write_json
 
-    def look() -> Any:
+    if out and out.suffix not in _FIGURES:
+        _fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
+
+    def look() -> tuple[Any, dict[str, Any] | None]:
         with opened(data, counts, bin_width, intervals) as found:
             report = examine(found, counts=counts, bin_width_s=bin_width)
             console.print(str(report), markup=False, highlight=False, soft_wrap=True)
-            if json_file:
-                write_json(json_file, report.to_dict())
-            if out:
-                _draw_overview(found, report, bin_width, out)
-            return report
+            return report, _overview(found, bin_width) if out else None
 
-    if not _reported(look).ok:
+    report, drawn = _reported(look)
+    if json_file:
+        _reported(lambda: write_json(json_file, report.to_dict()))
+    if out:
+        _reported(lambda: _draw_overview(drawn, report, out))
+    if not report.ok:
         raise typer.Exit(1)
 
 
@@ -165,7 +171,10 @@ def rerun(
         console.print(f"another version: {change}", highlight=False)
     out = out or run.with_name(f"{run.resolve().name}_rerun")
     progress = TrainingProgress(monitor, console)
-    _, differences = _reported(lambda: repeat(run, out, data, [progress]))
+    try:
+        _, differences = _reported(lambda: repeat(run, out, data, [progress]))
+    finally:
+        progress.close()
     if not differences:
         console.print(f"every number of the history and the scores is the same; the repetition is in {out}")
         return
@@ -213,34 +222,19 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
 ) -> None:
     """Searches hyper-parameters and both beta schedules at random; goes on after an interruption."""
-    from indl.files import write_json
-    from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
-    from indl.tuning.isolated import claim_folder, run_job
+    from indl.files import exclusive
+    from indl.tuning import SequentialHyperModel
+    from indl.tuning.isolated import claim_folder
 
     fixed = _reported(lambda: dict(parse_setting(text) for text in settings or []))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
-    _reported(lambda: claim_folder(out, hypermodel, epochs))
-    tuner = IsolatedRandomSearch(
-        hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
-    )
-    default_file = out / "default" / "result.json"
-    if not default_file.exists():
-        console.print("the preset itself, for comparison ...")
-        _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
-    _reported(lambda: tuner.search(epochs=epochs, verbose=0))
-    if not tuner.oracle.get_best_trials(1):
-        _fail(
-            f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}."
-        )
-    _print_search(tuner, json.loads(default_file.read_text()))
-    best = tuner.best_params()
-    write_json(out / "best_params.json", best)
-    console.print(
-        f"best params in {out / 'best_params.json'}, model in "
-        f"{Path(tuner.get_trial_dir(tuner.oracle.get_best_trials(1)[0].trial_id)) / 'model.keras'}"
-    )
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        _reported(lambda: held.enter_context(exclusive(out)))
+        _reported(lambda: claim_folder(out, hypermodel, epochs))
+        _search(hypermodel, out, trials, seed, epochs)
 
 
 @app.command()
@@ -263,6 +257,32 @@ def params() -> None:
     print(markdown_table())
 
 
+def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | None) -> None:
+    from indl.files import write_json
+    from indl.tuning import IsolatedRandomSearch
+    from indl.tuning.isolated import run_job
+
+    tuner = IsolatedRandomSearch(
+        hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
+    )
+    default_file = out / "default" / "result.json"
+    if not default_file.exists():
+        console.print("the preset itself, for comparison ...")
+        _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
+    _reported(lambda: tuner.search(epochs=epochs, verbose=0))
+    if not tuner.oracle.get_best_trials(1):
+        _fail(
+            f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}."
+        )
+    _print_search(tuner, json.loads(default_file.read_text()))
+    best = tuner.best_params()
+    write_json(out / "best_params.json", best)
+    console.print(
+        f"best params in {out / 'best_params.json'}, model in "
+        f"{Path(tuner.get_trial_dir(tuner.oracle.get_best_trials(1)[0].trial_id)) / 'model.keras'}"
+    )
+
+
 def _run(run: Any, out: Path, fresh: bool = False) -> None:
     from indl.runs import execute
     from indl.training.fit import monitor_of
@@ -271,21 +291,31 @@ def _run(run: Any, out: Path, fresh: bool = False) -> None:
     recording = _reported(run.recording)
     console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
     progress = TrainingProgress(monitor_of(run.params), console)
-    _, scores = _reported(lambda: execute(run, out, recording, [progress], fresh))
+    try:
+        _, scores = _reported(lambda: execute(run, out, recording, [progress], fresh))
+    finally:
+        progress.close()
     _print_scores(recording, scores)
     console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
 
 
-def _draw_overview(data: Any, report: Any, bin_width: float | None, out: Path) -> None:
+def _overview(data: Any, bin_width: float | None) -> dict[str, Any]:
+    """What the page of figures shows of a file's content."""
+    from indl.data.checks import bin_width_finding
+
+    counts, label = data.trials() if hasattr(data, "trials") else (data.counts, data.label)
+    # Without a bin width that can be, rates are drawn as counts per bin.
+    width = next((w for w in (data.bin_width_s, bin_width) if w is not None and bin_width_finding(w) is None), 1.0)
+    ids = data.channel_ids if np.shape(data.channel_ids) == counts.shape[2:] else None
+    return {"counts": counts, "bin_width_s": width, "label": label, "channel_ids": ids}
+
+
+def _draw_overview(drawn: Any, report: Any, out: Path) -> None:
     from indl.files import atomic
     from indl.plots import data_overview
 
-    drawn, label = data.trials() if hasattr(data, "trials") else (data.counts, data.label)
-    # Without a bin width the page is drawn as of bins of 1 s, so that rates are counts per bin.
-    width = next((w for w in (data.bin_width_s, bin_width) if w is not None), 1.0)
-    ids = data.channel_ids if np.shape(data.channel_ids) == drawn.shape[2:] else None
     with atomic(out) as temporary:
-        data_overview(drawn, width, label=label, channel_ids=ids, findings=report.lines(), path=temporary)
+        data_overview(**drawn, findings=report.lines(), path=temporary)
 
 
 def _baseline(recording: Any, lag: float) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import keras
@@ -40,6 +39,4 @@ def export_saved_model(model: SequentialVAE, path: Path | str, overwrite: bool =
         archive.add_endpoint(name, model.inference_function(name), input_signature=signature)
     with atomic(path) as temporary:
         archive.write_out(str(temporary), verbose=False)
-        if path.exists():
-            shutil.rmtree(path)
     return path

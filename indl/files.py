@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -11,6 +12,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+#: What the operating system answers where there is no room for a file.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -27,7 +31,14 @@ def atomic(path: Path | str) -> Iterator[Path]:
             # Without this a machine that loses power may keep the name and not the content.
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
-        os.replace(temporary, path)
+        if temporary.is_dir() and path.is_dir():
+            # A folder that holds something cannot be replaced in one go: it steps aside first.
+            aside = path.with_name(f".{path.stem}.partial{os.getpid()}.aside{path.suffix}")
+            os.replace(path, aside)
+            os.replace(temporary, path)
+            shutil.rmtree(aside)
+        else:
+            os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
@@ -38,7 +49,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
 def _sweep(path: Path) -> None:
     """Removes what killed processes have left of their attempts to write `path`."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.partial*{glob.escape(path.suffix)}"):
-        owner = left.name.removeprefix(f".{path.stem}.partial").removesuffix(path.suffix)
+        owner = left.name.removeprefix(f".{path.stem}.partial").partition(".")[0]
         if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,18 +16,22 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from indl.data.hdf5 import load_recording
 from indl.data.provenance import digest
 from indl.data.recording import Recording
 from indl.data.synthetic import lorenz
 from indl.evaluation import evaluate, evaluate_baseline
-from indl.files import exclusive, write_json
+from indl.files import DISK_FULL, exclusive, write_json
 from indl.report import save_run
 from indl.training.fit import TrainingResult, monitor_of, params_for, train
 
 #: Packages that decide about the numbers of a run.
 _PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
+#: What a finished run has, without its ending; and its other files.
+_FINISHED = ("metrics", "history")
+_FILES = ("run.json", "state.npz", "model.keras", "last_good.keras", "params.json", "latent_use.json")
 #: Scores that tell of the machine and not of the model.
 _OF_THE_MACHINE = ("seconds",)
 
@@ -83,59 +88,81 @@ def execute(
 ) -> tuple[TrainingResult, dict[str, Any]]:
     """Trains, scores and draws; everything goes to `folder`.
 
-    ``run.json`` (settings, data with their hash, versions, seed, machine), ``state.npz`` (for going on after a crash),
-    ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json``, ``metrics.json``,
-    ``figures/`` and ``logs/`` (TensorBoard). The same call on the same folder goes on where a killed one was.
+    ``run.json`` (settings, data with their hash, and for every start versions and machine), ``state.npz`` (for going
+    on after a crash), ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json``,
+    ``metrics.json``, ``figures/`` and ``logs/`` (TensorBoard). The same call on the same folder goes on where a killed
+    one was.
 
     Args:
         run: what to do.
         folder: where to write.
         recording: the recording of `run`, if it is loaded already.
         callbacks: further Keras callbacks.
-        fresh: begin anew where the folder holds the state of a run.
+        fresh: begin anew where the folder holds a run, whose files are removed.
 
     Returns:
         The trained model with its history, and the scores: ``{"model": ..., "baseline": ..., ...}``.
 
     Raises:
         BlockingIOError: another process is training in the folder.
+        RunError: the disk is full.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder):
-        begin = time.monotonic()
-        recording = run.recording() if recording is None else recording
-        if fresh:
-            (folder / "state.npz").unlink(missing_ok=True)
-        log = [keras.callbacks.TensorBoard(folder / "logs", write_graph=False), *callbacks]
-        described = describe(run, recording)
-        if not (folder / "state.npz").exists():
-            write_json(folder / "run.json", described)
-            _write_hparams(folder / "logs", run.params)
-        result = train(
-            run.params, recording, epochs=run.epochs, callbacks=log, folder=folder, skip_nonfinite=run.skip_nonfinite
-        )
-        # The model is safe on disk before anything else can fail.
-        save_run(folder, result, recording, run.lag_s)
-        scores: dict[str, Any] = {"model": evaluate(result.model, recording, run.samples, lag_s=run.lag_s)}
-        if run.baselines:
-            scores["baseline"] = evaluate_baseline(recording, lag_s=run.lag_s)
-        scores |= {"epochs": len(result.history["loss"]), "best_epoch": result.best_epoch}
-        scores["seconds"] = time.monotonic() - begin
-        write_json(folder / "metrics.json", scores)
+    try:
+        with exclusive(folder):
+            if fresh:
+                _clear(folder)
+            return _execute(run, folder, run.recording() if recording is None else recording, callbacks)
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FULL:
+            raise
+        raise RunError(
+            f"The disk is full. Given: {folder} ({error}). What was written before is whole: make room and start the "
+            "same call again, which goes on from it."
+        ) from error
+
+
+def _execute(
+    run: Run, folder: Path, recording: Recording, callbacks: Sequence[Any]
+) -> tuple[TrainingResult, dict[str, Any]]:
+    begin = time.monotonic()
+    described = describe(run, recording)
+    if (folder / "state.npz").exists() and (folder / "run.json").exists():
+        described["starts"] = [*read(folder)["starts"], *described["starts"]]
+    write_json(folder / "run.json", described)
+    _write_hparams(folder / "logs", run.params)
+    result = train(
+        run.params,
+        recording,
+        epochs=run.epochs,
+        callbacks=[keras.callbacks.TensorBoard(folder / "logs", write_graph=False), *callbacks],
+        folder=folder,
+        skip_nonfinite=run.skip_nonfinite,
+    )
+    # The model is safe on disk before anything else can fail.
+    save_run(folder, result, recording, run.lag_s)
+    scores: dict[str, Any] = {"model": evaluate(result.model, recording, run.samples, lag_s=run.lag_s)}
+    if run.baselines:
+        scores["baseline"] = evaluate_baseline(recording, lag_s=run.lag_s)
+    scores |= {"epochs": len(result.history["loss"]), "best_epoch": result.best_epoch}
+    scores["seconds"] = time.monotonic() - begin
+    write_json(folder / "metrics.json", scores)
     return result, scores
 
 
 def describe(run: Run, recording: Recording) -> dict[str, Any]:
-    """What is written down of a run: its settings, what the data were, and what it ran on."""
+    """What is written down of a run: its settings, what the data were, and what it was started on."""
+    start = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
     return {
         "run": asdict(run),
         "data": {"sha256": digest(recording), "is": repr(recording)},
-        "seed": run.params["seed"],
         "monitor": monitor_of(params_for(run.params, recording)),
-        "versions": _versions(),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "starts": [start],
     }
 
 
@@ -149,7 +176,8 @@ def read(folder: Path | str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
         Run(**found["run"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _ = found["data"]["sha256"], found["data"]["is"], found["monitor"], found["starts"][-1]["versions"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise RunError(
             f"The folder does not hold a run. Given: {folder} ({type(error).__name__}: {error}). Name a folder that "
             "`indl train` or `indl demo` wrote."
@@ -164,7 +192,7 @@ def repeat(
 
     Args:
         folder: the finished run.
-        out: folder of the repetition.
+        out: folder of the repetition, which is cleared of an earlier one.
         data: the recording, where it has moved.
         callbacks: further Keras callbacks.
 
@@ -172,10 +200,13 @@ def repeat(
         The scores of the repetition, and the numbers that differ (none on the same machine and versions).
 
     Raises:
-        RunError: the folder holds no finished run, or the recording is another one by its hash.
+        RunError: the folder holds no finished run, `out` is the same folder, or the recording is another one by its
+            hash.
     """
-    before, folder = read(folder), Path(folder)
-    missing = [name for name in ("history.json", "metrics.json") if not (folder / name).exists()]
+    before, folder, out = read(folder), Path(folder), Path(out)
+    if out.resolve() == folder.resolve():
+        raise RunError(f"A run cannot be repeated in its own folder. Given: {out} for both. Choose another folder.")
+    missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
     if missing:
         raise RunError(
             f"The run has not finished. Given: {folder}, without {' and '.join(missing)}. Start it again with its own "
@@ -191,17 +222,27 @@ def repeat(
             f"The recording is not the one of the run. Given: {run.data}, hash {found[:12]}; the run had "
             f"{before['data']['sha256'][:12]} ({before['data']['is']}). Name the right file with --data."
         )
-    result, scores = execute(run, out, recording, callbacks)
-    old = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("history", "metrics")}
-    new = {"history": result.history, "metrics": json.loads((Path(out) / "metrics.json").read_text())}
-    return scores, list(_differences(old, new))
+    _, scores = execute(run, out, recording, callbacks, fresh=True)
+    return scores, list(_differences(*(_numbers(place) for place in (folder, out))))
 
 
 def changed_versions(folder: Path | str) -> list[str]:
-    """Packages whose version is not that of the run in `folder`, in words."""
-    before = read(folder)["versions"]
+    """Packages whose version is not that of the run in `folder` (its last start), in words."""
+    before = read(folder)["starts"][-1]["versions"]
     now = _versions()
     return [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
+
+
+def _numbers(folder: Path) -> dict[str, Any]:
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in _FINISHED}
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a run has written; what tells that it has finished goes first."""
+    for name in (*(f"{name}.json" for name in _FINISHED), *_FILES):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("figures", "logs", "saved_model"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[Difference]:
@@ -228,7 +269,6 @@ def _is_nan(value: Any) -> bool:
 
 def _write_hparams(folder: Path, params: Mapping[str, Any]) -> None:
     """The params for TensorBoard's table of runs."""
-    import tensorflow as tf
     from tensorboard.plugins.hparams import api
 
     plain = {

@@ -566,6 +566,7 @@ COMMANDS = {
     "baseline: absent": (["baseline", "no.h5"], ["no.h5"]),
     "check: absent": (["check", "no.h5"], ["no.h5", "nothing"]),
     "check: text": (["check", "TEXT"], ["cannot be read as HDF5", "text.h5"]),
+    "check: no such figure": (["check", "GOOD", "--out", "page.xyz"], ["page.xyz", ".png, .pdf, .svg"]),
     "check: NWB that is none": (["check", "NWB"], ["cannot be read as NWB", "text.nwb"]),
 }
 USAGE = {
@@ -575,6 +576,7 @@ USAGE = {
     "an unknown option": (["train", "GOOD", "--out", "o", "--epoch", "3"], ["No such option", "--epoch"]),
     "no number": (["train", "GOOD", "--out", "o", "--epochs", "many"], ["'--epochs'", "a valid integer"]),
     "below one": (["train", "GOOD", "--out", "o", "--epochs", "0"], ["'--epochs'", "greater than or equal to 1"]),
+    "check: a folder for the page": (["check", "GOOD", "--out", "."], ["'--out'", "is a directory"]),
     "check: no number": (["check", "GOOD", "--bin-width", "20ms"], ["'--bin-width'", "a valid number"]),
 }
 

@@ -41,42 +41,37 @@ def fault(result, path, ours):
         return "read what cannot be right"
     if outcome == "same":
         return ""
-    if ours or result.get("must_fail") is False:
-        return f"read otherwise: {result['differs']}"
-    return "" if explained(result) else f"read otherwise than its damage explains: {result}"
+    if ours or result.get("must_fail") is False or not explained(result):
+        return f"read otherwise: {result}"
+    return ""
 
 
 def explained(result):
     """Whether what differs in a file from elsewhere is no more than what nobody could have found.
 
-    Changed bytes of uncompressed values change as many values at most. What lies in no checksum are the attributes, and
-    names: of attributes, and of data sets that need not be there.
+    No checksum covers attributes, and the names of attributes and of datasets that need not be there: what is lost is
+    absent. A changed byte of an uncompressed array changes one value at most. In NWB files, a changed spike time moves
+    a spike from bin to bin; any other time or index may move a trial or a unit, and shapes remain.
     """
-    n_changed = {name: n for name, n in result["differs"].items() if not name.startswith("attrs.") and n > 0}
-    lost = {name for name, n in result["differs"].items() if not name.startswith("attrs.") and n < 0}
-    needed = {"bin_width_s", "channel_ids", "train.encod", "train.recon", "valid.encod", "valid.recon"}
-    return sum(n_changed.values()) <= result["bytes"] and not lost & needed
+    differs = {name: n for name, n in result["differs"].items() if not name.startswith(("attrs.", "bin_width_s"))}
+    counts = ("counts", "train.encod", "train.recon", "valid.encod", "valid.recon")
+    if any(n < 0 and name in counts for name, n in differs.items()):
+        return False
+    n_changed, n_bytes = sum(n for n in differs.values() if n > 0), sum(result["touched"].values())
+    if "counts" in differs and any(not name.endswith("spike_times") for name in result["touched"]):
+        return True
+    return n_changed <= n_bytes * (2 if "counts" in differs else 1)
 
 
-def explained_nwb(result):
-    """The same for NWB files, none of whose values carry checksums: a changed spike time moves a spike from bin to bin.
-
-    Any other time or index may move a trial, a unit or its spikes; then nothing can be said but that the shapes remain.
-    """
-    return all(n > 0 or name.startswith("attrs.") or name == "behavior" for name, n in result["differs"].items())
-
-
-def fuzz(path, reader, jobs, ours=False, judge=None):
+def fuzz(path, reader, jobs, ours=False):
     """Does all jobs in a worker; returns the outcomes and everything that is wrong."""
     outcomes, wrong = Counter(), []
     with Worker() as worker:
         for seed, structure in jobs:
             result = worker.run({"path": str(path), "reader": reader, "seed": seed, "structure": structure})
             outcomes[result["outcome"]] += 1
-            if judge is not None and result["outcome"] == "different":
-                found = "" if judge(result) else f"read otherwise than its damage explains: {result}"
-            else:
-                found = fault(result, path, ours)
+            outcomes["different, with a warning"] += result["outcome"] == "different" and result["warned"]
+            found = fault(result, path, ours)
             if found:
                 wrong.append(f"{path.name}, seed {seed}, {result['what']}: {found}")
     print(path.name, "ours" if ours else "", dict(outcomes))
@@ -95,7 +90,7 @@ def many(request):
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_damaged_recordings(recording_path, name, many):
     path = recording_path(name)
-    _, wrong = fuzz(path, "recording", damages(150 if many else 15))
+    _, wrong = fuzz(path, "recording", damages(500 if many else 15))
     assert not wrong, "\n".join(wrong)
 
 
@@ -104,7 +99,7 @@ def test_damaged_files_of_this_library_are_found_out(recording_path, name, tmp_p
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         save_recording(load_recording(recording_path(name)), tmp_path / name)
-    outcomes, wrong = fuzz(tmp_path / name, "recording", damages(150 if many else 15), ours=True)
+    outcomes, wrong = fuzz(tmp_path / name, "recording", damages(500 if many else 15), ours=True)
     assert not wrong, "\n".join(wrong)
     assert not outcomes["different"]
 
@@ -122,5 +117,5 @@ def test_changed_structures(recording_path, name, many):
 def test_damaged_nwb_files(recording_path, name, many):
     pytest.importorskip("pynwb")
     path = recording_path(name)
-    _, wrong = fuzz(path, NWB[name], damages(100 if many else 4), judge=explained_nwb)
+    _, wrong = fuzz(path, NWB[name], damages(250 if many else 4))
     assert not wrong, "\n".join(wrong)

@@ -1,12 +1,16 @@
 """A run and its folder: what is written, going on after a kill, and repetition to the same numbers."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -34,8 +38,8 @@ def test_folder_holds_what_the_run_was_and_what_came_of_it(finished):
     folder, result, scores = finished
     found = read(folder)
     assert Run(**found["run"]) == RUN
-    assert (found["seed"], found["monitor"]) == (3, "val_hidden_nll")
-    assert set(found["versions"]) >= {"indl", "keras", "tensorflow", "numpy", "python"}
+    assert found["monitor"] == "val_hidden_nll" and len(found["starts"]) == 1
+    assert set(found["starts"][0]["versions"]) >= {"indl", "keras", "tensorflow", "numpy", "python"}
     assert len(found["data"]["sha256"]) == 64 and "lorenz(seed=1)" in found["data"]["is"]
     assert json.loads((folder / "history.json").read_text()) == result.history
     kept = json.loads((folder / "metrics.json").read_text())
@@ -73,8 +77,6 @@ def test_repetition_gives_every_number_again(finished, tmp_path):
 
 
 def test_repetition_tells_what_differs(finished, tmp_path):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
     history = json.loads((folder / "history.json").read_text())
@@ -151,3 +153,49 @@ def test_a_number_that_is_missing_differs():
         ("metrics.extra", None, 1),
         ("metrics.model.co_bps", 0.1, None),
     ]
+
+
+def test_repetition_is_never_the_run_itself(finished, tmp_path):
+    with pytest.raises(RunError, match="in its own folder"):
+        repeat(finished[0], finished[0])
+    shutil.copytree(finished[0], tmp_path / "before")
+    steps = []
+
+    class Count(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            steps.append(batch)
+
+    repeat(finished[0], tmp_path / "before", callbacks=[Count()])
+    assert len(steps) == 3, "an earlier repetition is done again"
+
+
+def test_run_file_tells_of_the_last_start(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    execute(replace(RUN, samples=0, skip_nonfinite=True), tmp_path / "run")
+    found = read(tmp_path / "run")
+    assert (found["run"]["samples"], found["run"]["skip_nonfinite"], len(found["starts"])) == (0, True, 2)
+
+
+def test_fresh_run_leaves_nothing_of_the_old_one(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(replace(RUN, params={**RUN.params, "seed": 4}), folder, callbacks=[Stop()], fresh=True)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "logs", ".lock"}
+    with pytest.raises(RunError, match="has not finished.*metrics.json and history.json"):
+        repeat(folder, tmp_path / "again")
+
+
+def test_full_disk_is_told(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("indl.runs.save_run", full)
+    with pytest.raises(RunError, match="The disk is full.*make room"):
+        execute(RUN, tmp_path)
+    assert (tmp_path / "state.npz").exists()

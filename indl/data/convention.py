@@ -10,13 +10,14 @@ import h5py
 import numpy as np
 
 from indl.data.checks import check_bin_width, check_trials, pieces, shown
+from indl.data.provenance import digest
 from indl.data.recording import OPTIONAL, Recording, Split
 from indl.data.storage import LABELS, RAGGED, Source, write_array, write_attribute
 from indl.data.trials import PER_TRIAL, Trials
 
 _PARTS = ("train", "valid", "test")
 # Derived from the arrays or told by their container: kept out of `attrs`, where they could contradict them.
-_DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor", "missing", "are_counts")
+_DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor", "missing", "are_counts", "sha256")
 # Datasets kept in `attrs`: what initialises and aligns models elsewhere, and what metrics need.
 _KEPT = ("readin_weight", "readout_bias", "psth", "alignment_matrix_cxf", "alignment_bias_c")
 _KEPT_OF_PARTS = tuple(f"{part}_{name}" for part in _PARTS for name in ("cond_idx", "decode_mask", "jitter"))
@@ -59,17 +60,21 @@ class Reader:
                     f"Got the attribute {self.stated[name]} for {there} channels",
                     "Correct or remove the attribute",
                 )
-        return Recording(train, valid, self.bin_width_s, ids, self.attrs(), str(self.source.path))
+        return self._unchanged(
+            Recording(train, valid, self.bin_width_s, ids, self.attrs(), str(self.source.path), self.counts)
+        )
 
     def trials(self) -> Trials:
         """Unsplit trials, or all parts joined."""
-        if "trials_data" in self.source:
+        unsplit = "trials_data" in self.source
+        if unsplit:
             fields = {"counts": self.source.array("trials_data"), **self._optional("trials")}
         else:
             fields = self._joined()
         if "channel_ids" in self.source:
             fields["channel_ids"] = self.source.array("channel_ids", LABELS)
-        return self.make_trials(stacklevel=4, **fields)
+        found = self.make_trials(stacklevel=4, **fields)
+        return self._unchanged(found) if unsplit else found
 
     def make_trials(self, counts: np.ndarray, stacklevel: int = 3, **fields: Any) -> Trials:
         """Trials with what the file and its caller say about them; warnings point `stacklevel` calls up."""
@@ -80,6 +85,17 @@ class Reader:
         for warning in found:
             warnings.warn(warning.message, stacklevel=stacklevel)
         return trials
+
+    def _unchanged(self, found: Any) -> Any:
+        """What was read, if it has the hash that was written with it; arrays that stay in the file are not hashed."""
+        stated = self.stated.get("sha256")
+        if stated is not None and self.max_bytes is None and digest(found) != stated:
+            raise self.source.error(
+                "is damaged, or was changed since it was written: its values do not have the hash that it states",
+                f"Got the attribute sha256 {str(stated)[:16]} ...",
+                "Copy the file again; if it was changed on purpose, remove that attribute",
+            )
+        return found
 
     def attrs(self) -> dict[str, Any]:
         """The attributes of the file, and the datasets that are kept with them."""
@@ -255,7 +271,8 @@ def conversion_factor(source: Source, key: str) -> float:
 def write_recording(recording: Recording, file: h5py.File) -> None:
     """Writes all arrays and attributes of a recording."""
     about = {"n_heldin": recording.n_heldin, "n_heldout": recording.n_heldout, "missing": recording.has_missing}
-    _write_attrs(file, recording, about)
+    about["are_counts"] = recording.are_counts
+    _write_attrs(file, recording, {**about, "sha256": digest(recording)})
     for part in ("train", "valid"):
         split = getattr(recording, part)
         write_array(file, f"{part}_recon_data", split.recon, smallest=True)
@@ -272,7 +289,8 @@ def write_recording(recording: Recording, file: h5py.File) -> None:
 
 def write_trials(trials: Trials, file: h5py.File) -> None:
     """Writes all arrays and attributes of unsplit trials."""
-    _write_attrs(file, trials, {"missing": trials.missing, "are_counts": trials.are_counts})
+    about = {"missing": trials.missing, "are_counts": trials.are_counts, "sha256": digest(trials)}
+    _write_attrs(file, trials, about)
     write_array(file, "trials_data", trials.counts, smallest=True)
     for name in PER_TRIAL:
         if getattr(trials, name) is not None:

@@ -191,7 +191,7 @@ def save_recording(recording: Recording, path: Path | str) -> None:
     """Write a recording to an HDF5 file that `load_recording` and `open_recording` read back.
 
     The file appears whole or not at all: it is written beside its place and then moved there.
-    An existing file is replaced. Values carry checksums.
+    An existing file is replaced. Values carry checksums, and the attribute `sha256` is a hash of them all.
 
     Args:
         recording: The `Recording`; arrays that stay on disk are copied piece by piece.

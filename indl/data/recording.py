@@ -109,6 +109,7 @@ class Recording:
         channel_ids: Original ids of the channels in the order of `recon`, (channels,).
         attrs: Whatever else is known (species, area, task, licence, ...).
         source: Where it came from: a path, or the call that made it.
+        are_counts: False for a real-valued signal.
 
     Raises:
         ValueError: If the two parts do not have the same bins and channels, or the bin width or
@@ -121,6 +122,7 @@ class Recording:
     channel_ids: np.ndarray
     attrs: dict = field(default_factory=dict)
     source: str = ""
+    are_counts: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "bin_width_s", check_bin_width(self.bin_width_s))
@@ -218,7 +220,7 @@ class Recording:
 
     def _sizes(self, bins, channels):
         trials = f"{len(self.train)} train + {len(self.valid)} valid trials"
-        return trials, bins, channels, f"mean {self.mean_rate_hz:.1f} Hz"
+        return trials, bins, channels, f"mean {self.mean_rate_hz:.1f} Hz" if self.are_counts else "a signal"
 
     @classmethod
     def from_arrays(

@@ -43,7 +43,7 @@ def examine(
 
     Args:
         data: Trials, a recording, one part of it, or what :func:`examine_file` has read.
-        counts: False for real-valued signals. None: as the trials say; for a recording, counts.
+        counts: False for real-valued signals. None: as the data say.
         bin_width_s: Bin width in seconds of a `Split`, which does not know its own; without it rates are not looked at.
 
     Returns:
@@ -67,9 +67,11 @@ def examine(
         parts = [_part(data, "")]
     elif isinstance(data, Recording):
         parts = [_part(data.train, "train."), _part(data.valid, "valid.")]
+        counts = data.are_counts if counts is None else counts
         bin_width_s, ids = data.bin_width_s, data.channel_ids
     elif isinstance(data, RawFile):
-        parts, found, subject = list(data.parts.values()), data.findings, str(data.path)
+        parts, subject = list(data.parts.values()), str(data.path)
+        found = [f for f in data.findings if bin_width_s is None or f.code != "no-bin-width"]
         bin_width_s, ids = bin_width_s if data.bin_width_s is None else data.bin_width_s, data.channel_ids
         counts = data.are_counts if counts is None else counts
     else:
@@ -150,12 +152,11 @@ def _findings(parts: list[Part], bin_width_s: Any, channel_ids: Any, counts: boo
         yield wrong_width
         bin_width_s = None
     usable: list[tuple[Part, Statistics]] = []
+    silent: set[int] = set()
     for part in parts:
         names = part.names["encod"], part.names["recon"]
         found = list(trial_findings(part["encod"], part["recon"], counts=counts, missing=missing, names=names))
-        # What is wrong with held-in channels is wrong with both arrays; it is told once.
-        told = {(finding.code, finding.first) for finding in found if finding.where == names[1]}
-        yield from (f for f in found if f.where == names[1] or (f.code, f.first) not in told)
+        yield from _once(found, names[1], silent)
         codes = {finding.code for finding in found}
         if codes & _UNUSABLE:
             continue
@@ -174,6 +175,17 @@ def _findings(parts: list[Part], bin_width_s: Any, channel_ids: Any, counts: boo
         yield from two_part_findings(train, valid, s_train, s_valid)
         if bin_width_s is not None:
             yield from overlap_findings(train, valid, bin_width_s)
+
+
+def _once(found: list[Finding], recon: str, silent: set[int]) -> Iterator[Finding]:
+    """What has not been told: of held-in channels for `recon` too, of `silent` channels (grows) for another part."""
+    told = {(finding.code, finding.first) for finding in found if finding.where == recon}
+    for finding in found:
+        channels = finding.details["channels"].tolist() if finding.code == "silent-channels" else []
+        again = finding.where != recon and (finding.code, finding.first) in told
+        if not again and not (channels and silent.issuperset(channels)):
+            silent.update(channels)
+            yield finding
 
 
 def _array_findings(

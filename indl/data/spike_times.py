@@ -152,7 +152,9 @@ def _by_cluster(times: Any, clusters: Any, unit_ids: Any) -> tuple[np.ndarray, l
     clusters = clusters.astype(np.int64) if clusters.dtype.kind == "f" else clusters
     found = np.unique(clusters)
     order = np.argsort(clusters, kind="stable")
-    split = dict(zip(found.tolist(), np.split(times[order], np.searchsorted(clusters[order], found[1:])), strict=True))
+    # Even of no spikes there is one part.
+    parts = np.split(times[order], np.searchsorted(clusters[order], found[1:])) if found.size else []
+    split = dict(zip(found.tolist(), parts, strict=True))
     ids = found if unit_ids is None else np.asarray(unit_ids)
     return ids, [split.get(unit, times[:0]) for unit in ids.tolist()]
 

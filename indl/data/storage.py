@@ -41,6 +41,7 @@ class Source:
         self.path = path
         self._checked: dict[str, tuple[np.ndarray, h5py.Dataset]] = {}
         self._heaps: Heaps | None = None
+        self._check_names()
 
     def names(self) -> list[str]:
         """What lies in the file, sorted."""
@@ -99,6 +100,9 @@ class Source:
         """The attributes of the file."""
         found = {}
         kinds = {name: self.file.attrs.get_id(name).dtype for name in self.file.attrs}
+        odd = [name for name in kinds if not isinstance(name, str)]
+        if odd:
+            raise self.error("is damaged: an attribute's name is no text", f"Got {odd[0]!r}", "Copy the file again")
         if any(dtype.kind == "O" for dtype in kinds.values()):
             self._check_texts()
         for name, dtype in kinds.items():
@@ -176,6 +180,19 @@ class Source:
                 "Copy or write the file again",
             )
         self._checked[name] = places, found
+
+    def _check_names(self) -> None:
+        """Refuses a file whose names are not in HDF5's order: one is damaged, and its array would not be found."""
+        names: list[bytes] = []
+        self.file.id.links.iterate(names.append, idx_type=h5py.h5.INDEX_NAME, order=h5py.h5.ITER_INC)
+        wrong = [b for a, b in zip(names, names[1:], strict=False) if not a < b]
+        odd = [name for name in self.file if not isinstance(name, str)]
+        if wrong or odd:
+            raise self.error(
+                "is damaged: its names are not in order",
+                f"Got {shown((*odd, *wrong)[0])} out of place or no text among {len(names)}",
+                "Copy or write the file again",
+            )
 
     def _check_texts(self, found: h5py.Dataset | None = None) -> None:
         """Refuses texts of variable length (of a dataset, or of the attributes) that HDF5 cannot follow."""

@@ -275,6 +275,8 @@ class Trials:
                     f"held-in channels and the first {seen} bins, the first is trial {unseen[0]}. Leave those trials "
                     "out, or hold out less."
                 )
+            if self.missing:
+                _require_same_ends(which, time_mask(encod), time_mask(recon[:, :seen]))
             found = {name: getattr(self, name) for name in PER_TRIAL}
             found = {name: value[which] for name, value in found.items() if value is not None}
             if "truth" in found:
@@ -288,6 +290,7 @@ class Trials:
             channel_ids=self.channel_ids[order],
             attrs=self.attrs,
             source=self.source,
+            are_counts=self.are_counts,
         )
 
     def __repr__(self) -> str:
@@ -324,6 +327,17 @@ class Trials:
                 f"{name} does not fit the trials. Got shape {value.shape} for counts {self.counts.shape}. Give "
                 f"{what}: shape ({wanted}{',' if len(shape) == 1 else ''})."
             )
+
+
+def _require_same_ends(which: np.ndarray, held_in: np.ndarray, every: np.ndarray) -> None:
+    """Refuses trials that go on in held-out channels only: the encoder knows nothing of such bins."""
+    longer = which[(held_in != every).any(axis=1)]
+    if longer.size:
+        raise ValueError(
+            f"Held-in and held-out channels of a trial must end in the same bin. Got {longer.size} trials that go on "
+            f"in held-out channels alone, the first is trial {longer[0]}. Make those bins NaN in every channel, or "
+            "hold out other channels."
+        )
 
 
 def time_mask(counts: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Beta schedules, selection of weights, and the training run that joins them."""
 
-from indl.training.fit import train
+from indl.training.fit import make_optimizer, train
 from indl.training.schedules import BetaSchedule, BetaSchedules
 
-__all__ = ["BetaSchedule", "BetaSchedules", "train"]
+__all__ = ["BetaSchedule", "BetaSchedules", "make_optimizer", "train"]

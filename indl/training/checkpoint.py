@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import zipfile
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from indl.files import atomic
+from indl.files import DISK_FULL, atomic
 
 _FORMAT = 1
 
@@ -104,11 +103,16 @@ class Checkpoint(keras.callbacks.Callback):
             with atomic(self.path) as temporary, temporary.open("wb") as file:
                 np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
         except OSError as error:
-            why = ": the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+            why = ": the disk is full" if error.errno in DISK_FULL else ""
+            kept = (
+                "make room and start the same call again"
+                if self.epochs_done == 1
+                else "make room and start the same call again: it goes on from the state of the epoch before, which is "
+                "still there"
+            )
             raise CheckpointError(
                 f"The state of epoch {self.epochs_done - 1} could not be written{why}. "
-                f"Given: {self.path} ({error}). The state of the epoch before is still there: make room and start the "
-                "same call again, which goes on from it."
+                f"Given: {self.path} ({error}). To mend it, {kept}."
             ) from error
 
 

@@ -109,6 +109,8 @@ def make_callbacks(
 ) -> dict[str, Any]:
     """The callbacks of a run by name, in the order in which they must be called."""
     first = first_epoch(params, recording)
+    # Patience must not run out on one and the same evaluation.
+    hidden_every = min(hidden_every, params["patience"]) if params["patience"] else hidden_every
     return {
         "schedules": BetaSchedules.from_params(params),
         "hidden": HiddenValidation(recording.valid.encod, hidden_every, first),
@@ -154,10 +156,12 @@ def train(
         params: parameters; `out_dim`, `forward_steps` and `missing_data` come from the recording.
         recording: training and validation trials.
         epochs: passes over the training trials. Default: ``params["epochs"]``.
-        hidden_every: epochs between two evaluations of ``val_hidden_nll`` and of the use of each latent dimension.
+        hidden_every: epochs between two evaluations of ``val_hidden_nll`` and of the use of each latent dimension;
+            at most ``params["patience"]``.
         callbacks: further Keras callbacks. Their own state is not kept in `folder`.
         verbose: as in Keras.
-        model: a compiled model to go on with, instead of a new one. Epochs, and schedules by epoch, start again at 0.
+        model: a model to go on with, instead of a new one, compiled with :func:`make_optimizer`. Epochs and schedules
+            start again at 0.
         folder: where the state of the run is written after every epoch (``state.npz``). Called again with the same
             arguments after a crash, the run goes on from there and ends at the numbers of an uninterrupted one.
         skip_nonfinite: leave out steps whose loss or gradient is not finite, and log their count as
@@ -165,7 +169,7 @@ def train(
 
     Raises:
         TypeError: `recording` is something else.
-        ValueError: params or arrays that do not validate.
+        ValueError: params or arrays that do not validate, or a model with another optimizer.
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
         CheckpointError: the state cannot be written, or `folder` belongs to another run.
@@ -179,6 +183,13 @@ def train(
     epochs = p["epochs"] if epochs is None else check_whole(epochs, "epochs", 1)
     hidden_every = check_whole(hidden_every, "hidden_every", 1)
     model = model or make_model(p, recording, epochs)
+    if not isinstance(model.optimizer, GuardedAdam):
+        raise ValueError(
+            "A model to go on with must have an optimizer that leaves out steps that are not finite. Given: "
+            f"{type(model.optimizer).__name__}. Compile it with indl.training.make_optimizer(params, n_trials), or "
+            "call model.fit yourself."
+        )
+    model.optimizer.build(model.trainable_variables)
     for part in (recording.train, recording.valid):
         model.check_arrays(part.encod, part.recon)
     parts = make_callbacks(p, recording, hidden_every, skip_nonfinite)
@@ -198,9 +209,7 @@ def train(
             )
         except NonFiniteError as error:
             if folder is not None:
-                save_model(model, Path(folder) / "last_good.keras")
-                kept = f" The weights before it are in {Path(folder) / 'last_good.keras'}."
-                raise NonFiniteError(error.epoch, error.step, error.term, kept) from None
+                raise NonFiniteError(*error.where, _keep(model, Path(folder) / "last_good.keras")) from None
             raise
     else:
         selection.set_model(model)
@@ -208,6 +217,15 @@ def train(
     return TrainingResult(
         model, checkpoint.history, monitor_of(p), first_epoch(p, recording), selection.epoch, parts["latent_use"]
     )
+
+
+def _keep(model: SequentialVAE, path: Path) -> str:
+    """Saves the last good weights, and says where; a full disk must not hide why the run broke down."""
+    try:
+        save_model(model, path)
+    except OSError as error:
+        return f" The weights before it could not be written to {path} ({error})."
+    return f" The weights before it are in {path}."
 
 
 def _arrays(part: Split) -> dict[str, Any]:

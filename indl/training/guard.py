@@ -23,7 +23,7 @@ class NonFiniteError(FloatingPointError):
     """
 
     def __init__(self, epoch: int, step: int | None, term: str, advice: str = ""):
-        self.epoch, self.step, self.term = epoch, step, term
+        self.epoch, self.step, self.term = self.where = epoch, step, term
         where = f"epoch {epoch}, " + ("validation" if step is None else f"step {step}")
         super().__init__(
             f"Training broke down. Given: {term} is not finite in {where} (counted from 0). Lower learning_rate or "
@@ -35,8 +35,9 @@ class NonFiniteError(FloatingPointError):
 class GuardedAdam(keras.optimizers.Adam):
     """Adam that takes no step where a gradient is not finite: weights, moments and step count stay as they were.
 
-    Its variable `finite` tells, for each trained variable, whether the last gradient was finite. Under a strategy of
-    several replicas every step is taken, and `finite` alone tells.
+    Its variable `finite` tells, for each trained variable, whether the norm of the last gradient was finite; where
+    only the norm of all together overflows, which clipping would turn into NaN, it is 0 for all of them. Under a
+    strategy of several replicas every step is taken, and `finite` alone tells.
     """
 
     def build(self, variables: Any) -> None:
@@ -48,7 +49,8 @@ class GuardedAdam(keras.optimizers.Adam):
         if not self.built and trainable_variables is not None:
             self.build(trainable_variables)
         grads = list(grads)
-        finite = ops.stack([ops.all(ops.isfinite(gradient)) for gradient in grads])
+        squares = ops.stack([ops.sum(ops.square(gradient)) for gradient in grads])
+        finite = ops.isfinite(squares) & (ops.any(~ops.isfinite(squares)) | ops.isfinite(ops.sum(squares)))
         self.finite.assign(ops.cast(finite, self.finite.dtype))
         # Keras's own.apply needs the name of the super-class within the branch.
         take_step = super().apply
@@ -61,8 +63,9 @@ class FiniteGuard(keras.callbacks.Callback):
     """Watches every step for values that are not finite.
 
     Args:
-        skip: False: raise :class:`NonFiniteError` at the first. True: go on without that step, and log how many
-            were left out as ``skipped_steps``.
+        skip: False: raise :class:`NonFiniteError` at the first. True: go on without that step. In either case the
+            number of steps left out so far is logged as ``skipped_steps``. An epoch without any other step ends the
+            run all the same.
     """
 
     def __init__(self, skip: bool = False):
@@ -70,6 +73,7 @@ class FiniteGuard(keras.callbacks.Callback):
         self.skip = skip
         self.count = 0
         self.epoch = 0
+        self.in_epoch: list[str] = []
 
     def state(self) -> dict[str, Any]:
         return {"count": self.count}
@@ -79,6 +83,7 @@ class FiniteGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
+        self.in_epoch = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         term = self._broken()
@@ -94,10 +99,14 @@ class FiniteGuard(keras.callbacks.Callback):
                 stacklevel=2,
             )
         self.count += 1
+        self.in_epoch.append(term)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.skip and logs is not None:
+        if self.in_epoch and len(self.in_epoch) == self.params["steps"]:
+            raise NonFiniteError(epoch, 0, self.in_epoch[0], " Every step of the epoch was left out.")
+        if logs is not None:
             logs["skipped_steps"] = self.count
+        if self.skip:
             return
         # The sums say less than their parts, so they come last.
         for name in sorted(logs or {}, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo")):

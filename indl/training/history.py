@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 
@@ -16,4 +17,5 @@ def best_epoch(history: Mapping[str, Sequence[float]], monitor: str, first: int 
     values = history[monitor]
     if first >= len(values):
         return len(values) - 1
-    return min(range(first, len(values)), key=values.__getitem__)
+    # A value that is not a number is no score.
+    return min(range(first, len(values)), key=lambda epoch: (math.isnan(values[epoch]), values[epoch]))

@@ -59,6 +59,10 @@ class TrainingProgress(keras.callbacks.Callback):
             self.console.print(text, soft_wrap=True)
 
     def on_train_end(self, logs: Any = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the live bar off the terminal; Keras does not say when a run has failed."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from indl.params import SCHEDULES
 
@@ -107,12 +106,14 @@ class BetaSchedules(keras.callbacks.Callback):
         return end if self.unit == "epoch" else math.ceil(end / steps_per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
         if self.unit == "epoch":
             self._assign(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if self.unit == "step":
-            self._assign(int(np.asarray(self.model.optimizer.iterations)))
+            # Not the optimiser's count, which leaves out steps that were not finite.
+            self._assign(self.epoch * self.params["steps"] + batch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:

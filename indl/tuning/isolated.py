@@ -94,16 +94,19 @@ def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | N
 def run_job(
     folder: Path, params: dict[str, Any], recording: Path, epochs: int | None, hidden_every: int
 ) -> dict[str, Any]:
-    """Runs one training job in a process of its own and returns its metrics.
+    """Runs one training job in a process of its own, if its result is not there yet, and returns its metrics.
 
     Raises:
         RuntimeError: the job ended without a result; the message ends with the last lines of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
-    write_json(folder / "job.json", job)
-    result = folder / "result.json"
+    result, asked = folder / "result.json", folder / "job.json"
+    if result.exists() and asked.exists() and json.loads(asked.read_text()) == job:
+        # The search was killed before it took notice of the result.
+        return json.loads(result.read_text())
     result.unlink(missing_ok=True)
+    write_json(asked, job)
     with (folder / "log.txt").open("w") as log:
         command = [sys.executable, "-m", "indl.tuning.worker", str(folder), str(os.getpid())]
         code = subprocess.call(command, stdout=log, stderr=log)

@@ -44,10 +44,10 @@ def main(folder: Path, parent: int) -> None:
     save_model(result.model, folder / "model.keras")
     write_json(folder / "history.json", result.history)
     epoch = best_epoch(result.history, result.monitor, result.first_epoch)
-    # The trial is over: its state would only fill the disk.
-    (folder / "state.npz").unlink()
     metrics = {name: values[epoch] for name, values in result.history.items()}
     write_json(folder / "result.json", {**metrics, "best_epoch": epoch})
+    # The trial is over: its state would only fill the disk.
+    (folder / "state.npz").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,8 @@ def test_an_opened_recording_is_the_loaded_one(tmp_path, missing):
     save_recording(full_recording(missing=missing), path)
     with h5py.File(path, "a") as file:
         file["conversion_factor"][()] = 2.0
+        # Changed on purpose.
+        del file.attrs["sha256"]
     opened, loaded = open_recording(path), load_recording(path)
     for part in ("train", "valid"):
         for name in SEQUENCES:

@@ -21,8 +21,7 @@ from indl.data import (
 )
 from indl.data.recording import OPTIONAL
 
-settings.register_profile("files", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-QUICK = settings(settings.get_profile("files"), max_examples=60)
+QUICK = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 # --- binning ------------------------------------------------------------------------------------
@@ -78,13 +77,14 @@ def test_neither_the_order_of_spikes_nor_their_container_matters(units, width, r
 # --- files --------------------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+NAMES = st.text("abé", max_size=5)
 FINITE = st.floats(-1e6, 1e6, width=32)
 
 
 @st.composite
 def trials(draw):
     """Trials with any of what may belong to them."""
-    n_trials, n_times, n_channels = draw(st.integers(2, 8)), draw(st.integers(1, 6)), draw(st.integers(2, 5))
+    n_trials, n_times, n_channels = draw(st.integers(2, 5)), draw(st.integers(1, 4)), draw(st.integers(2, 4))
     shape = (n_trials, n_times, n_channels)
     are_counts = draw(st.booleans())
     values = st.integers(0, 300).map(float) if are_counts else FINITE
@@ -95,9 +95,7 @@ def trials(draw):
         gaps[:, 0, 0] = False
         counts[gaps] = np.nan
     fields = {
-        "label": draw(
-            st.none() | stn.arrays("int64", n_trials) | stn.arrays("<U5", n_trials, elements=st.text("abé", max_size=5))
-        ),
+        "label": draw(st.none() | stn.arrays("int64", n_trials) | stn.arrays("<U5", n_trials, elements=NAMES)),
         "start_s": draw(st.none() | stn.arrays("float64", n_trials, elements=st.floats(0, 1e5))),
         "inds": draw(st.none() | st.permutations(range(n_trials)).map(np.array)),
         "channel_ids": draw(st.none() | st.just(np.array([f"unit {i}" for i in range(n_channels)]))),
@@ -105,11 +103,8 @@ def trials(draw):
     for name in ("behavior", "ext_input", "latents"):
         dims = draw(st.integers(0, 3))
         fields[name] = draw(stn.arrays("float32", (n_trials, n_times, dims), elements=FINITE)) if dims else None
-    attrs = draw(
-        st.dictionaries(
-            st.text("abcdef", min_size=1, max_size=6), TEXT | st.integers(-(2**60), 2**60) | FINITE, max_size=3
-        )
-    )
+    entries = TEXT | st.integers(-(2**60), 2**60) | FINITE
+    attrs = draw(st.dictionaries(st.text("abcdef", min_size=1, max_size=6), entries, max_size=3))
     width = draw(st.floats(1e-4, 10))
     return Trials(counts, width, **fields, attrs=attrs, are_counts=are_counts, missing=missing)
 
@@ -148,10 +143,12 @@ def test_trials_come_back_exactly(data):
 def test_recordings_come_back_exactly(data, heldout, forward_steps, seed):
     whole = quietly(data.draw, trials())
     assume(heldout < whole.n_channels and forward_steps < whole.n_times)
-    expected = quietly(whole.split, 0.5, heldout=heldout, forward_steps=forward_steps, seed=seed)
-    # A part with a trial of nothing but NaN, or without a value for the encoder, is no recording.
-    parts = (expected.train.encod, expected.valid.encod, expected.train.recon, expected.valid.recon)
-    assume(not any(np.isnan(part).all(axis=(1, 2)).any() for part in parts))
+    try:
+        expected = quietly(whole.split, 0.5, heldout=heldout, forward_steps=forward_steps, seed=seed)
+    except ValueError:
+        # Gaps may leave the encoder without a sample, or held-out channels alone.
+        assume(not whole.missing)
+        raise
     found = written(expected, save_recording, lambda path: load_recording(path, counts=whole.are_counts))
     for part in ("train", "valid"):
         assert_same(getattr(found, part), getattr(expected, part), ("encod", "recon", *OPTIONAL))
@@ -165,27 +162,22 @@ ODD = st.sampled_from([0.0, 1.0, 2.0, 3.0, 0.5, -1.0, np.nan, np.inf, -np.inf])
 
 
 def verdict(array, counts, missing):
-    """The first rule that is broken and where, or None; value by value."""
-    rules = [
-        ("finite", lambda v: np.isinf(v) if missing else not np.isfinite(v)),
-        ("negative", lambda v: counts and v < 0),
-        ("fractional", lambda v: counts and np.isfinite(v) and v != int(v)),
-    ]
-    if missing and not np.isinf(array).any() and np.isnan(array).all(axis=(1, 2)).any():
-        return "in every trial"
-    for word, broken in rules:
-        where = [index for index in np.ndindex(array.shape) if broken(array[index])]
+    """What the message says of the first rule that is broken, found value by value; empty if none is."""
+    infinite = [index for index in np.ndindex(array.shape) if np.isinf(array[index])]
+    unknown = [index for index in np.ndindex(array.shape) if not np.isfinite(array[index])]
+    negative = [index for index in np.ndindex(array.shape) if array[index] < 0]
+    fractional = [index for index in np.ndindex(array.shape) if np.isfinite(array[index]) and array[index] % 1]
+    if missing and not infinite and np.isnan(array).all(axis=(1, 2)).any():
+        return ["in every trial"]
+    rules = [("infinite", infinite) if missing else ("NaN or infinite", unknown)]
+    rules += [("negative", negative), ("fractional", fractional)] if counts else []
+    for word, where in rules:
         if where:
-            return (
-                f"{len(where)} {'infinite' if missing else 'NaN or infinite'} of"
-                if word == "finite"
-                else f"{len(where)} {word} of",
-                where[0],
-            )
-    return None
+            return [f"Got {len(where)} {word} of {array.size}", f"{where[0]}: {array[where[0]]}"]
+    return []
 
 
-@settings(QUICK, max_examples=300)
+@settings(QUICK, max_examples=150)
 @given(
     stn.arrays("float32", stn.array_shapes(min_dims=3, max_dims=3, max_side=4), elements=ODD),
     st.booleans(),
@@ -197,18 +189,13 @@ def test_the_check_equals_one_value_by_value(array, counts, missing):
         warnings.simplefilter("always")
         try:
             check_trials(array, counts=counts, missing=missing)
-            message = None
+            message = ""
         except ValueError as error:
             message = str(error)
-    if expected is None:
-        assert message is None
-    elif isinstance(expected, str):
-        assert expected in message
-    else:
-        count, first = expected
-        assert count in message and f"{tuple(first)}: {array[first]}" in message
-    if message is None:
-        values = np.nan_to_num(array)
+    assert bool(message) == bool(expected)
+    assert all(words in message for words in expected)
+    if not message:
+        values, told = np.nan_to_num(array), " ".join(str(warning.message) for warning in warned)
         silent = ~values.any(axis=(0, 1)) & ~np.isnan(array).all(axis=(0, 1))
-        assert any("channels that are zero" in str(w.message) for w in warned) == silent.any()
-        assert any("trials that are zero" in str(w.message) for w in warned) == (~values.any(axis=(1, 2))).any()
+        assert ("channels that are zero" in told) == silent.any()
+        assert ("trials that are zero" in told) == (~values.any(axis=(1, 2))).any()

@@ -1,13 +1,29 @@
 """The report names what is wrong, where it begins, and stays silent about what is right."""
 
 import json
+import re
 import warnings
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from indl.data import CheckReport, Finding, Recording, Split, Trials, examine, examine_file, load_recording
+from indl.cli import app
+from indl.data import (
+    CheckReport,
+    Finding,
+    LazyArray,
+    Recording,
+    Split,
+    Trials,
+    examine,
+    examine_file,
+    load_recording,
+    open_recording,
+    save_recording,
+)
 from indl.data.checks import pieces
 from indl.data.examination.file import read_raw
 from indl.data.examination.statistics import Statistics
@@ -15,6 +31,7 @@ from indl.data.storage import reading
 
 BIN = 0.02
 SHAPE = (60, 40, 12)
+PARTS_OF = (("train", slice(40)), ("valid", slice(40, None)))
 
 
 def rates(shape=SHAPE, seed=0):
@@ -179,6 +196,7 @@ def test_signals_are_not_judged_as_counts():
     signal = np.random.default_rng(0).normal(size=SHAPE)
     assert codes(examine(Trials(signal, BIN, are_counts=False))) == []
     signal[..., 4] = 3.0
+    assert codes(examine(Trials(signal, BIN, are_counts=False).split())) == ["constant-channels"]
     assert codes(examine(Trials(signal, BIN, are_counts=False))) == ["constant-channels"]
     assert examine(Trials(signal, BIN, are_counts=False), counts=True).errors
 
@@ -545,7 +563,7 @@ def test_a_report_without_errors_does_nothing():
 def write(path, bin_width_s=BIN, **changes):
     counts = good().astype("uint8")
     content = {}
-    for part, which in (("train", slice(40)), ("valid", slice(40, None))):
+    for part, which in PARTS_OF:
         content |= {f"{part}_encod_data": counts[which, :, :9], f"{part}_recon_data": counts[which]}
     with h5py.File(path, "w") as file:
         for name, value in (content | changes).items():
@@ -638,3 +656,73 @@ def test_large_arrays_stay_in_the_file(tmp_path, monkeypatch):
 def test_real_recordings_pass(recording_path, name, warned):
     report = examine_file(recording_path(name))
     assert report.ok and codes(report, "warning") == warned
+
+
+def test_a_recording_that_stays_on_disk_gives_the_same_report(tmp_path):
+    train = recording({"behavior": with_values((1, slice(4), 0), np.nan)}).train
+    lost = train.recon.copy()
+    lost[:15, :, 5] = 0
+    part = Split(lost[:, :, :9], lost, behavior=train.behavior)
+    save_recording(Recording(part, train, BIN, range(12)), tmp_path / "r.h5")
+    in_memory, on_disk = load_recording(tmp_path / "r.h5"), open_recording(tmp_path / "r.h5")
+    assert isinstance(on_disk.train.recon, LazyArray)
+    report = examine(on_disk)
+    assert [f.message for f in report.findings] == [f.message for f in examine(in_memory).findings]
+    assert {"unstable-channels", "behavior-gaps", "leaked-trials"} <= set(codes(report))
+
+
+def test_the_page_of_documentation_shows_this_report():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text(encoding="utf-8")
+    code, shown = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL).group(1) for kind in ("python", "text"))
+    namespace = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        exec(code, namespace)
+    assert str(namespace["report"]) == shown.rstrip()
+
+
+# --- command line -------------------------------------------------------------------------------
+
+
+def check(*arguments):
+    return CliRunner().invoke(app, ["check", *map(str, arguments)])
+
+
+def test_the_command_tells_everything_and_draws_the_page(tmp_path):
+    path = write(tmp_path / "r.h5", train_label=np.arange(40) % 4, valid_label=np.arange(20) % 4)
+    result = check(path, "--out", tmp_path / "page.png", "--json", tmp_path / "report.json")
+    assert result.exit_code == 0 and "nothing found" in result.stdout
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "report.json").read_text()) == {"subject": str(path), "ok": True, "findings": []}
+
+
+def test_the_command_fails_on_errors_alone(tmp_path):
+    counts = good()
+    counts[..., 10] = counts[..., 2]
+    result = check(write(tmp_path / "warned.h5", train_recon_data=counts[:40]))
+    assert result.exit_code == 0 and "duplicated-channels" in result.stdout
+    train = good()[:40]
+    train[0, 0, 0], train[1, 1, 1] = -1, 0.5
+    bad = write(tmp_path / "bad.h5", train_recon_data=train, train_inds=np.arange(3), bin_width_s=None)
+    result = check(bad, "--out", tmp_path / "bad.png", "--json", tmp_path / "bad.json")
+    assert result.exit_code == 1 and (tmp_path / "bad.png").stat().st_size > 10_000
+    for words in ("4 errors", "1 negative", "1 fractional", "train_inds does not fit", "does not state its bin width"):
+        assert words in result.stdout, words
+    assert not json.loads((tmp_path / "bad.json").read_text())["ok"]
+
+
+def test_the_command_takes_signals_and_a_bin_width(tmp_path):
+    signal = np.random.default_rng(0).normal(size=SHAPE)
+    train, valid = ({f"{part}_{kind}_data": signal[which] for kind in ("encod", "recon")} for part, which in PARTS_OF)
+    path = write(tmp_path / "r.h5", bin_width_s=None, **train, **valid)
+    assert check(path).exit_code == 1
+    result = check(path, "--signal", "--bin-width", BIN)
+    assert result.exit_code == 0 and "nothing found" in result.stdout, result.stdout
+
+
+def test_the_command_takes_nwb_files(recording_path, tmp_path):
+    pytest.importorskip("pynwb")
+    result = check(recording_path("mc_maze_small_test.nwb"), "--out", tmp_path / "page.png")
+    assert result.exit_code == 0 and "100 trials" in result.stdout and (tmp_path / "page.png").exists()
+    result = check(recording_path("head_direction_A2929.nwb"), "--intervals", "wake")
+    assert result.exit_code == 0 and "few-trials" in result.stdout

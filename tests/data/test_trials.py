@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indl.data import Trials
+from indl.data import Trials, load_recording, save_recording
 from indl.data.trials import PER_TRIAL, pad_trials, time_mask
 
 
@@ -253,3 +253,21 @@ def test_repr_says_what_one_wants_to_know():
         "ext_input (1 dims), truth, latents)"
     )
     assert "a signal" in repr(Trials(np.full((2, 3, 1), 0.5), 0.01, are_counts=False))
+
+
+def test_trials_that_go_on_in_held_out_channels_alone_are_refused():
+    counts = np.random.default_rng(0).poisson(1.0, (10, 8, 4)).astype(float)
+    counts[3, 6:, :3] = np.nan
+    trials = Trials(counts, 0.02, missing=True)
+    with pytest.raises(ValueError, match="1 trials that go on in held-out channels alone, the first is trial 3"):
+        trials.split(heldout=[3])
+    assert trials.split(heldout=[0]).n_heldout == 1
+
+
+def test_split_signal_stays_a_signal(tmp_path):
+    recording = Trials(np.random.default_rng(0).normal(size=(10, 6, 3)), 0.02, are_counts=False).split()
+    assert not recording.are_counts and "a signal" in repr(recording)
+    save_recording(recording, tmp_path / "signal.h5")
+    again = load_recording(tmp_path / "signal.h5")
+    assert not again.are_counts
+    np.testing.assert_array_equal(again.valid.recon, recording.valid.recon)

@@ -18,7 +18,7 @@ import pytest
 from indl.data.synthetic import lorenz
 from indl.params import preset
 from indl.training.checkpoint import CheckpointError
-from indl.training.fit import train
+from indl.training.fit import make_model, make_optimizer, train
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
 PARAMS = preset("default", **SMALL, batch_size=16, kl_z_schedule="linear", kl_z_ramp=2, lr_schedule="cosine")
@@ -82,7 +82,7 @@ def test_patience_that_ran_out_stays_out(recording, tmp_path):
 KILLED = """
     import sys
     from indl.data.synthetic import lorenz
-    from indl.training.fit import train
+    from indl.training.fit import make_model, make_optimizer, train
     import json
     params, data, epochs = json.loads(sys.argv[1])
     print("begin", flush=True)
@@ -92,21 +92,25 @@ KILLED = """
 """
 
 
-def killed_run(folder, moments):
-    """Runs the script, and kills it each time after so many seconds; the last run is left to finish."""
+def start(folder):
     command = [sys.executable, "-c", textwrap.dedent(KILLED), json.dumps([PARAMS, DATA, EPOCHS]), str(folder)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    kills = 0
-    for moment in (*moments, None):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-        process.stdout.readline()  # imports are done
-        if moment is not None:
-            time.sleep(moment)
-            process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=600)
-        kills += process.returncode == -signal.SIGKILL
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    process.stdout.readline()  # imports are done
+    return process
+
+
+def kill(process):
+    """Whether the process was killed, and had not ended by itself."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=600)
+    return process.returncode == -signal.SIGKILL
+
+
+def finish(folder):
+    process = start(folder)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors.decode()[-2000:]
-    return kills
 
 
 def assert_same_files(folder, wanted):
@@ -121,27 +125,35 @@ def assert_same_files(folder, wanted):
 
 
 def test_killed_process_goes_on_to_the_same_weights(uninterrupted, tmp_path):
-    kills = killed_run(tmp_path, [6.0])
-    assert kills <= 1
+    process, state = start(tmp_path), tmp_path / "state.npz"
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.01)
+    assert kill(process) and state.exists() and not (tmp_path / "final.json").exists()
+    finish(tmp_path)
     assert_same_files(tmp_path, uninterrupted)
 
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments(uninterrupted, tmp_path):
     """Ten runs, each killed at a moment drawn over the whole length of a run, some of them twice."""
-    begin = time.monotonic()
     (tmp_path / "length").mkdir()
-    killed_run(tmp_path / "length", [])
-    length = time.monotonic() - begin
-    moments = np.random.default_rng(0).uniform(0, length, 10)
-    kills = 0
+    begin = time.monotonic()
+    finish(tmp_path / "length")
+    moments = np.random.default_rng(0).uniform(0, time.monotonic() - begin, 10)
+    killed, in_between = 0, 0
     for i, moment in enumerate(moments):
         folder = tmp_path / str(i)
         folder.mkdir()
-        kills += killed_run(folder, [moment] if i % 3 else [moment, moment / 2])
+        for seconds in [moment] if i % 3 else [moment, moment / 2]:
+            process = start(folder)
+            time.sleep(seconds)
+            if kill(process):
+                killed += 1
+                in_between += (folder / "state.npz").exists()
+        finish(folder)
         assert_same_files(folder, uninterrupted)
-    print(f"{kills} kills")
-    assert kills >= 5
+    print(f"{killed} kills, {in_between} of them after the first epoch")
+    assert killed >= 5 and in_between >= 2
 
 
 @pytest.mark.parametrize(
@@ -200,3 +212,21 @@ def test_damaged_state_is_told(recording, tmp_path):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match="cannot be read.*Remove it"):
             train(PARAMS, recording, epochs=2, folder=tmp_path)
+
+
+def test_model_of_ones_own_goes_on_too(recording, tmp_path):
+    """Its optimizer is not built before the first call."""
+
+    def own():
+        model = make_model(PARAMS, recording)
+        model.compile(make_optimizer(PARAMS, len(recording.train), 2))
+        return model
+
+    with pytest.raises(KeyboardInterrupt):
+        train(PARAMS, recording, epochs=2, folder=tmp_path, callbacks=[Stop(1, 1)], model=own())
+    again = train(PARAMS, recording, epochs=2, folder=tmp_path, model=own())
+    assert_same_run(again, train(PARAMS, recording, epochs=2, model=own()))
+    plain = make_model(PARAMS, recording)
+    plain.compile(keras.optimizers.Adam())
+    with pytest.raises(ValueError, match="Given: Adam. Compile it with indl.training.make_optimizer"):
+        train(PARAMS, recording, epochs=2, model=plain)

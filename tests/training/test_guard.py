@@ -170,3 +170,44 @@ def test_optimizer_is_adam_where_all_is_finite_and_survives_saving(recording):
     assert isinstance(loaded.optimizer, GuardedAdam)
     for a, b in zip(models[0].optimizer.variables, loaded.optimizer.variables, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_norm_that_overflows_takes_no_step():
+    """Each gradient is finite, but clipping by their common norm would give NaN."""
+    optimizer = GuardedAdam(global_clipnorm=1.0)
+    variables = [keras.Variable(np.ones(2, "float32"), name=name) for name in "ab"]
+    optimizer.build(variables)
+    optimizer.apply([tf.constant([1.5e19, 0.0])] * 2, variables)
+    assert not optimizer.finite.numpy().any() and optimizer.iterations == 0
+    optimizer.apply([tf.constant([1e30, 0.0]), tf.constant([1.0, 0.0])], variables)
+    np.testing.assert_array_equal(optimizer.finite, [0, 1])
+    for variable in variables:
+        np.testing.assert_array_equal(variable, np.ones(2))
+
+
+def test_gradient_that_broke_is_named(recording):
+    model = make_model(PARAMS, recording)
+    guard = FiniteGuard()
+    guard.set_model(model)
+    guard.on_epoch_begin(2)
+    guard.on_train_batch_end(0)
+    finite = np.ones(len(model.trainable_variables))
+    finite[3] = 0
+    model.optimizer.finite.assign(finite)
+    with pytest.raises(NonFiniteError, match=f"the gradient of {model.trainable_variables[3].path} is not finite"):
+        guard.on_train_batch_end(5)
+
+
+def test_epoch_of_which_nothing_is_left_ends_the_run(recording):
+    model = make_model(PARAMS, recording)
+    readout(model).assign(np.full(readout(model).shape, np.nan))
+    with pytest.warns(UserWarning), pytest.raises(NonFiniteError, match="Every step of the epoch was left out"):
+        train(PARAMS, recording, epochs=2, model=model, skip_nonfinite=True)
+
+
+def test_run_that_broke_and_goes_on_skipping_has_a_whole_history(recording, tmp_path):
+    with pytest.raises(NonFiniteError):
+        train(PARAMS, recording, epochs=3, folder=tmp_path, callbacks=[Poison(1, 0, readout)])
+    result = train(PARAMS, recording, epochs=3, folder=tmp_path, skip_nonfinite=True)
+    assert {len(values) for values in result.history.values()} == {3}
+    assert result.history["skipped_steps"] == [0, 0, 0]

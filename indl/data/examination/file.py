@@ -45,9 +45,9 @@ class RawFile:
     refusal: str = ""
 
     def trials(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Counts of the trials of all parts, and their labels where all have some, to be drawn.
+        """Counts of the trials of all parts, and their labels where all have some, in the order of the session.
 
-        At most about 1 GiB: of more trials some are left out at even distances.
+        At most about 1 GiB, to be drawn: of more trials some are left out at even distances.
 
         Raises:
             RecordingError: If no part holds trials that can be drawn.
@@ -60,9 +60,15 @@ class RawFile:
             )
         every = 1 + sum(4 * part["recon"].size for part in parts) // _MAX_IN_MEMORY
         counts = np.concatenate([np.asarray(part["recon"][::every], np.float32) for part in parts])
-        labels = [np.asarray(part["label"])[::every] for part in parts if "label" in part]
-        label = np.concatenate(labels) if labels else None
-        return counts, label if label is not None and label.shape == counts.shape[:1] else None
+
+        def of_trials(field: str) -> np.ndarray | None:
+            found = [np.asarray(part[field])[::every] for part in parts if field in part]
+            there = len(found) == len(parts) and all(values.ndim == 1 for values in found)
+            return np.concatenate(found) if there and sum(map(len, found)) == len(counts) else None
+
+        label, inds = of_trials("label"), of_trials("inds")
+        order = np.arange(len(counts)) if inds is None else np.argsort(inds, kind="stable")
+        return counts[order], None if label is None else label[order]
 
 
 def read_raw(source: Source) -> RawFile:

@@ -54,8 +54,8 @@ def misfits(part: Part) -> dict[str, Finding]:
         problem, got = "", f"Got shape {shape}, with counts {tuple(recon)}."
         if not fits:
             problem = f"{name} does not fit the trials."
-        elif field not in ("label", "inds") and np.asarray(part[field]).dtype.kind not in "buif":
-            problem, got = f"{name} must be numeric.", f"Got dtype {np.asarray(part[field]).dtype}."
+        elif field not in ("label", "inds") and part[field].dtype.kind not in "buif":
+            problem, got = f"{name} must be numeric.", f"Got dtype {part[field].dtype}."
         if problem:
             found[field] = Finding("error", "does-not-fit", name, problem, got, f"Give numbers of shape {expected}.")
     return found
