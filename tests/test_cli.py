@@ -40,9 +40,9 @@ def test_train_leaves_a_complete_run(run, data):
     out, done = run
     assert done.stderr == "", "no noise of the libraries below"
     names = {path.name for path in out.iterdir()}
-    assert names == {"model.keras", "saved_model", "params.json", "history.json", "metrics.json", "figures"}
-    figures = {path.name for path in (out / "figures").iterdir()}
-    assert figures == {"training.png", "raster.png", "factors.png", "rates_against_truth.png"}
+    files = {"model.keras", "saved_model", "run.json", "state.npz", "figures", "logs", ".lock"}
+    assert names == files | {f"{name}.json" for name in ("params", "history", "metrics", "latent_use")}
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png"}
     params = json.loads((out / "params.json").read_text())
     assert params["gen_n_hidden"] == 6
     assert params["out_dim"] == 8

@@ -88,6 +88,8 @@ def check_whole(value, name, low=0, high=math.inf):
 def shown(value) -> str:
     """A value as messages show it: in one line, cut where it is long."""
     if isinstance(value, np.ndarray | np.generic):
+        if value.size > _MAX_SHOWN:
+            return f"an array of shape {value.shape}"
         value = value.tolist()
     text = " ".join(repr(value).split())
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4].rstrip(' ,')} ..."

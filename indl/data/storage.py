@@ -183,14 +183,15 @@ class Source:
 
     def _check_names(self) -> None:
         """Refuses a file whose names are not in HDF5's order: one is damaged, and its array would not be found."""
-        names: list[bytes] = []
-        self.file.id.links.iterate(names.append, idx_type=h5py.h5.INDEX_NAME, order=h5py.h5.ITER_INC)
+        if self.file.id.get_create_plist().get_version()[0] >= 2:
+            # There names have checksums, and listing damaged ones would crash HDF5.
+            return
+        names = [self.file.id.get_objname_by_idx(i) for i in range(self.file.id.get_num_objs())]
         wrong = [b for a, b in zip(names, names[1:], strict=False) if not a < b]
-        odd = [name for name in self.file if not isinstance(name, str)]
-        if wrong or odd:
+        if wrong:
             raise self.error(
                 "is damaged: its names are not in order",
-                f"Got {shown((*odd, *wrong)[0])} out of place or no text among {len(names)}",
+                f"Got {shown(wrong[0])} out of place among {len(names)}",
                 "Copy or write the file again",
             )
 

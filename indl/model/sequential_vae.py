@@ -18,7 +18,7 @@ from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observation import OBSERVATIONS, PoissonObservation
 from indl.dists.sample import GivenLatents, PosteriorSamples, Sample, sampling
 from indl.layers.coordinated_dropout import block_gradient
-from indl.model import beta_vae
+from indl.model import beta_vae, guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.params import validate_params
 from indl.registry import register
 

@@ -16,10 +16,11 @@ from indl.data.provenance import digest
 from indl.data.recording import Recording, Split
 from indl.data.tf_data import dataset
 from indl.files import save_model
+from indl.model.guarded_adam import GuardedAdam
 from indl.model.sequential_vae import SequentialVAE, build_sequential_vae
 from indl.params import validate_params
 from indl.training.checkpoint import Checkpoint
-from indl.training.guard import FiniteGuard, GuardedAdam, NonFiniteError
+from indl.training.guard import FiniteGuard, NonFiniteError
 from indl.training.hidden import HiddenValidation
 from indl.training.latent_use import LatentUse
 from indl.training.schedules import BetaSchedules

@@ -2,10 +2,12 @@
 
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
 from indl.data import check_bin_width, check_trials
+from indl.data.checks import check_whole, shown, trial_findings
 
 GOOD = np.random.default_rng(0).poisson(3.0, (6, 5, 4)).astype("float32") + 1
 
@@ -32,6 +34,8 @@ BAD = {
     "opposite infinities": (changed(([0, 1], 0, 0), [np.inf, -np.inf]), None, ["must be finite", "2 NaN", "(0, 0, 0)"]),
     "negative": (changed((slice(4, 6), 1, 0), -1), None, ["2 negative", "(4, 1, 0): -1", "Gaussian"]),
     "negative integers": (changed((1, 1, 1), -2, "int64"), None, ["1 negative", "(1, 1, 1): -2", "Gaussian"]),
+    "rates in Hz": (GOOD / 0.03, None, ["fractional", "multiples of 33.3333", "with bins of 30 ms", "Hz"]),
+    "scaled": (GOOD / 4, None, ["fractional", "multiples of 0.25, as scaled counts are", "Give counts"]),
     "fractional": (changed((5, 4, 3), 0.5), None, ["whole counts", "1 fractional", "(5, 4, 3): 0.5", "Hz"]),
     "other trials": (GOOD, GOOD[:4], ["same trials", "6 and 4", "Select the same trials"]),
     "fewer steps in y": (GOOD, GOOD[:, :3], ["at least the time steps", "3 in target and 5 in spikes", "swapped"]),
@@ -112,3 +116,51 @@ def test_bad_bin_widths(value, words):
         check_bin_width(value)
     for word in words:
         assert word in str(raised.value)
+
+
+def test_z_scored_values_are_told():
+    scored = (GOOD - GOOD.mean()) / GOOD.std()
+    hints = [f.advice for f in trial_findings(scored) if f.code == "fractional"]
+    assert len(hints) == 1 and hints[0].startswith("Their mean is near 0 and their standard deviation near 1")
+
+
+ON_DISK = [name for name, (x, y, _) in BAD.items() if y is None and getattr(x, "dtype", np.dtype("O")).kind in "if"]
+
+
+@pytest.mark.parametrize("case", ON_DISK)
+def test_a_dataset_of_a_file_is_checked_as_an_array_is(case, tmp_path, monkeypatch):
+    monkeypatch.setattr("indl.data.checks._PIECE", 2 * 5 * 4)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = BAD[case][0]
+        found = [(f.message, f.count, f.first) for f in trial_findings(file["x"])]
+    assert found and found == [(f.message, f.count, f.first) for f in trial_findings(BAD[case][0])]
+
+
+def test_missing_samples_are_neither_wrong_nor_silent():
+    array = changed((slice(None), slice(None), 1), np.nan)
+    array[0, 3:] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_trials(array, missing=True)
+    array[4] = np.nan
+    with pytest.raises(ValueError, match="in every trial. Got 1 of 6 trials .* trial 4. Leave"):
+        check_trials(array, missing=True)
+
+
+@pytest.mark.parametrize("value, expected", [(3, 3), (3.0, 3), (np.int8(3), 3), (0, 0)])
+def test_whole_numbers(value, expected):
+    found = check_whole(value, "n")
+    assert found == expected and type(found) is int
+
+
+@pytest.mark.parametrize("value", [-1, 6, 2.5, "3", None, True, float("nan"), float("inf"), [3]])
+def test_what_is_no_whole_number(value):
+    with pytest.raises(ValueError, match=r"^n must be a whole number from 0 to 5\. Got .*\. Give it as an int\.$"):
+        check_whole(value, "n", 0, 5)
+
+
+def test_values_are_shown_in_a_short_line():
+    assert shown(np.float32(0.5)) == "0.5" and shown(np.eye(2)) == "[[1.0, 0.0], [0.0, 1.0]]"
+    assert shown("a\nb") == "'a\\nb'"
+    assert shown(np.zeros((100, 100))) == "an array of shape (100, 100)"
+    assert len(shown("x" * 1000)) <= 80 and shown("x" * 1000).endswith(" ...")

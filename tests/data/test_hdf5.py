@@ -84,9 +84,10 @@ def test_signals_come_back_exactly(tmp_path):
     signals = np.random.default_rng(0).normal(size=(10, 6, 4))
     recording = example(signals, are_counts=False)
     save_recording(recording, tmp_path / "r.h5")
-    assert np.array_equal(load_recording(tmp_path / "r.h5", counts=False).valid.recon, recording.valid.recon)
+    loaded = load_recording(tmp_path / "r.h5")
+    assert not loaded.are_counts and np.array_equal(loaded.valid.recon, recording.valid.recon)
     with pytest.raises(RecordingError, match="counts=False"):
-        load_recording(tmp_path / "r.h5")
+        load_recording(tmp_path / "r.h5", counts=True)
 
 
 @pytest.mark.parametrize("place", ["file attribute", "dataset", "attribute of truth", "absent"])

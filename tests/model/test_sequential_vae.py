@@ -580,7 +580,7 @@ def test_inference_refuses_trials_of_another_length(method):
 def test_gaussian_models_take_signals():
     model = tiny_model(output_dist="Gaussian")
     model.compile()
-    model._check(spoiled(-0.5), spoiled(-0.5))
+    model.check_arrays(spoiled(-0.5), spoiled(-0.5))
     with pytest.raises(ValueError, match="1 NaN"):
         model.fit(spoiled(np.nan), verbose=0)
 

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 from indl.data.synthetic import lorenz
+from indl.model.guarded_adam import GuardedAdam
 from indl.params import preset
 from indl.training.fit import make_model, train
-from indl.training.guard import FiniteGuard, GuardedAdam, NonFiniteError
+from indl.training.guard import FiniteGuard, NonFiniteError
 from tests.checks import saved_and_loaded
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
