@@ -104,6 +104,25 @@ def test_damaged_files_of_this_library_are_found_out(recording_path, name, tmp_p
     assert not outcomes["different"]
 
 
+# Damage that HDF5 itself takes: it crashes, or hands out other values.
+TAKEN = {
+    "a text of variable length without a type": ("adan_day0.h5", 96),
+    "a chunk that is listed but not found": ("adan_day0.h5", 1382),
+    "another such chunk": ("mc_maze_small_5ms.h5", 1061),
+    "bytes shuffled by 12 for values of 8": ("reach_day31.h5", 300469),
+    "a name that is no text": ("adan_day0.h5", 102018),
+    "a name that is listed but not found": ("adan_day0.h5", 301911),
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_what_hdf5_takes_is_refused(recording_path, what):
+    name, seed = TAKEN[what]
+    path = recording_path(name)
+    outcomes, wrong = fuzz(path, "recording", [(seed, None)])
+    assert not wrong and outcomes["error"] == 1, (outcomes, wrong)
+
+
 @pytest.mark.parametrize("name", ["reach_day31.h5", "mc_maze_small_5ms.h5"])
 def test_changed_structures(recording_path, name, many):
     path = recording_path(name)

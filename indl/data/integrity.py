@@ -12,7 +12,8 @@ from indl.data.heaps import broken_heap as broken_heap
 # No compression that recordings come in makes a chunk smaller than this fraction of itself; deflate reaches 1/1032.
 _MAX_RATIO = {"none": 1, "deflate": 1100, "other": 100_000}
 _CHECKSUM = 4
-_DEFLATE = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+_OF_ONE_SIZE = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+_DEFLATE = {h5py.h5z.FILTER_DEFLATE, *_OF_ONE_SIZE}
 
 
 def unknown_filters(dataset: h5py.Dataset) -> list[int]:
@@ -31,7 +32,8 @@ def extents(dataset: h5py.Dataset, file_size: int) -> np.ndarray:
     # A reference to a text of variable length takes 16 bytes.
     itemsize = 16 if dataset.dtype.kind == "O" else dataset.dtype.itemsize
     stored, n_bytes = dataset.id.get_storage_size(), math.prod(shape) * itemsize
-    used = filters(dataset)
+    pipeline = _pipeline(dataset)
+    used = {code for code, _ in pipeline}
     kind = "none" if not used else "deflate" if used <= _DEFLATE else "other"
     if stored > file_size or n_bytes > _MAX_RATIO[kind] * stored + 1024:
         raise ValueError(f"{n_bytes} bytes of values in {stored} bytes of a file of {file_size}")
@@ -45,9 +47,11 @@ def extents(dataset: h5py.Dataset, file_size: int) -> np.ndarray:
         wanted = math.prod(-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True))
         places: list[h5py.h5d.StoreInfo] = []
         dataset.id.chunk_iter(places.append)
+        if any(code == h5py.h5z.FILTER_SHUFFLE and values != (itemsize,) for code, values in pipeline):
+            raise ValueError(f"bytes shuffled otherwise than by the {itemsize} of a value")
         # A chunk that does not shrink is stored as it is, without its compression.
-        whole = math.prod(chunks) * itemsize
-        sound = [place for place in places if place.filter_mask == 0 or place.size in (whole, whole + _CHECKSUM)]
+        whole, squeezed = math.prod(chunks) * itemsize, bool(used - _OF_ONE_SIZE)
+        sound = [p for p in places if (squeezed and p.filter_mask == 0) or p.size in (whole, whole + _CHECKSUM)]
         corners = {place.chunk_offset for place in sound if _can_be_found(dataset, place)}
         within = [
             all(at < size and at % chunk == 0 for at, size, chunk in zip(corner, shape, chunks, strict=True))
@@ -81,5 +85,11 @@ def _can_be_found(dataset: h5py.Dataset, place: h5py.h5d.StoreInfo) -> bool:
 
 def filters(dataset: h5py.Dataset) -> set[int]:
     """Numbers of the filters (compression, checksums) of a dataset."""
+    return {code for code, _ in _pipeline(dataset)}
+
+
+def _pipeline(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
+    """Number and parameters of each filter."""
     properties = dataset.id.get_create_plist()
-    return {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
+    found = [properties.get_filter(i) for i in range(properties.get_nfilters())]
+    return [(code, tuple(values)) for code, _, values, _ in found]

@@ -32,7 +32,6 @@ from indl.data.trials import Trials
 # With these an array is no array of trials, and nothing else can be said about it.
 _UNUSABLE = {"not-numeric", "wrong-axes", "empty", "unequal-trials", "unequal-shapes"}
 _NWB_BIN_S = 0.02
-_MAX_LOADED = 2**28
 _NOT_COUNTS = {"negative", "fractional"}
 
 
@@ -129,8 +128,8 @@ def opened(
 
 def _refusal(raw: RawFile, counts: bool | None, bin_width_s: float | None) -> str:
     """Why the file cannot be loaded; empty if it can. What it states may contradict its arrays in ways of its own."""
-    small = raw.path.stat().st_size < _MAX_LOADED
-    load = load_trials if "trials" in raw.parts else load_recording if small else open_recording
+    in_memory = all(isinstance(part["recon"], np.ndarray) for part in raw.parts.values())
+    load = load_trials if "trials" in raw.parts else load_recording if in_memory else open_recording
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)

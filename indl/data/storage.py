@@ -188,9 +188,10 @@ class Source:
             return
         names = [self.file.id.get_objname_by_idx(i) for i in range(self.file.id.get_num_objs())]
         wrong = [b for a, b in zip(names, names[1:], strict=False) if not a < b]
+        wrong += [name for name in names if not self.file.id.links.exists(name)]
         if wrong:
             raise self.error(
-                "is damaged: its names are not in order",
+                "is damaged: its names are not in order, or cannot be found",
                 f"Got {shown(wrong[0])} out of place among {len(names)}",
                 "Copy or write the file again",
             )

@@ -192,6 +192,15 @@ def test_missing_samples_leave_correlations():
     assert the(examine(Trials(counts, BIN, missing=True)), "duplicated-channels").first == (2, 10)
 
 
+def test_a_channel_without_a_sample_is_told_and_breaks_nothing():
+    counts = good()
+    counts[..., 7] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = examine(Trials(counts, BIN, missing=True))
+    assert codes(report, "warning") == ["mostly-missing-channels"] and report.warnings[0].first == (7,)
+
+
 def test_signals_are_not_judged_as_counts():
     signal = np.random.default_rng(0).normal(size=SHAPE)
     assert codes(examine(Trials(signal, BIN, are_counts=False))) == []

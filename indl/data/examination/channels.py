@@ -45,7 +45,8 @@ def activity_findings(s: Statistics, name: str, bin_width_s: float | None) -> It
             f"up to {s.highest.max():.4g} in a bin of {1000 * bin_width_s:g} ms",
             "Check the bin width, and whether artefacts were taken for spikes or units were merged.",
         )
-    top = s.highest.astype(int)
+    # A channel without a sample has no highest count.
+    top = np.where(np.isfinite(s.highest), s.highest, 0).astype(int)
     n_top, n_below = (s.histogram[np.arange(n_channels), np.clip(top - k, 0, 256)] for k in (0, 1))
     constant = (s.lowest == s.highest) & (s.highest != 0)
     yield from some_channels(
@@ -89,15 +90,16 @@ def _unit_findings(s: Statistics, name: str, bin_width_s: float | None) -> Itera
     step = int(np.gcd.reduce(values)) if len(values) > 1 else 1
     # One column holds all counts above 255: with those the step is not known.
     if step > 1 and s.highest.max() <= 255:
-        fits = bin_width_s is not None and np.isclose(step * bin_width_s, 1, rtol=0.02)
+        in_hz = bin_width_s is not None and np.isclose(step * bin_width_s, 1, rtol=0.02)
         yield Finding(
             "warning",
             "multiples",
             name,
             f"All counts of {name} are multiples of {step}.",
             f"Got the values {listed(values)}.",
-            ("With this bin width they are rates in Hz: multiply them by the bin width." if fits else "")
-            or "Check that they are counts per bin, neither scaled nor in Hz.",
+            "With this bin width they are rates in Hz: multiply them by the bin width."
+            if in_hz
+            else "Check that they are counts per bin, neither scaled nor in Hz.",
             details={"step": step},
         )
     if bin_width_s is None or not s.recorded.any():
