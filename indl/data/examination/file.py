@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from indl.data.checks import as_trials
@@ -56,7 +57,7 @@ class RawFile:
         parts = [part for part in parts if part["recon"].shape[1:] == parts[0]["recon"].shape[1:]]
         if not parts:
             raise RecordingError(
-                f"{self.path} holds no trials to draw. Found none of its arrays usable. See the report."
+                f"{self.path} holds no trials to draw. Found no counts (trials, time, channels). See the report."
             )
         every = 1 + sum(4 * part["recon"].size for part in parts) // _MAX_IN_MEMORY
         counts = np.concatenate([np.asarray(part["recon"][::every], np.float32) for part in parts])
@@ -84,6 +85,9 @@ def read_raw(source: Source) -> RawFile:
         arrays = {"recon": _read(raw, source, keys["recon"])}
         same = keys["encod"] == keys["recon"]
         arrays["encod"] = arrays["recon"] if same else _read(raw, source, keys["encod"])
+        if isinstance(arrays["recon"], h5py.Dataset) and arrays["encod"] == arrays["recon"]:
+            # Both names lead to one dataset, which is gone through once.
+            arrays["encod"] = arrays["recon"]
         keys |= {name: f"{part}_{name}" for name in OPTIONAL}
         arrays |= {name: _read(raw, source, keys[name]) for name in OPTIONAL}
         if arrays.get("truth") is not None:
