@@ -8,7 +8,8 @@ import numpy as np
 
 from indl import metrics
 from indl.data.recording import Recording, Split
-from indl.dists.observation import PoissonObservation
+from indl.dists.observations import PoissonObservation
+from indl.model.inputs import inputs_of
 from indl.model.sequential_vae import SequentialVAE
 from indl.training.hidden import hidden_nll
 
@@ -38,21 +39,20 @@ def evaluate(
         in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
     """
     train, valid = recording.train, recording.valid
-    terms = model.evaluate(valid.encod, valid.recon, verbose=0, return_dict=True, batch_size=256)
+    fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
+    terms = model.evaluate(scored_on, valid.recon, verbose=0, return_dict=True, batch_size=256)
     out = {name: float(terms[name]) for name in ("nll", "kl_f", "kl_z", "neg_elbo")}
-    out["hidden_nll"] = hidden_nll(model, valid.encod)
-    rates = model.rates(valid.encod, samples, seed)
+    out["hidden_nll"] = hidden_nll(model, valid)
+    rates = model.rates(scored_on, samples, seed)
     if valid.truth is not None:
         out["rate_r2_flat"] = metrics.rate_r2_flat(rates, valid.truth)
         out["rate_r2_per_channel"] = metrics.rate_r2_per_channel(rates, valid.truth)
     if valid.latents is not None:
         bins = valid.latents.shape[1]
-        fitted = model.factors(train.encod, samples, seed)[:, :bins]
+        fitted = model.factors(fitted_on, samples, seed)[:, :bins]
         out |= _by_dimension(
             "latent_r2",
-            metrics.latent_r2(
-                fitted, train.latents, model.factors(valid.encod, samples, seed)[:, :bins], valid.latents
-            ),
+            metrics.latent_r2(fitted, train.latents, model.factors(scored_on, samples, seed)[:, :bins], valid.latents),
         )
     if recording.n_heldout and model.observation == PoissonObservation.__name__:
         held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
@@ -64,7 +64,7 @@ def evaluate(
         out["fp_bps_se"] = metrics.forward_prediction_se(*forward, seed=seed)
     out |= _score_averages(recording, rates)
     if valid.behavior is not None:
-        out |= _decode(recording, model.rates(train.encod, samples, seed), rates, lag_s, seed)
+        out |= _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed)
     return {name: float(value) for name, value in out.items()}
 
 
@@ -105,9 +105,10 @@ def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]
     shared = np.isin(label[len(train) :], label[: len(train)])
     if not shared.any():
         return {}
-    # A sample that was not recorded is in no average of counts; so is its rate.
+    # A sample that was not recorded is in no average of counts; so is its rate. A session may lack whole channels.
     rates = np.where(np.isnan(valid.recon), np.nan, rates)[shared]
-    return {"psth_r2": metrics.psth_r2(rates, label[len(train) :][shared], averages)}
+    exist = ~np.isnan(rates).all((0, 1)) & ~np.isnan(averages).all((0, 1))
+    return {"psth_r2": metrics.psth_r2(rates[..., exist], label[len(train) :][shared], averages[..., exist])}
 
 
 def decode_behavior(

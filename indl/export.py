@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from indl.files import atomic
 from indl.model.sequential_vae import SequentialVAE
@@ -15,7 +14,8 @@ def export_saved_model(model: SequentialVAE, path: Path | str, overwrite: bool =
     """Writes a SavedModel with the endpoints ``rates`` and ``encode``, both on posterior means.
 
     ``rates(x)`` gives ``{"rates", "factors"}``; ``encode(x)`` gives ``{"q_f_loc", "q_f_scale", "q_z_loc",
-    "q_z_scale"}`` (those the model has). x is float32 (trials, time, channels); `time` is free for a model that was
+    "q_z_scale"}`` (those the model has). x is float32 (trials, time, channels); a model that reads more takes the other
+    arrays after it, in the order of its ``input_names``; `time` is free for a model that was
     built with ``n_times=None``. Load it with ``tf.saved_model.load(path)`` and keep the loaded object while calling.
 
     Args:
@@ -34,9 +34,8 @@ def export_saved_model(model: SequentialVAE, path: Path | str, overwrite: bool =
         )
     archive = keras.export.ExportArchive()
     archive.track(model)
-    signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32, name="x")]
     for name in ("rates", "encode"):
-        archive.add_endpoint(name, model.inference_function(name), input_signature=signature)
+        archive.add_endpoint(name, *model.inference_function(name))
     with atomic(path) as temporary:
         archive.write_out(str(temporary), verbose=False)
     return path

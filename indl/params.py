@@ -15,7 +15,7 @@ from typing import Any
 
 RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN")
 RNN_TYPES = (*RNN_CELLS, *(f"Bidirectional{cell}" for cell in RNN_CELLS))
-SCHEDULES = ("constant", "linear", "sigmoid", "cosine", "cyclical", "monotonic")
+SCHEDULES = ("constant", "linear", "ramp", "sigmoid", "cosine", "cyclical", "monotonic")
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
 
 
@@ -96,15 +96,30 @@ TABLE: tuple[Param, ...] = (
     Param("coordinated_dropout_rescale", True, "bool",
           "divide the reconstruction gradient by the trained fraction, so that beta = 1 stays the ELBO's weight "
           "(False: as in LFADS)", _IN),
+    Param("sample_validation_rate", 0.0, "float",
+          "fraction of input samples that neither encoders nor loss ever see, the same ones in every epoch; their "
+          "likelihood is logged as sample_nll", _IN, low=0, high=0.95),
+    Param("spike_jitter_width", 0, "int",
+          "largest move in bins of every spike of a training batch, anew in every epoch (0: none)", _IN, low=0),
+    Param("temporal_shift_std", 0.0, "float",
+          "standard deviation in bins of the shift of each channel and trial of a training batch, drawn apart for "
+          "input and target (0: none)", _IN, low=0),
+    Param("temporal_shift_max", 6, "int", "largest temporal shift in either direction, in bins", _IN, low=1),
     Param("input_factors", 0, "int", "width of the read-in shared by both encoders (0: none)", _IN, low=0),
+    Param("n_sessions", 1, "int", "sessions, each with a read-in and a read-out of its own around a shared core", _IN,
+          low=1),
+    Param("read_in_trainable", True, "bool", "train the read-in", _IN),
+    Param("core_trainable", True, "bool", "train what lies between read-in and read-out", _IN),
     Param("input_transform", None, "choice", "transform of the encoders' input", _IN, choices=("log1p",), none=True),
     Param("missing_data", False, "bool",
           "the input may hold NaN: missing samples, and trials that end before the others", _IN),
     Param("f_enc_input_samps", 0, "int",
           "length in bins of an initial segment seen by the f-encoder alone (0: both encoders see all bins)",
           _IN, low=0, aliases=("encs_input_samps",)),
-    Param("ext_input_dim", 0, "int", "width of observed external inputs", _IN, low=0,
-          planned={"key": "external inputs in `build_sequential_vae` (LFADS)"}),
+    Param("ext_input_dim", 0, "int", "width of the observed external input of the generator (0: none)", _IN, low=0),
+    Param("encoder_init", "fan_in", "choice", "start of the GRUClip encoders: variance 1 / rows of each kernel, or "
+          "1 / (features + units) of both, as in LFADS", _IN, choices=("fan_in", "joint")),
+    Param("encoder_state_trainable", False, "bool", "train the initial states of the encoders, from zero", _IN),
     # --- static latent
     Param("f_rnn_type", "BidirectionalGRUClip", "choice", "f-encoder layers", _F,
           choices=(*RNN_TYPES, "Dense"), none=True, planned=_BACKWARD,
@@ -121,6 +136,9 @@ TABLE: tuple[Param, ...] = (
     Param("f_latent_off_diag", False, "bool", "full covariance of q(f)", _F, aliases=("qzs_off_diag",)),
     Param("q_f_init_std", 0.1, "float", "standard deviation of q(f) at the start", _F, low=1e-4,
           aliases=("qzs_init_std",)),
+    Param("q_f_scale", "softplus", "choice", "from the f-encoder to the standard deviation of q(f) ('log_variance': "
+          "as in LFADS)", _F, choices=("softplus", "log_variance")),
+    Param("q_f_min_var", 0.0, "float", "variance added to that of q(f), with q_f_scale='log_variance'", _F, low=0),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F, low=1, aliases=("q_samples",)),
     Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian or N(0, I)", _F,
           choices=("mvn", "standard"),
@@ -160,16 +178,19 @@ TABLE: tuple[Param, ...] = (
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4,
           aliases=("qzd_init_std",)),
-    Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step", _Z,
-          choices=("AR1", "standard", "none", *RNN_CELLS),
+    Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
+          "'student_t' a learnable Student-t at every step", _Z,
+          choices=("AR1", "standard", "none", "student_t", *RNN_CELLS),
           planned={"gated": "the gated transition (deep Markov models)",
                    "cond": "label-conditioned priors (iVAE, pi-VAE)"},
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
     Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z, low=1, aliases=("pzd_units",)),
     Param("z_prior_rollout", "teacher", "choice",
           "run a prior with memory on the posterior's samples or on its own", _Z, choices=("teacher", "free")),
-    Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional", _Z,
-          choices=("auto", "analytic", "conditional", "sampled")),
+    Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional; "
+          "'fresh' is sampled apart from the sample that drives the generator", _Z,
+          choices=("auto", "analytic", "conditional", "sampled", "fresh")),
+    Param("z_prior_df", 5.0, "float", "degrees of freedom of the Student-t prior at the start", _Z, low=1.1),
     Param("z_prior_tau", 10.0, "float", "time constant of the AR(1) prior at the start, in bins", _Z, low=1e-3,
           aliases=("pzd_tau",)),
     Param("z_prior_init_std", math.sqrt(0.1), "float",
@@ -183,13 +204,18 @@ TABLE: tuple[Param, ...] = (
           planned=_LABELS),
     Param("q_cond", "none", "choice", "how labels enter the posterior", _Z, choices=("none",), planned=_LABELS),
     # --- generator
-    Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, or 'Dense' for the same MLP at every step", _GEN,
-          choices=(*RNN_TYPES, "Dense"), planned={"Complex": "the LFADS complex cell"}, aliases=("dec_rnn_type",)),
+    Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, or "
+          "'Complex', the cell of LFADS with its controller (z2_units) inside", _GEN,
+          choices=(*RNN_TYPES, "Dense", "Complex"), aliases=("dec_rnn_type",)),
     Param("gen_n_hidden", [256], "units", "units of each generator layer", _GEN, low=1,
           search=("choice", (64, 128, 256)), aliases=("dec_rnn_units",)),
     Param("gen_activation", "leaky_relu", "choice", "activation of a Dense generator", _GEN, choices=ACTIVATIONS),
     Param("gen_l2_reg", 1e-4, "float", "L2 penalty on the generator's recurrent weights", _GEN, low=0,
           search=("log", 1e-5, 1.0)),
+    *(Param(f"l2_{name}_scale", 0.0, "float",
+            f"scale of LFADS's L2 penalty, per weight, on the recurrent kernels of the {cell}", _GEN, low=0,
+            search=("log", 1e-4, 1.0))
+      for name, cell in (("f_enc", "f-encoder"), ("z_enc", "z-encoder"), ("gen", "generator"), ("con", "controller"))),
     Param("gen_init_trainable", False, "bool", "train the initial state of a generator that f does not set", _GEN),
     Param("f_to_gen", "init", "choice", "f sets the initial state, is an input at every step, or both", _GEN,
           choices=("init", "tile", "both"), none=True, aliases=("zs_to_dec",)),
@@ -198,20 +224,48 @@ TABLE: tuple[Param, ...] = (
           search=("choice", (8, 16, 24, 40))),
     Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3),
     # --- observation model
-    Param("output_dist", "Poisson", "choice", "distribution of a bin ('GaussianUnit': scale fixed to 1)", _OUT,
-          choices=("Poisson", "Gaussian", "GaussianUnit"), planned={"Bernoulli": "the Bernoulli observation model"}),
+    Param("output_dist", "Poisson", "choice",
+          "distribution of a bin ('GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
+          "positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
+          choices=("Poisson", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma"),
+          planned={"Bernoulli": "the Bernoulli observation model"}),
     Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT, low=1,
           none=True),
     Param("forward_steps", 0, "int", "bins of the target beyond the last input bin (forward prediction)", _OUT, low=0),
     Param("output_link", "exp", "choice", "from read-out to rate", _OUT, choices=("exp", "softplus")),
-    Param("log_rate_clip", 10.0, "float", "bound of |log rate| in a bin", _OUT, low=1, high=50),
+    Param("output_scale_link", "softplus", "choice",
+          "from read-out to the standard deviation of 'Gaussian' ('log_variance': as in LFADS)", _OUT,
+          choices=("softplus", "log_variance")),
+    Param("gamma_loc", 0.1, "float", "smallest amplitude of an event of 'ZeroInflatedGamma', in units of the target",
+          _OUT, low=0),
+    Param("log_rate_clip", 10.0, "float", "bound of |log rate| in a bin ('Gamma': of log shape and log rate)", _OUT,
+          low=1, high=50),
+    Param("log_factorial", "exact", "choice",
+          "constant of the Poisson likelihood in the training loss: log n!, or Stirling's approximation, to compare "
+          "values with LFADS (gradients are the same)", _OUT, choices=("exact", "stirling")),
     Param("init_rate_bias", None, "vector",
           "read-out bias at the start (None: `train` takes the log of the mean "
           "counts a bin, a bare builder 0)", _OUT, none=True),
     # --- training
     Param("learning_rate", 2e-3, "float", "Adam's step size", _TRAIN, low=1e-7, high=1, search=("log", 5e-4, 1e-2)),
-    Param("lr_schedule", "constant", "choice", "course of the learning rate", _TRAIN, choices=("constant", "cosine")),
-    Param("max_grad_norm", 200.0, "float", "global-norm clipping of the gradient", _TRAIN, low=1e-6),
+    Param("lr_schedule", "constant", "choice",
+          "course of the learning rate; 'plateau' lowers it when val_heldin_nll has stopped falling", _TRAIN,
+          choices=("constant", "cosine", "plateau")),
+    Param("lr_patience", 6, "int", "epochs without a lower val_heldin_nll that a plateau may last", _TRAIN, low=0),
+    Param("lr_decay", 0.95, "float", "factor on the learning rate after a plateau", _TRAIN, low=1e-3, high=1),
+    Param("lr_stop", 1e-5, "float", "learning rate below which plateaus do not lower it", _TRAIN, low=0, high=1),
+    Param("lr_smoothing", 0.7, "float",
+          "weight of the new value in the smoothed val_heldin_nll that plateaus are found in (1: not smoothed)", _TRAIN,
+          low=1e-3, high=1),
+    Param("adam_epsilon", 1e-7, "float", "Adam's epsilon", _TRAIN, low=1e-12, high=1),
+    Param("loss_reduction", "sum", "choice", "likelihood in the loss: summed over bins and channels (nats a trial), or "
+          "their mean, which kl_*_beta are then relative to (LFADS)", _TRAIN, choices=("sum", "mean")),
+    Param("loss_scale", 1.0, "float", "factor on the loss; max_grad_norm clips after it (LFADS: 1e4 with 200)", _TRAIN,
+          low=1e-9),
+    Param("max_grad_norm", 200.0, "float", "global-norm clipping of the gradient of the scaled loss", _TRAIN, low=1e-6),
+    Param("variational", True, "bool", "False: an auto-encoder without sampling, priors and KL", _TRAIN),
+    Param("jit_compile", "auto", "choice", "compile the training step with XLA; 'auto': what is faster on this device",
+          _TRAIN, choices=("auto", "on", "off")),
     Param("batch_size", 64, "int", "trials a step", _TRAIN, low=1, search=("choice", (32, 64, 128))),
     Param("epochs", 200, "int", "passes over the training trials", _TRAIN, low=1),
     Param("patience", 50, "int", "epochs without improvement before training stops (0: never stop early)", _TRAIN,
@@ -225,12 +279,17 @@ TABLE: tuple[Param, ...] = (
         Param(f"kl_{latent}_ramp", 50, "int", f"length of the KL({latent}) schedule in epochs (or steps)", _TRAIN,
               low=1, search=("choice", (20, 50, 100))),
     )),
-    Param("kl_unit", "epoch", "choice", "unit of kl_*_start and kl_*_ramp", _TRAIN, choices=("epoch", "step")),
+    Param("l2_schedule", "constant", "choice", "course of the weight of the L2 penalty, from 0 to 1", _TRAIN,
+          choices=SCHEDULES),
+    Param("l2_start", 0, "int", "first epoch (or step) of the L2 schedule", _TRAIN, low=0),
+    Param("l2_ramp", 50, "int", "length of the L2 schedule in epochs (or steps)", _TRAIN, low=1),
+    Param("kl_unit", "epoch", "choice", "unit of kl_*_start, kl_*_ramp, l2_start and l2_ramp", _TRAIN,
+          choices=("epoch", "step")),
     Param("sample_at_test", False, "bool", "draw posterior samples in validation and prediction too (else means)",
           _TRAIN),
     Param("monitor", "auto", "choice", "metric that selects weights and trials; 'auto': val_hidden_nll with "
           "coordinated dropout, else val_neg_elbo", _TRAIN,
-          choices=("auto", "val_hidden_nll", "val_neg_elbo", "val_nll")),
+          choices=("auto", "val_hidden_nll", "val_heldin_nll", "val_sample_nll", "val_neg_elbo", "val_nll")),
     Param("seed", 0, "int", "seed of dropout and posterior samples; `train` seeds the weights with it too",
           _TRAIN, low=0, high=2**31 - 1),
 )
@@ -272,6 +331,62 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Higgins et al. 2017 (ICLR), one static latent that sets the generator's initial state; beta of their figure 2.
     "beta_vae": {"z_latent_size": 0, "f_prior_type": "standard", "kl_f_beta": 4.0, "kl_f_schedule": "linear"},
 }
+# Sussillo et al. 2016 (arXiv:1608.06315) with the sizes and constants of lfads-torch's configuration for MC_Maze; the
+# loss is a mean over bins and channels times 1e4, so the gradient is clipped at 0.02 of the unscaled loss.
+PRESETS["lfads"] = {
+    "dropout_rate": 0.3,
+    "coordinated_dropout_rate": 0.3,
+    "coordinated_dropout_rescale": False,
+    "encoder_init": "joint",
+    "encoder_state_trainable": True,
+    "f_units": [64],
+    "f_latent_size": 64,
+    "q_f_scale": "log_variance",
+    "q_f_init_std": 1.0,
+    "q_f_min_var": 1e-4,
+    "f_prior_init_std": math.sqrt(0.1),
+    "f_prior_train_var": False,
+    "z1_units": [64],
+    "z1_merge": "concat",
+    "z1_lag": 1,
+    "z2_type": "GRUClip",
+    "z2_units": 64,
+    "z_latent_size": 4,
+    "q_z_init_std": 1.0,
+    "z_prior_train_mean": False,
+    "gen_cell_type": "Complex",
+    "gen_n_hidden": [200],
+    "gen_l2_reg": 0.0,
+    "n_factors": 100,
+    "l2_gen_scale": 1e-2,
+    "l2_con_scale": 1e-2,
+    "l2_schedule": "ramp",
+    "l2_ramp": 80,
+    "learning_rate": 4e-3,
+    "lr_schedule": "plateau",
+    "adam_epsilon": 1e-8,
+    "loss_reduction": "mean",
+    "loss_scale": 1e4,
+    "kl_f_beta": 1e-5,
+    "kl_f_schedule": "ramp",
+    "kl_f_ramp": 80,
+    "kl_z_beta": 1e-5,
+    "kl_z_schedule": "ramp",
+    "kl_z_ramp": 80,
+    "batch_size": 256,
+    "epochs": 1000,
+    "patience": 200,
+}
+# The same without controller and inferred inputs: an autonomous generator, for dynamics that the start determines.
+PRESETS["lfads_no_controller"] = {**PRESETS["lfads"], "z_latent_size": 0, "z2_units": 0}
+# For up to some hundred trials.
+PRESETS["lfads_small"] = {
+    **PRESETS["lfads"],
+    "f_latent_size": 32,
+    "gen_n_hidden": [100],
+    "n_factors": 24,
+    "batch_size": 128,
+}
 # Li & Mandt 2018, "factorized" posterior: q(z_t) sees its own bin alone.
 PRESETS["dsae_factorized"] = {
     **PRESETS["dsae_full"],
@@ -301,7 +416,7 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
     """A complete, validated params dict of a published model.
 
     Args:
-        name: one of `default`, `dsae_full`, `dsae_factorized`, `beta_vae`.
+        name: a key of :data:`PRESETS`.
         **changes: parameters that differ from the preset.
 
     Raises:
@@ -478,8 +593,26 @@ def _check_combinations(p: dict[str, Any]) -> None:
 
     has_f, has_z = p["f_latent_size"] > 0, p["z_latent_size"] > 0
     gen = p["gen_cell_type"]
+    if p["n_sessions"] > 1 and not p["input_factors"]:
+        refuse(
+            "Sessions of different channels share a core through their read-ins.",
+            ("n_sessions", "input_factors"),
+            "Set input_factors, for example to n_factors.",
+        )
     if not has_f and not has_z:
         refuse("A model needs at least one latent.", ("f_latent_size", "z_latent_size"), "Make one of them positive.")
+    if p["spike_jitter_width"] and p["missing_data"]:
+        refuse(
+            "Spikes cannot be moved from or into samples that were not recorded.",
+            ("spike_jitter_width", "missing_data"),
+            "Use spike_jitter_width=0, or trials without gaps and of one length.",
+        )
+    if p["monitor"] == "val_sample_nll" and not p["sample_validation_rate"]:
+        refuse(
+            "Only sample validation logs val_sample_nll.",
+            ("monitor", "sample_validation_rate"),
+            "Set sample_validation_rate, for example to 0.2.",
+        )
     if has_f and p["f_rnn_type"] is None:
         refuse(
             "A static latent needs an f-encoder.",
@@ -535,5 +668,41 @@ def _check_combinations(p: dict[str, Any]) -> None:
             ("z_prior_process", "z_prior_train_mean", "z_prior_train_var"),
             "Leave both True, or use z_prior_process='AR1' or 'none'.",
         )
+    if gen == "Complex":
+        _check_complex(p, has_f, has_z, refuse)
+    if has_f and p["f_latent_off_diag"] and p["q_f_scale"] == "log_variance":
+        refuse(
+            "A full covariance has no log variances.", ("f_latent_off_diag", "q_f_scale"), "Use q_f_scale='softplus'."
+        )
+    if p["q_f_min_var"] and p["q_f_scale"] != "log_variance":
+        refuse(
+            "The variance floor belongs to log variances.",
+            ("q_f_min_var", "q_f_scale"),
+            "Use q_f_scale='log_variance'.",
+        )
     if has_f and p["f_enc_reduce"] != "mean" and p["f_rnn_type"] == "Dense":
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")
+
+
+def _check_complex(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+    """What the complex cell cannot be combined with."""
+    if len(as_list(p["gen_n_hidden"])) > 1 or not p["n_factors"]:
+        refuse(
+            "The complex cell has one generator layer, and factors that its controller reads.",
+            ("gen_n_hidden", "n_factors"),
+            "Use one number of units, and n_factors > 0.",
+        )
+    if has_z and (p["z2_type"] != "GRUClip" or not p["z2_units"]):
+        refuse(
+            "The controller of the complex cell is a GRUClip.",
+            ("gen_cell_type", "z2_type", "z2_units"),
+            "Use z2_type='GRUClip' with z2_units > 0, or z_latent_size=0 for none.",
+        )
+    if has_z and p["z_latent_off_diag"]:
+        refuse(
+            "The complex cell has a diagonal posterior.",
+            ("gen_cell_type", "z_latent_off_diag"),
+            "Use z_latent_off_diag=False.",
+        )
+    if has_f and p["f_to_gen"] not in ("init", None):
+        refuse("In the complex cell f sets the initial state.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='init'.")

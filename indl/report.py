@@ -15,6 +15,7 @@ from indl.dists.priors import AR1Prior
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
 from indl.files import atomic, save_model, write_json
+from indl.model.inputs import inputs_of
 from indl.model.sequential_vae import SequentialVAE
 from indl.training.fit import TrainingResult
 from indl.training.latent_use import LatentUse
@@ -84,7 +85,7 @@ def _figures(
 ) -> dict[str, Callable[[Path], Any]]:
     """The figures that can be drawn, by name: each takes the path to write."""
     valid, width = recording.valid, recording.bin_width_s
-    x, counts = np.asarray(valid.encod[:_TRIALS]), np.asarray(valid.recon[:_TRIALS])
+    x, counts = inputs_of(model, valid, slice(_TRIALS)), np.asarray(valid.recon[:_TRIALS])
     label = None if valid.label is None else valid.label[:_TRIALS]
     found = model.outputs_of(x, ("rates", "factors") if "factors" in model.output_names else ("rates",))
     # Beyond a trial's end the model goes on; the figures do not.
@@ -106,7 +107,7 @@ def _figures(
     if latent_use is not None and latent_use.epochs:
         kl = {name: np.stack(rows) for name, rows in latent_use.kl.items() if rows}
         figures["kl_per_dimension"] = lambda path: plots.kl_per_dimension(kl, path=path, epochs=latent_use.epochs)
-    if "z" in model.latent_names:
+    if any(layer.name == "z_prior" for layer in model.layers):
         figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, counts.shape[1], width, path)
     if label is not None:
         figures["psths"] = lambda path: plots.psths(rates, counts, label, width, path=path)
@@ -124,13 +125,13 @@ def _draw_autocorrelation(model: SequentialVAE, x: np.ndarray, n_times: int, wid
     drawn = model.outputs_of(x, ("z",), samples=1)["z"]
     layer = model.get_layer("z_prior")
     tau_s = np.exp(np.asarray(layer.log_tau)) * width if isinstance(layer, AR1Prior) else None
-    prior = np.asarray(layer.sample(len(x), n_times, seed=0))
+    prior = np.asarray(layer.sample(len(drawn), n_times, seed=0))
     plots.autocorrelation(drawn, prior, width, path=path, tau_s=tau_s)
 
 
 def _draw_decoding(model: SequentialVAE, recording: Recording, lag_s: float, path: Path) -> None:
     train, valid = recording.train, recording.valid
-    decoded = decode_behavior(recording, model.rates(train.encod), model.rates(valid.encod), lag_s)
+    decoded = decode_behavior(recording, *(model.rates(inputs_of(model, part)) for part in (train, valid)), lag_s)
     plots.decoding(
         valid.behavior,
         decoded.predicted,

@@ -13,7 +13,7 @@ from indl.dists.gaussian import Gaussian
 from indl.model.sequential_vae import build_sequential_vae
 from tests.conftest import parity_files
 
-TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo")
+TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo", "heldin_nll")
 
 # The smallest sizes at which every part of a model still does something.
 TINY = {

@@ -89,7 +89,7 @@ PARAMS = {
     "negative": ({"gen_l2_reg": -1}, ["'gen_l2_reg'", "-1", ">= 0"]),
     "a misspelt choice": ({"gen_cell_type": "GRUclip"}, ["'GRUclip'", "Did you mean 'GRUClip'?"]),
     "a list for a choice": ({"f_rnn_type": ["LSTM"]}, ["['LSTM']", "'LSTM', 'GRU'"]),
-    "not built yet": ({"gen_cell_type": "Complex"}, ["not built yet", "'Complex'", "Leave it at"]),
+    "not built yet": ({"output_dist": "Bernoulli"}, ["not built yet", "'Bernoulli'", "Leave it at"]),
     "no latent": (
         {"f_latent_size": 0, "z_latent_size": 0},
         ["at least one latent", "f_latent_size=0, z_latent_size=0"],
@@ -555,7 +555,7 @@ COMMANDS = {
     "train: absent": (["train", "no.h5", "--out", "o"], ["no.h5", "Check the path"]),
     "train: a folder": (["train", ".", "--out", "o"], ["a folder"]),
     "train: negative counts": (["train", "BAD", "--out", "o"], ["negative", "bad.h5"]),
-    "train: no such preset": (["train", "GOOD", "--out", "o", "--preset", "lfads"], ["'lfads'", "Choose one of"]),
+    "train: no such preset": (["train", "GOOD", "--out", "o", "--preset", "lfadz"], ["'lfadz'", "Choose one of"]),
     "train: misspelt": (["train", "GOOD", "--out", "o", "--set", "f_latent_sise=3"], ["Did you mean 'f_latent_size'"]),
     "train: no value": (["train", "GOOD", "--out", "o", "--set", "seed"], ["key=value", "'seed'"]),
     "train: out of range": (["train", "GOOD", "--out", "o", "--set", "dropout_rate=2"], ["2.0", "<= 0.95"]),

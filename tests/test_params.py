@@ -317,8 +317,7 @@ def test_the_source_of_each_preset_is_beside_it():
     with open(module.__file__) as file:
         text = file.read().split("PRESETS: dict", 1)[1]
     for name in PRESETS:
-        before = text.split(f'"{name}"', 1)[0].rstrip()
-        assert before.splitlines()[-1].lstrip().startswith("#") or name == "dsae_factorized", name
+        assert re.search(rf'^ *# .*\n *(PRESETS\[)?"{name}"', text, re.MULTILINE), name
     assert "1803.02991" in text and "Higgins" in text
 
 

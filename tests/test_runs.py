@@ -63,7 +63,7 @@ def test_tensorboard_has_every_term_and_the_params(finished):
         events.Reload()
         return set(events.Tags()["tensors"])
 
-    terms = {f"epoch_{name}" for name in ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo")}
+    terms = {f"epoch_{name}" for name in ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo", "heldin_nll")}
     assert terms | {"epoch_beta_f", "epoch_beta_z"} <= tags("train")
     assert terms | {"epoch_hidden_nll"} <= tags("validation")
     assert any("hparams" in tag for tag in tags(""))

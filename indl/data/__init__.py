@@ -25,6 +25,7 @@ from indl.data.rebinning import rebin
 from indl.data.recording import Recording, Split
 from indl.data.report import examine, examine_file
 from indl.data.series import Series
+from indl.data.sessions import JoinedRecording, join_sessions, pad_session
 from indl.data.smoothing import gaussian_smooth
 from indl.data.spikes import bin_continuous, bin_spikes
 from indl.data.synthetic import lorenz
@@ -35,6 +36,7 @@ __all__ = [
     "ChopPlan",
     "CheckReport",
     "Finding",
+    "JoinedRecording",
     "LazyArray",
     "NWBContents",
     "Recording",
@@ -52,12 +54,14 @@ __all__ = [
     "examine_file",
     "from_pynapple",
     "gaussian_smooth",
+    "join_sessions",
     "load_continuous",
     "load_recording",
     "load_trials",
     "lorenz",
     "merge",
     "open_recording",
+    "pad_session",
     "read_mat",
     "read_npz",
     "read_nwb",

@@ -48,6 +48,31 @@ def check_trials(x, y=None, *, counts=True, missing=False, names=("x", "y"), sta
         warnings.warn(finding.message, UserWarning, stacklevel=stacklevel)
 
 
+def check_positive(array, name, floor=0.0, zeros=False):
+    """Check the target of a Gamma, or of a zero-inflated Gamma, observation model.
+
+    Args:
+        array: Trials that passed :func:`check_trials`; NaN is let pass.
+        name: What to call it in messages.
+        floor: What every value must be above.
+        zeros: True lets zeros pass, which mean that there was no event.
+
+    Raises:
+        ValueError: If the array holds a value that the model rules out.
+    """
+    wrong = _Tally()
+    for start, piece in pieces(array):
+        wrong.add((piece <= floor) & (piece != 0) if zeros else piece <= floor, piece, start)
+    if wrong.count:
+        rule = f"must be {'0 or ' if zeros else ''}above {floor:g}, which the observation model's Gamma needs"
+        advice = (
+            "Set what is no event to 0, or lower gamma_loc."
+            if zeros
+            else "Use a zero-inflated Gamma where zeros mean no event, a Gaussian for signals of both signs."
+        )
+        raise ValueError(wrong.finding("not-positive", array, name, rule, "too small", advice).message)
+
+
 def check_bin_width(value):
     """Check a bin width and return it as a float.
 

@@ -143,9 +143,9 @@ class Reader:
             key = f"{part}_{name}"
             if key not in self.source or (name == "behavior" and self.source.dataset(key).ndim == 2):
                 continue
-            if name in ("inds", "start_s", "label"):
+            if name in ("inds", "start_s", "label", "session"):
                 value = self.source.array(key, LABELS if name == "label" else "buif")
-                value = self._indices(value, key) if name == "inds" else value
+                value = self._indices(value, key) if name in ("inds", "session") else value
             else:
                 value = self._sequence(key, conversion_factor(self.source, key) if name == "truth" else 1.0)
             if value.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""Trials in wider bins."""
+"""Trials, and recordings, in wider bins."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from indl.data.checks import check_whole
 from indl.data.chop_plan import PREFIX
+from indl.data.recording import Recording, Split
 from indl.data.trials import Trials
 
-_SUMMED, _AVERAGED = ("counts", "truth"), ("behavior", "ext_input", "latents")
+_SUMMED, _AVERAGED = ("counts", "encod", "recon", "truth"), ("behavior", "ext_input", "latents")
 
 
-def rebin(trials: Trials, factor: int) -> Trials:
+def rebin(trials: Trials | Recording, factor: int) -> Any:
     """Join every `factor` successive bins into one.
 
     Counts, and true rates in counts per bin, are summed (averaged where they are a signal); behaviour, external input
@@ -21,14 +24,15 @@ def rebin(trials: Trials, factor: int) -> Trials:
     incomplete bin.
 
     Args:
-        trials: The trials.
+        trials: Trials, or a recording; what its encoder sees, and what comes after it, must each fill wide bins.
         factor: Number of bins that become one.
 
     Returns:
-        Trials with bins of ``factor * trials.bin_width_s``. Bins at the end that fill no wide one are dropped.
+        The same with bins of ``factor * trials.bin_width_s``. Bins at the end that fill no wide one are dropped.
 
     Raises:
-        ValueError: If `factor` is no whole number from 1 to the number of bins, or nothing of a trial remains.
+        ValueError: If `factor` is no whole number from 1 to the number of bins, nothing of a trial remains, or a wide
+            bin of a recording would be partly seen by the encoder.
 
     Warns:
         UserWarning: If bins are dropped at the end.
@@ -49,13 +53,31 @@ def rebin(trials: Trials, factor: int) -> Trials:
             UserWarning,
             stacklevel=2,
         )
-    found: dict[str, Any] = {}
-    for name in _SUMMED + _AVERAGED:
-        values = getattr(trials, name)
-        if values is not None:
-            groups = values[:, : trials.n_times - left].reshape(len(trials), -1, factor, values.shape[2])
-            summed = name in _SUMMED and trials.are_counts
-            found[name] = groups.sum(axis=2) if summed else groups.mean(axis=2)
+    wide = {"bin_width_s": trials.bin_width_s * factor}
+    if isinstance(trials, Recording):
+        if left and trials.forward_steps:
+            raise ValueError(
+                f"A wide bin would be partly seen by the encoder. Got {trials.n_times} bins of input and "
+                f"{trials.forward_steps} forward steps for a factor of {factor}. Cut the input to a multiple of it."
+            )
+        for name in ("train", "valid"):
+            part = getattr(trials, name)
+            wide[name] = replace(part, **_joined(part, factor, trials.are_counts))
+    else:
+        wide |= _joined(trials, factor, trials.are_counts)
     # How trials were cut into windows was said in narrow bins.
     attrs = {name: value for name, value in trials.attrs.items() if not name.startswith(PREFIX)}
-    return replace(trials, bin_width_s=trials.bin_width_s * factor, attrs=attrs, **found)
+    return replace(trials, attrs=attrs, **wide)
+
+
+def _joined(trials: Trials | Split, factor: int, are_counts: bool) -> dict[str, Any]:
+    """The arrays of `trials` that have a time axis, in wide bins."""
+    found: dict[str, Any] = {}
+    for name in _SUMMED + _AVERAGED:
+        values = getattr(trials, name, None)
+        if values is not None:
+            values = np.asarray(values)
+            whole = values.shape[1] // factor * factor
+            groups = values[:, :whole].reshape(len(values), -1, factor, values.shape[2])
+            found[name] = groups.sum(axis=2) if name in _SUMMED and are_counts else groups.mean(axis=2)
+    return found

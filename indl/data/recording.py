@@ -10,7 +10,7 @@ from indl.data.checks import as_trials, check_bin_width, pieces, shown
 from indl.data.lazy import LazyArray
 
 #: What a part of a recording may have besides its counts.
-OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents")
+OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents", "session")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,6 +32,8 @@ class Split:
             bins: there is none for the first ones, the segment of the initial condition.
         truth: True rates in expected counts per bin, shape of `recon`, float32. Synthetic data.
         latents: True latents, (trials, time or time_recon, dimensions), float32. Synthetic data.
+        session: Number of the session of each trial, (trials,) integers from 0 on; see
+            :func:`~indl.data.sessions.join_sessions`.
 
     Raises:
         ValueError: If the arrays do not have the same trials, or a shape does not fit `recon`.
@@ -46,6 +48,7 @@ class Split:
     ext_input: np.ndarray | None = None
     truth: np.ndarray | None = None
     latents: np.ndarray | None = None
+    session: np.ndarray | None = None
 
     def __post_init__(self):
         whole = self.encod is self.recon
@@ -53,7 +56,7 @@ class Split:
             object.__setattr__(self, name, frozen(getattr(self, name), np.float32, name))
         if whole:
             object.__setattr__(self, "encod", self.recon)
-        for name in ("inds", "start_s", "label"):
+        for name in ("inds", "start_s", "label", "session"):
             object.__setattr__(self, name, frozen(getattr(self, name), name=name))
         for name in ("encod", "recon"):
             _, finding = as_trials(getattr(self, name), name)
@@ -63,10 +66,15 @@ class Split:
         n_recon = self.recon.shape[1]
         fits = self.recon.shape[0] == n_trials and n_recon >= n_times and self.recon.shape[2] >= n_heldin
         self._require("recon", fits, f"({n_trials}, at least {n_times}, at least {n_heldin})")
-        for name in ("inds", "start_s", "label"):
+        for name in ("inds", "start_s", "label", "session"):
             value = getattr(self, name)
             if value is not None:
                 self._require(name, value.shape == (n_trials,), f"({n_trials},)")
+        if self.session is not None and (self.session.dtype.kind not in "iu" or self.session.min() < 0):
+            raise ValueError(
+                f"Sessions are numbered from 0 on. Got dtype {self.session.dtype} and {shown(self.session[:8])}. Make "
+                "them with join_sessions."
+            )
         if self.truth is not None:
             self._require("truth", self.truth.shape == self.recon.shape, f"{self.recon.shape}")
         for name in ("behavior", "ext_input", "latents"):

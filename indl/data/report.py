@@ -58,7 +58,7 @@ def examine(
     """
     ids, found, subject = None, [], repr(data)
     if isinstance(data, Trials):
-        arrays = {"encod": data.counts, "recon": data.counts} | {name: getattr(data, name) for name in OPTIONAL}
+        arrays = {"encod": data.counts, "recon": data.counts} | {name: getattr(data, name, None) for name in OPTIONAL}
         parts = [Part(arrays, {"encod": "counts", "recon": "counts"} | {name: name for name in OPTIONAL})]
         counts = data.are_counts if counts is None else counts
         bin_width_s, ids = data.bin_width_s, data.channel_ids

@@ -24,8 +24,8 @@ def dataset(
     Args:
         batches: The batches.
         names: Names of input and target among the arrays of `batches`. An entry may be a tuple or a dict of names,
-            for a model of several inputs. Where the target is the very array that the input is, an element is
-            ``(x,)``: such a model is its own target, and the trials are gathered once.
+            for a model of several inputs. Where the target is the very array that the input is, and batches are not
+            augmented, an element is ``(x,)``: such a model is its own target, and the trials are gathered once.
         first_epoch: Epoch to begin with, as `initial_epoch` of `fit`.
         epochs: Number of epochs. None: endless.
 
@@ -44,7 +44,8 @@ def dataset(
     unknown = [name for name in tf.nest.flatten(names) if name not in arrays]
     if unknown:
         raise ValueError(f"There is no array {unknown[0]!r}. Got {', '.join(arrays)}. Give names among these.")
-    if len(names) == 2 and not any(map(tf.nest.is_nested, names)) and arrays[names[0]] is arrays[names[1]]:
+    plain = len(names) == 2 and not any(map(tf.nest.is_nested, names)) and batches.augment is None
+    if plain and arrays[names[0]] is arrays[names[1]]:
         names = names[:1]
     wanted = tf.nest.flatten(names)
 

@@ -2,11 +2,25 @@
 
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
-from indl.dists.observation import GaussianObservation, GaussianReadout, PoissonObservation, PoissonReadout
+from indl.dists.observations import (
+    GammaObservation,
+    GammaReadout,
+    GaussianObservation,
+    GaussianReadout,
+    PoissonObservation,
+    PoissonReadout,
+    SquaredErrorObservation,
+    SquaredErrorReadout,
+    ZeroInflatedGammaObservation,
+    ZeroInflatedGammaReadout,
+    negative_bits_per_spike,
+)
 from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior
 
 __all__ = [
     "AR1Prior",
+    "GammaObservation",
+    "GammaReadout",
     "Gaussian",
     "GaussianHead",
     "GaussianObservation",
@@ -15,4 +29,9 @@ __all__ = [
     "PoissonObservation",
     "PoissonReadout",
     "RecurrentPrior",
+    "SquaredErrorObservation",
+    "SquaredErrorReadout",
+    "ZeroInflatedGammaObservation",
+    "ZeroInflatedGammaReadout",
+    "negative_bits_per_spike",
 ]

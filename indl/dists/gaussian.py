@@ -22,10 +22,13 @@ class Gaussian(NamedTuple):
         loc: means, shape (..., D).
         scale: standard deviations, shape (..., D); or lower-triangular Cholesky factors of the
             covariance, shape (..., D, D).
+        drawn: the sample that has already driven the rest of the model, shape of `loc`, where the posterior of a step
+            depends on the samples before it (LFADS's inferred inputs); else empty.
     """
 
     loc: Any
     scale: Any
+    drawn: Any = ()
 
     @property
     def event_size(self) -> int:
@@ -36,6 +39,11 @@ class Gaussian(NamedTuple):
     def full(self) -> bool:
         """Whether `scale` is a Cholesky factor."""
         return len(self.scale.shape) == len(self.loc.shape) + 1
+
+    @property
+    def has_path(self) -> bool:
+        """Whether it carries the sample that has driven the model."""
+        return not isinstance(self.drawn, tuple)
 
     def __repr__(self) -> str:
         kind = "full" if self.full else "diagonal"
@@ -59,7 +67,7 @@ class Gaussian(NamedTuple):
         diagonal = ops.diagonal(self.scale, axis1=-2, axis2=-1) if self.full else self.scale
         return ops.sum(ops.log(diagonal), axis=-1)
 
-    def sample(self, n: int | None = None, seed: Any = None, at_test: bool = False) -> Any:
+    def sample(self, n: int | None = None, seed: Any = None, at_test: bool = False, draws: bool = True) -> Any:
         """Draws by re-parameterisation.
 
         On symbolic tensors this adds a :class:`~indl.dists.sample.Sample` layer, which draws in training
@@ -70,12 +78,13 @@ class Gaussian(NamedTuple):
                 no new axis.
             seed: integer; for eager tensors also a ``keras.random.SeedGenerator``.
             at_test: symbolic only: draw at inference too.
+            draws: symbolic only; False: the mean, always.
 
         Returns:
             Shape (batch, ..., D), or (batch, n, ..., D).
         """
-        if any(isinstance(part, keras.KerasTensor) for part in self):
-            return Sample(n=n, seed=seed, at_test=at_test)(self.loc, self.scale)
+        if any(isinstance(part, keras.KerasTensor) for part in self[:2]):
+            return Sample(n=n, seed=seed, at_test=at_test, draws=draws)(self.loc, self.scale)
         loc, scale = ops.convert_to_tensor(self.loc), ops.convert_to_tensor(self.scale)
         if n is not None:
             axis = min(1, len(loc.shape) - 1)
@@ -126,7 +135,7 @@ class Gaussian(NamedTuple):
         Raises:
             TypeError: the value is symbolic.
         """
-        if any(isinstance(part, keras.KerasTensor) for part in self):
+        if any(isinstance(part, keras.KerasTensor) for part in self[:2]):
             raise TypeError(
                 "A symbolic Gaussian cannot become a TFP distribution. Given: Keras tensors of a model under "
                 "construction. Run the model first, for example model.encode(x)['q_f'].to_tfp()."
@@ -139,6 +148,7 @@ class Gaussian(NamedTuple):
         return tfp.distributions.MultivariateNormalDiag(loc, scale)
 
 
-def as_gaussian(pair: Any) -> Gaussian:
-    """A :class:`Gaussian` from any (loc, scale) pair; a reloaded graph hands plain lists."""
-    return Gaussian(*pair)
+def as_gaussian(fields: Any) -> Gaussian:
+    """A :class:`Gaussian` from its fields in order; a reloaded graph hands plain lists."""
+    loc, scale, *drawn = fields
+    return Gaussian(loc, scale, () if not drawn or isinstance(drawn[0], list | tuple) else drawn[0])

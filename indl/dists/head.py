@@ -29,17 +29,43 @@ class GaussianHead(keras.layers.Layer):
         init_std: standard deviation where the raw scale is zero.
         full: full covariance: `scale` is a Cholesky factor, with softplus on its diagonal alone, so that
             correlations of both signs can be expressed and start at zero.
+        scale_link: ``"softplus"``, or ``"log_variance"`` as in LFADS: the raw scale is a log variance, whose bias
+            starts at that of `init_std`.
+        min_variance: floor added to the variance, with log variances. LFADS: 1e-4 for the initial condition.
     """
 
-    def __init__(self, size: int, init_std: float = 0.1, full: bool = False, **kwargs: Any):
+    def __init__(
+        self,
+        size: int,
+        init_std: float = 0.1,
+        full: bool = False,
+        scale_link: str = "softplus",
+        min_variance: float = 0.0,
+        **kwargs: Any,
+    ):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.size = size
         self.init_std = init_std
         self.full = full
+        self.scale_link = scale_link
+        self.min_variance = min_variance
+        if scale_link not in ("softplus", "log_variance") or (full and scale_link != "softplus"):
+            raise ValueError(
+                "The scale of a posterior is a softplus, or diagonal with log variances. Given: "
+                f"scale_link={scale_link!r}, full={full!r}. Use scale_link='softplus' for a full covariance."
+            )
         n_scale = size * (size + 1) // 2 if full else size
-        self.loc = keras.layers.Dense(size, name="loc", dtype=self.dtype_policy)
-        self.raw_scale = keras.layers.Dense(n_scale, name="raw_scale", dtype=self.dtype_policy)
+        dense = {"dtype": self.dtype_policy}
+        bias = 0.0
+        if scale_link == "log_variance":
+            # LFADS's own start; Keras's default for the others.
+            dense["kernel_initializer"] = keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")
+            bias = 2 * math.log(init_std)
+        self.loc = keras.layers.Dense(size, name="loc", **dense)
+        self.raw_scale = keras.layers.Dense(
+            n_scale, name="raw_scale", bias_initializer=keras.initializers.Constant(bias), **dense
+        )
         # A constant 0/1 matrix puts the raw entries into a lower triangle: static, so it saves and exports.
         rows, columns = np.tril_indices(size)
         selector = np.zeros((n_scale, size * size), "float32")
@@ -53,6 +79,8 @@ class GaussianHead(keras.layers.Layer):
 
     def call(self, features: Any) -> Gaussian:
         raw = self.raw_scale(features)
+        if self.scale_link == "log_variance":
+            return Gaussian(self.loc(features), ops.sqrt(ops.exp(raw) + self.min_variance))
         offset = inverse_softplus(max(self.init_std - SCALE_FLOOR, SCALE_FLOOR))
         if not self.full:
             return Gaussian(self.loc(features), ops.softplus(raw + offset) + SCALE_FLOOR)
@@ -62,4 +90,5 @@ class GaussianHead(keras.layers.Layer):
         return Gaussian(self.loc(features), (ops.softplus(raw + offset) + SCALE_FLOOR) * eye + raw * (1 - eye))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size, "init_std": self.init_std, "full": self.full}
+        names = ("size", "init_std", "full", "scale_link", "min_variance")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

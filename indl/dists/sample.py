@@ -38,14 +38,13 @@ class PosteriorSamples:
     def fill(self, x: Any) -> Any:
         return ops.repeat(x, self.batch // ops.shape(x)[0], axis=0)
 
-    def sample(self, layer: Sample, loc: Any, scale: Any) -> Any:
+    def drive(self, name: str, shape: Any, dtype: Any) -> tuple[Any, Any]:
+        """Noise for the layer `name`, and no given value."""
         # Each layer of a pass has a number, so one seed gives each its own stream.
-        if layer.name not in self.layers:
-            self.layers.append(layer.name)
-        stream = 64 * self.part + self.layers.index(layer.name)
-        loc, scale = layer.expand(self.fill(loc)), layer.expand(self.fill(scale))
-        noise = tf.random.stateless_normal(ops.shape(loc), seed=tf.stack([self.seed, stream]), dtype=loc.dtype)
-        return reparameterize(loc, scale, noise)
+        if name not in self.layers:
+            self.layers.append(name)
+        stream = 64 * self.part + self.layers.index(name)
+        return tf.random.stateless_normal(shape, seed=tf.stack([self.seed, stream]), dtype=dtype), None
 
 
 class GivenLatents:
@@ -57,16 +56,34 @@ class GivenLatents:
     def fill(self, x: Any) -> Any:
         return x
 
-    def sample(self, layer: Sample, loc: Any, scale: Any) -> Any:
-        value = layer.expand(self.values[layer.name]) if layer.name in self.values else layer.expand(loc)
-        if len(value.shape) < len(loc.shape):
-            # The posterior has a samples axis of its own: one given value stands for all of them.
-            value = ops.repeat(value[:, None], loc.shape[1], axis=1)
-        return value
+    def drive(self, name: str, shape: Any, dtype: Any) -> tuple[Any, Any]:
+        """No noise, and the given value for the layer `name`, or None."""
+        return None, self.values.get(name)
+
+
+class GivenNoise:
+    """Makes every layer that draws use the given standard normal noise, the key being the layer's name.
+
+    For comparing with another implementation on the same numbers. A layer without noise passes its mean.
+    """
+
+    def __init__(self, noise: dict[str, Any]):
+        self.noise = noise
+
+    def fill(self, x: Any) -> Any:
+        return x
+
+    def drive(self, name: str, shape: Any, dtype: Any) -> tuple[Any, Any]:
+        """The noise for the layer `name`, or None, and no given value."""
+        noise = self.noise.get(name)
+        return None if noise is None else ops.convert_to_tensor(noise, dtype), None
+
+
+Mode = PosteriorSamples | GivenLatents | GivenNoise
 
 
 @contextlib.contextmanager
-def sampling(mode: PosteriorSamples | GivenLatents) -> Iterator[None]:
+def sampling(mode: Mode) -> Iterator[None]:
     """Runs every :class:`Sample` layer called (or traced) within the block in the given mode."""
     previous, _scope.mode = current_sampling(), mode
     try:
@@ -75,7 +92,7 @@ def sampling(mode: PosteriorSamples | GivenLatents) -> Iterator[None]:
         _scope.mode = previous
 
 
-def current_sampling() -> PosteriorSamples | GivenLatents | None:
+def current_sampling() -> Mode | None:
     """The mode of the enclosing :func:`sampling` block, if any."""
     return getattr(_scope, "mode", None)
 
@@ -87,26 +104,53 @@ def reparameterize(loc: Any, scale: Any, noise: Any) -> Any:
     return loc + scale * noise
 
 
+class Sampler(keras.layers.Layer):
+    """A layer that draws a latent in training and passes its mean on at inference.
+
+    The tensor of the latent carries the layer's name, by which a model finds the layer of its latent.
+
+    Args:
+        at_test: draw at inference too.
+        draws: False: the mean, always (an auto-encoder without sampling).
+        seed: integer seed of the layer's own stream.
+    """
+
+    def __init__(self, at_test: bool = False, draws: bool = True, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.at_test = at_test
+        self.draws = draws
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def drive(self, shape: Any, dtype: Any, training: bool | None) -> tuple[Any, Any]:
+        """Standard normal noise of `shape`, or None for the mean; and the given value that replaces the latent."""
+        mode = current_sampling()
+        if mode is not None and (self.draws or isinstance(mode, GivenLatents)):
+            return mode.drive(self.name, shape, dtype)
+        if self.draws and (training or self.at_test):
+            return keras.random.normal(shape, dtype=dtype, seed=self.seed_generator), None
+        return None, None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "at_test": self.at_test, "draws": self.draws, "seed": self.seed}
+
+
 @register
-class Sample(keras.layers.Layer):
+class Sample(Sampler):
     """Draws from a Gaussian in training and passes its mean on at inference.
 
     Args:
         n: number of draws on a new axis after the batch; None: one draw without a new axis.
-        at_test: draw at inference too.
-        seed: integer seed of the layer's own stream.
+        at_test, draws, seed: see :class:`Sampler`.
     """
 
-    def __init__(self, n: int | None = None, at_test: bool = False, seed: int | None = None, **kwargs: Any):
+    def __init__(self, n: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if n is not None and n < 1:
             raise ValueError(
                 f"The number of posterior samples must be at least 1. Given: {n!r}. Use None for one draw."
             )
         self.n = n
-        self.at_test = at_test
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def expand(self, x: Any) -> Any:
         """`n` copies of every row on a new axis, where the layer makes one."""
@@ -115,17 +159,18 @@ class Sample(keras.layers.Layer):
     def call(self, loc: Any, scale: Any, training: bool | None = None) -> Any:
         mode = current_sampling()
         if mode is not None:
-            return mode.sample(self, loc, scale)
+            loc, scale = mode.fill(loc), mode.fill(scale)
         loc, scale = self.expand(loc), self.expand(scale)
-        if training or self.at_test:
-            noise = keras.random.normal(ops.shape(loc), dtype=loc.dtype, seed=self.seed_generator)
-            return reparameterize(loc, scale, noise)
-        return ops.convert_to_tensor(loc)
+        noise, given = self.drive(ops.shape(loc), loc.dtype, training)
+        if given is not None:
+            given = self.expand(given)
+            # The posterior may have a samples axis of its own: one given value stands for all of them.
+            return given if len(given.shape) == len(loc.shape) else ops.repeat(given[:, None], loc.shape[1], axis=1)
+        return ops.convert_to_tensor(loc) if noise is None else reparameterize(loc, scale, noise)
 
     def compute_output_spec(self, loc: Any, scale: Any, training: bool | None = None) -> Any:
         shape = loc.shape if self.n is None else (loc.shape[0], self.n, *loc.shape[1:])
-        # The tensor carries the layer's name, by which a model finds the layer of its latent.
         return keras.KerasTensor(shape, loc.dtype, name=self.name)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "n": self.n, "at_test": self.at_test, "seed": self.seed}
+        return {**super().get_config(), "n": self.n}

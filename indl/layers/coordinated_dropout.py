@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from indl.layers.masks import keep_mask
 from indl.registry import register
 
 
@@ -47,9 +48,10 @@ class CoordinatedDropout(keras.layers.Layer):
     def call(self, x: Any, training: bool | None = None) -> tuple[Any, Any]:
         if not training or self.rate == 0:
             return x, ops.ones_like(x, dtype="bool")
-        uniform = keras.random.uniform(ops.shape(x), seed=self.seed_generator)
-        passed = keras.random.uniform(ops.shape(x), seed=self.seed_generator) < self.pass_rate
-        return self.apply_masks(x, uniform >= self.rate, passed)
+        keep = keep_mask(ops.shape(x), self.rate, self.seed_generator)
+        if not self.pass_rate:
+            return self.apply_masks(x, keep, False)
+        return self.apply_masks(x, keep, keep_mask(ops.shape(x), 1 - self.pass_rate, self.seed_generator))
 
     def apply_masks(self, x: Any, keep: Any, passed: Any) -> tuple[Any, Any]:
         """The layer's two outputs for given bool masks, of the shape of x."""

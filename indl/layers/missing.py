@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from indl.registry import register
@@ -49,28 +48,6 @@ class TimeMask(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "extra": self.extra}
-
-
-@register
-class Unmask(keras.layers.Layer):
-    """Passes its input on without the mask that Keras attaches to the output of a masked recurrent layer.
-
-    Here masks travel as tensors of their own: attached ones are lost in sampling and reshaping.
-    """
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.supports_masking = True
-
-    def call(self, x: Any) -> Any:
-        # The mask hangs on the tensor itself, so the output must be another one.
-        return tf.identity(x)
-
-    def compute_mask(self, x: Any, previous_mask: Any = None) -> None:
-        return None
-
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor(x.shape, x.dtype)
 
 
 @register

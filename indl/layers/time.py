@@ -49,31 +49,29 @@ class PadTime(keras.layers.Layer):
 
 @register
 class EmptySequence(keras.layers.Layer):
-    """Zeros of shape (rows of `static`, steps, width): the input of an autonomous generator.
+    """A sequence without features, (rows of `static`, steps, 0): the input of an autonomous generator.
 
     Args:
         steps: number of bins; None: those of the sequence given to the call, plus `extra`.
         extra: bins added to those of the given sequence.
-        width: 0 makes a sequence without features; Keras's own cells need at least 1.
     """
 
-    def __init__(self, steps: int | None = None, extra: int = 0, width: int = 0, **kwargs: Any):
+    def __init__(self, steps: int | None = None, extra: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         self.steps = steps
         self.extra = extra
-        self.width = width
 
     def call(self, static: Any, sequence: Any = None) -> Any:
         steps = self.steps if sequence is None else ops.shape(sequence)[1] + self.extra
-        return ops.zeros((ops.shape(static)[0], steps, self.width), dtype=static.dtype)
+        return ops.zeros((ops.shape(static)[0], steps, 0), dtype=static.dtype)
 
     def compute_output_spec(self, static: Any, sequence: Any = None) -> Any:
         steps = self.steps if sequence is None else sequence.shape[1]
         steps = steps + self.extra if sequence is not None and steps is not None else steps
-        return keras.KerasTensor((static.shape[0], steps, self.width), static.dtype)
+        return keras.KerasTensor((static.shape[0], steps, 0), static.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "steps": self.steps, "extra": self.extra, "width": self.width}
+        return {**super().get_config(), "steps": self.steps, "extra": self.extra}
 
 
 @register
@@ -85,3 +83,21 @@ class FirstBins(keras.layers.Layer):
 
     def compute_output_spec(self, x: Any, sequence: Any) -> Any:
         return keras.KerasTensor((x.shape[0], sequence.shape[1], *x.shape[2:]), x.dtype)
+
+
+@register
+class CountBins(keras.layers.Layer):
+    """The number of bins of a sequence (batch, time, ...) plus `extra`, an integer scalar."""
+
+    def __init__(self, extra: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.extra = extra
+
+    def call(self, x: Any) -> Any:
+        return ops.convert_to_tensor(ops.shape(x)[1] + self.extra, "int32")
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor((), "int32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "extra": self.extra}

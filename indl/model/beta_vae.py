@@ -21,20 +21,32 @@ from keras import layers, ops
 
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
-from indl.dists.observation import GaussianReadout, PoissonReadout
-from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior
+from indl.dists.observations import (
+    GammaReadout,
+    GaussianReadout,
+    PoissonReadout,
+    SquaredErrorReadout,
+    ZeroInflatedGammaReadout,
+)
+from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior, StudentTPrior
+from indl.layers.augmentation import SampleValidation
+from indl.layers.cell_l2 import CellL2
 from indl.layers.coordinated_dropout import CoordinatedDropout
 from indl.layers.initial_state import TrainableState
+from indl.layers.masks import Dropout
 from indl.layers.missing import FillMissing, TimeMask
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
-from indl.layers.time import EmptySequence, FirstBins, PadTime, ShiftTime
+from indl.layers.sessions import SessionReadIn
+from indl.layers.time import CountBins, EmptySequence, FirstBins, PadTime, ShiftTime
 from indl.params import as_list, generate_default_args, generate_default_params, validate_params
+from indl.rnn.complex_cell import ComplexGenerator
 from indl.rnn.stack import recurrent
 
 __all__ = [
     "create_f_encoder",
     "create_f_prior",
     "create_generator",
+    "create_generator_complex",
     "create_time_mask",
     "create_z_encoder",
     "create_z_prior",
@@ -49,25 +61,30 @@ __all__ = [
 Params = Mapping[str, Any]
 
 
-def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
-    """Transform, dropout, coordinated dropout and read-in of the encoders' input.
+def prepare_inputs(params: Params, inputs: Any, sample_mask: Any = None, session: Any = None) -> tuple[Any, Any, Any]:
+    """Transform, sample validation, dropout, coordinated dropout and read-in of the encoders' input, in this order.
 
-    With ``f_enc_input_samps = S > 0`` the first S bins are the f-encoder's alone: the z-encoder sees zeros there,
-    coordinated dropout spares them, and their reconstruction always trains. The time axis stays whole.
+    With ``f_enc_input_samps = S > 0`` the first S bins are the f-encoder's alone: the z-encoder starts after them,
+    sample validation and coordinated dropout spare them, and their reconstruction always trains. The time axis stays
+    whole: the z-encoder's input holds zeros there, and so does its first stage's output.
 
-    Keys: input_transform, dropout_rate, coordinated_dropout_rate, coordinated_dropout_pass_rate, input_factors,
-    f_enc_input_samps, seed.
+    Keys: missing_data, input_transform, sample_validation_rate, dropout_rate, coordinated_dropout_rate,
+    coordinated_dropout_pass_rate, input_factors, n_sessions, f_enc_input_samps, seed.
 
     Args:
         params: parameters.
         inputs: (batch, time, channels), counts or signals.
+        sample_mask: which samples stay visible in sample validation, 1 or 0, shape of the inputs; where
+            sample_validation_rate > 0.
+        session: with n_sessions > 1, the session of each trial, integers (batch,), which picks its read-in.
 
     Returns:
         f-encoder input (batch, time or S, channels or input_factors), z-encoder input (batch, time, ...), and
         the bool mask (batch, time, channels) of the samples that train the reconstruction.
 
     Raises:
-        ValueError: params that do not validate, inputs of another rank, a segment as long as the trial.
+        ValueError: params that do not validate, inputs of another rank, a segment as long as the trial, a mask
+            without sample_validation_rate, or the other way round, or no session for a model of several.
     """
     p = validate_params(params)
     if len(inputs.shape) != 3:
@@ -81,9 +98,18 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
             "The segment of the f-encoder must be shorter than the trial. "
             f"Given: f_enc_input_samps={segment}, {n_times} bins. Shorten the segment."
         )
+    rate = p["sample_validation_rate"]
+    if (sample_mask is None) != (rate == 0):
+        raise ValueError(
+            "Sample validation needs a rate and a mask. Given: "
+            f"sample_validation_rate={rate:g}, {'no' if sample_mask is None else 'a'} mask. Pass "
+            "keras.Input(inputs.shape[1:]) where the rate is positive, and set the rate where you have a mask."
+        )
     x = FillMissing(name="fill_missing")(inputs) if p["missing_data"] else inputs
     if p["input_transform"] == "log1p":
         x = ops.log1p(x)
+    if rate:
+        x = SampleValidation(rate, skip_steps=segment, name="sample_validation")(x, sample_mask)
     x = _dropout(p, x, "input_dropout")
     x, cd_mask = CoordinatedDropout(
         p["coordinated_dropout_rate"],
@@ -93,7 +119,10 @@ def prepare_inputs(params: Params, inputs: Any) -> tuple[Any, Any, Any]:
         name="coordinated_dropout",
     )(x)
     if p["input_factors"]:
-        x = layers.Dense(p["input_factors"], name="read_in")(x)
+        if p["n_sessions"] > 1:
+            x = SessionReadIn(p["input_factors"], p["n_sessions"], name="read_in")(x, _session(session))
+        else:
+            x = layers.Dense(p["input_factors"], name="read_in")(x)
     if not segment:
         return x, x, cd_mask
     return x[:, :segment], PadTime(before=segment, name="after_segment")(x[:, segment:]), cd_mask
@@ -118,7 +147,8 @@ def create_time_mask(params: Params, inputs: Any) -> Any:
 def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any:
     """Encodes a whole trial into one vector.
 
-    Keys: f_rnn_type, f_units, f_rnn_merge, f_enc_reduce, gru_clip_value, dropout_rate, f_latent_size.
+    Keys: f_rnn_type, f_units, f_rnn_merge, f_enc_reduce, gru_clip_value, encoder_init, encoder_state_trainable,
+    l2_f_enc_scale, dropout_rate, f_latent_size.
 
     Args:
         params: parameters.
@@ -140,7 +170,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any
             lasts.append(x[:, -1])
         else:
             x, last = recurrent(
-                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], clip_value=p["gru_clip_value"], name=name, mask=mask
+                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], name=name, mask=mask, **_encoder(p, "f_enc")
             )
             lasts.append(last)
     if p["f_enc_reduce"] == "mean":
@@ -155,7 +185,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any
 def make_f_variational(params: Params, enc_f: Any) -> Gaussian | None:
     """The posterior q(f | x).
 
-    Keys: f_latent_size, q_f_init_std, f_latent_off_diag.
+    Keys: f_latent_size, q_f_init_std, f_latent_off_diag, q_f_scale, q_f_min_var.
 
     Args:
         params: parameters.
@@ -167,7 +197,8 @@ def make_f_variational(params: Params, enc_f: Any) -> Gaussian | None:
     p = validate_params(params)
     if enc_f is None or not p["f_latent_size"]:
         return None
-    return GaussianHead(p["f_latent_size"], p["q_f_init_std"], full=p["f_latent_off_diag"], name="q_f")(enc_f)
+    scale = {"full": p["f_latent_off_diag"], "scale_link": p["q_f_scale"], "min_variance": p["q_f_min_var"]}
+    return GaussianHead(p["f_latent_size"], p["q_f_init_std"], **scale, name="q_f")(enc_f)
 
 
 def create_f_prior(params: Params) -> GaussianPrior | None:
@@ -195,7 +226,9 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
     """Encodes a trial into one vector a bin, in two stages; the static latent may enter either.
 
     Keys: z1_rnn_type, z1_units, z1_activation, z1_merge, z1_lag, z2_type, z2_units, f_to_z, q_f_samples,
-    gru_clip_value, dropout_rate, forward_steps, sample_at_test, seed, z_latent_size.
+    gru_clip_value, encoder_init, encoder_state_trainable, l2_z_enc_scale, f_enc_input_samps, dropout_rate,
+    forward_steps, sample_at_test, seed, z_latent_size. With gen_cell_type='Complex' the second stage is the controller,
+    which lives in the generator.
 
     Args:
         params: parameters.
@@ -225,7 +258,9 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
         f = _as_sample(p, f_sample)
         n = f.shape[1] if len(f.shape) == 3 else None
         f = fold(f) if n is not None else f
-    mask = _same_bins(mask, z_enc_inputs)
+    mask, segment = _same_bins(mask, z_enc_inputs), p["f_enc_input_samps"]
+    if segment:
+        z_enc_inputs, mask = z_enc_inputs[:, segment:], mask if mask is None else mask[:, segment:]
     x = RepeatSamples(n)(z_enc_inputs) if n is not None else z_enc_inputs
     mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     if stage == "z1":
@@ -238,14 +273,16 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
             x = layers.Dense(size, activation=p["z1_activation"], name=name)(x)
             x = ShiftTime(lag, name=f"{name}_later")(x) if lag else x
         else:
-            clip = p["gru_clip_value"]
             x, _ = recurrent(
-                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, clip_value=clip, name=name, mask=mask
+                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, name=name, mask=mask, **_encoder(p, "z_enc")
             )
-    if p["forward_steps"]:
-        x = PadTime(after=p["forward_steps"], name="forward_prediction")(x)
+    if segment or p["forward_steps"]:
+        x = PadTime(segment, p["forward_steps"], name="unseen_bins")(x)
     if stage == "z2":
         x = AppendStatic(name="f_to_z2")(x, f)
+    if p["gen_cell_type"] == "Complex":
+        # Dropout on what the controller reads is the complex cell's own.
+        return unfold(x, n)
     if p["z2_type"] and p["z2_units"]:
         x, _ = recurrent(x, p["z2_type"], p["z2_units"], clip_value=p["gru_clip_value"], name="z2")
     return unfold(_dropout(p, x, "z_dropout"), n)
@@ -284,6 +321,10 @@ def create_z_prior(params: Params) -> Any:
     training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
     if process == "none":
         return GaussianPrior(size, p["z_prior_init_std"], **training, name="z_prior")
+    if process == "student_t":
+        return StudentTPrior(
+            size, p["z_prior_df"], p["z_prior_init_std"], **training, seed=stream(p, "z_prior"), name="z_prior"
+        )
     shared = {
         "init_std": p["z_prior_init_std"],
         "kl_mode": p["z_kl_mode"],
@@ -346,7 +387,6 @@ def create_generator(
             x = layers.Dense(units, activation=p["gen_activation"], name=name)(x)
             continue
         init = _initial_state(p, x, f if how in ("init", "both") else None, units, i)
-        penalty = keras.regularizers.L2(p["gen_l2_reg"]) if p["gen_l2_reg"] else None
         x, _ = recurrent(
             x,
             p["gen_cell_type"],
@@ -355,7 +395,7 @@ def create_generator(
             name=name,
             initial_state=init,
             mask=mask,
-            recurrent_regularizer=penalty,
+            recurrent_regularizer=_penalty(p, "gen"),
         )
     gen_out = x
     factors = _dropout(p, x, "gen_dropout")
@@ -364,21 +404,85 @@ def create_generator(
     return unfold(gen_out, n), unfold(factors, n)
 
 
-def output_dist(params: Params, factors: Any) -> Any:
+def create_generator_complex(
+    params: Params, f_sample: Any, enc_z: Any = None, ext_input: Any = None, steps: Any = None
+) -> tuple[Any, Any, Any, Gaussian | None]:
+    """The complex cell of LFADS: controller, q(z), generator and factors in one recurrence.
+
+    Keys: gen_n_hidden, n_factors, z2_units (the controller's), z_latent_size, q_z_init_std, gru_clip_value,
+    dropout_rate, gen_l2_reg, l2_gen_scale, l2_con_scale, f_to_gen, gen_init_trainable, sample_at_test, variational,
+    forward_steps, seed.
+
+    Args:
+        params: parameters.
+        f_sample: the initial condition, (batch[, S], F); or None, with which the initial state is trained or zero.
+        enc_z: what the controller reads, (batch[, S], time, E); None: no controller.
+        ext_input: observed external input of the generator, (batch, time, D).
+        steps: where neither enc_z nor ext_input gives the time axis: a sequence (batch, time, ...) whose bins, plus
+            forward_steps, are generated, or the number of bins.
+
+    Returns:
+        Generator states (batch[, S], time, units); factors (batch[, S], time, n_factors); controller states
+        (batch[, S], time, z2_units) and q(z), a :class:`~indl.dists.gaussian.Gaussian` whose `drawn` is the sample
+        that has driven the generator. The last two are None without a controller.
+
+    Raises:
+        ValueError: no way to know the number of bins, or of trials.
+    """
+    p = validate_params({**params, "gen_cell_type": "Complex"})
+    given = next((part for part in (enc_z, ext_input, steps) if part is not None), None)
+    if given is None or (isinstance(given, int) and f_sample is None):
+        raise ValueError(
+            "The number of bins to generate is not known. Given: f_sample alone. Pass steps=inputs, or steps=n_times."
+        )
+    units = as_list(p["gen_n_hidden"])[0]
+    if f_sample is not None and p["f_to_gen"] == "init":
+        initial = layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal"),
+            name="gen_0_h0",
+        )(f_sample)
+    else:
+        initial = TrainableState(units, trainable=p["gen_init_trainable"], name="gen_0_h0")(given)
+    if enc_z is None and ext_input is None and not isinstance(steps, int):
+        steps = CountBins(p["forward_steps"], name="gen_steps")(steps)
+    cell = ComplexGenerator(
+        units,
+        p["n_factors"],
+        *((p["z2_units"], p["z_latent_size"]) if enc_z is not None else (0, 0)),
+        init_std=p["q_z_init_std"],
+        clip_value=p["gru_clip_value"],
+        dropout_rate=p["dropout_rate"],
+        generator_regularizer=_penalty(p, "gen"),
+        controller_regularizer=_penalty(p, "con"),
+        at_test=p["sample_at_test"],
+        draws=p["variational"],
+        seed=stream(p, "z"),
+        name="complex_cell",
+    )
+    out = cell(initial, enc_z, ext_input, steps=steps)
+    if enc_z is None:
+        return out["gen_states"], out["factors"], None, None
+    return out["gen_states"], out["factors"], out["con_states"], Gaussian(out["z_loc"], out["z_scale"], out["z"])
+
+
+def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
     """The observation model p(x | factors).
 
-    Keys: output_dist, out_dim (required here), output_link, log_rate_clip, init_rate_bias.
+    Keys: output_dist, out_dim (required here), output_link, log_rate_clip, output_scale_link, gamma_loc,
+    init_rate_bias, n_sessions.
 
     Args:
         params: parameters.
         factors: (batch[, S], time, n_factors).
+        session: with n_sessions > 1, the session of each trial, integers (batch,).
 
     Returns:
-        A :class:`~indl.dists.observation.PoissonObservation` or
-        :class:`~indl.dists.observation.GaussianObservation` over (batch[, S], time, out_dim).
+        A value of :mod:`indl.dists.observations` over (batch[, S], time, out_dim), for example a
+        :class:`~indl.dists.observations.PoissonObservation`.
 
     Raises:
-        ValueError: out_dim is None.
+        ValueError: out_dim is None, or no session is given to a model of several.
     """
     p = validate_params(params)
     if p["out_dim"] is None:
@@ -386,10 +490,29 @@ def output_dist(params: Params, factors: Any) -> Any:
             "The observation model needs the number of target channels. Given: out_dim=None. "
             "Pass {**params, 'out_dim': n_channels}."
         )
-    shared = {"init_bias": p["init_rate_bias"], "name": "readout"}
-    if p["output_dist"] == "Poisson":
-        return PoissonReadout(p["out_dim"], p["output_link"], p["log_rate_clip"], **shared)(factors)
-    return GaussianReadout(p["out_dim"], unit_scale=p["output_dist"] == "GaussianUnit", **shared)(factors)
+    kind, n = p["output_dist"], p["out_dim"]
+    several = p["n_sessions"] > 1
+    shared = {"init_bias": p["init_rate_bias"], "n_sessions": p["n_sessions"] if several else None, "name": "readout"}
+    if kind == "Poisson":
+        readout = PoissonReadout(n, p["output_link"], p["log_rate_clip"], **shared)
+    elif kind == "MSE":
+        readout = SquaredErrorReadout(n, **shared)
+    elif kind == "Gamma":
+        readout = GammaReadout(n, p["log_rate_clip"], **shared)
+    elif kind == "ZeroInflatedGamma":
+        readout = ZeroInflatedGammaReadout(n, p["gamma_loc"], **shared)
+    else:
+        readout = GaussianReadout(n, kind == "GaussianUnit", p["output_scale_link"], **shared)
+    return readout(factors, _session(session)) if several else readout(factors)
+
+
+def _session(session: Any) -> Any:
+    if session is None:
+        raise ValueError(
+            "A model of several sessions must be told the session of each trial. Given: session=None. "
+            'Pass session=keras.Input((), dtype="int32"), or set n_sessions=1.'
+        )
+    return session
 
 
 def stream(p: Params, part: str) -> int:
@@ -398,7 +521,40 @@ def stream(p: Params, part: str) -> int:
 
 
 def _dropout(p: Params, x: Any, name: str) -> Any:
-    return layers.Dropout(p["dropout_rate"], seed=stream(p, name), name=name)(x) if p["dropout_rate"] else x
+    return Dropout(p["dropout_rate"], seed=stream(p, name), name=name)(x) if p["dropout_rate"] else x
+
+
+def _encoder(p: Params, name: str) -> dict[str, Any]:
+    """What the recurrent layers of both encoders share."""
+    return {
+        "clip_value": p["gru_clip_value"],
+        "train_state": p["encoder_state_trainable"],
+        "joint_init": p["encoder_init"] == "joint",
+        "recurrent_regularizer": _penalty(p, name),
+    }
+
+
+def _penalty(p: Params, name: str) -> Any:
+    """The L2 penalty of one kind of cell: that of LFADS, whose scales share one denominator, or Keras's."""
+    sizes = {"gen": sum(_kernel_size(p["gen_cell_type"], units) for units in as_list(p["gen_n_hidden"]))}
+    if p["f_latent_size"]:
+        sizes["f_enc"] = sum(_kernel_size(p["f_rnn_type"], units) for units in as_list(p["f_units"]))
+    if p["z_latent_size"]:
+        sizes["z_enc"] = sum(_kernel_size(p["z1_rnn_type"], units) for units in as_list(p["z1_units"]))
+        sizes["con"] = _kernel_size("Complex", p["z2_units"]) if p["gen_cell_type"] == "Complex" else 0
+    total = sum(size for key, size in sizes.items() if p[f"l2_{key}_scale"])
+    if p[f"l2_{name}_scale"]:
+        return CellL2(p[f"l2_{name}_scale"], total)
+    return keras.regularizers.L2(p["gen_l2_reg"]) if name == "gen" and p["gen_l2_reg"] else None
+
+
+def _kernel_size(cell: str | None, units: int) -> int:
+    """Entries of the recurrent kernels of one layer."""
+    if cell in (None, "Dense"):
+        return 0
+    ways = 2 if cell.startswith("Bidirectional") else 1
+    gates = {"LSTM": 4, "SimpleRNN": 1}.get(cell.removeprefix("Bidirectional"), 3)
+    return ways * gates * units * units
 
 
 def _same_bins(mask: Any, sequence: Any) -> Any:
@@ -442,10 +598,9 @@ def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: i
         raise ValueError(
             "The number of bins to generate is not known. Given: f_sample alone. Pass steps=inputs, or steps=n_times."
         )
-    width = 1 if p["f_to_gen"] == "init" and p["gen_cell_type"] != "GRUClip" else 0
     if isinstance(steps, int):
-        return EmptySequence(steps, width=width, name="gen_input")(f)
-    return EmptySequence(extra=p["forward_steps"], width=width, name="gen_input")(f, steps)
+        return EmptySequence(steps, name="gen_input")(f)
+    return EmptySequence(extra=p["forward_steps"], name="gen_input")(f, steps)
 
 
 def _initial_state(p: Params, x: Any, f: Any, units: int, layer: int) -> list[Any] | None:

@@ -11,36 +11,52 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from indl.data.checks import as_trials, check_trials, check_whole
+from indl.data.checks import as_trials, check_positive, check_trials, check_whole
 from indl.data.recording import Recording, Split
 from indl.data.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
-from indl.dists.observation import OBSERVATIONS, PoissonObservation
-from indl.dists.sample import GivenLatents, PosteriorSamples, Sample, sampling
+from indl.dists.observations import OBSERVATIONS, PoissonObservation
+from indl.dists.sample import GivenLatents, PosteriorSamples, Sampler, sampling
+from indl.layers.augmentation import sample_validation_losses
 from indl.layers.coordinated_dropout import block_gradient
+from indl.layers.masks import compiled
 from indl.model import beta_vae, guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.params import validate_params
 from indl.registry import register
 
 #: What the loss is the weighted sum of, and what is logged.
 PARTS = ("nll", "kl_f", "kl_z", "penalty")
-TERMS = (*PARTS, "neg_elbo", "loss")
+TERMS = (*PARTS, "neg_elbo", "heldin_nll", "loss")
+
+
+#: What a model may read beside x.
+_READS = {
+    "ext_input": "what was applied or measured in every bin of the target, not the inferred inputs z",
+    "sample_mask": "1 for each sample of x that sample validation leaves visible, 0 for the hidden ones",
+    "session": "the number of each trial's session, counted from 0",
+}
 
 
 @register
 class SequentialVAE(keras.Model):
     """A sequential variational auto-encoder over tensors that the builders, or the user, have made.
 
-    The loss, in nats per trial, is ``nll + beta_f kl_f + beta_z kl_z + penalty``. Each term is logged under its
-    name, and `neg_elbo` is the sum of the first three at beta = 1, which no schedule touches. A training step with a
-    term that is not finite is left out of all means; `finite_terms` tells which of `loss_parts` it was. The betas are
-    variables: callbacks change them without a new trace. Dropout acts in training only; inference runs on posterior
-    means.
+    The loss, in nats per trial, is ``nll + beta_f kl_f + beta_z kl_z + l2_weight penalty``. Each term is logged under
+    its name, and `neg_elbo` is the sum of the first three at beta = 1, which no schedule touches; `heldin_nll` is the
+    part of `nll` in the bins and channels of the input. In sample validation these are over visible samples, scaled to
+    all of them, and `sample_nll` is over hidden ones, scaled likewise. With ``loss_reduction="mean"`` the loss takes
+    the mean of the likelihood over bins and channels instead of `nll`, and all of it is multiplied by `loss_scale`:
+    gradients are clipped after that. A training step with a term that is not finite is left out of all means;
+    `finite_terms` tells which of `loss_parts` it was. The betas are variables: callbacks change them without a new
+    trace. Dropout acts in training only; inference runs on posterior means.
 
     Args:
-        inputs: the input tensor (batch, time, channels).
+        inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
+            (``ext_input``, ``sample_mask``, ``session``), whose keys are then those of the arrays that all methods
+            take. Without a ``sample_mask`` nothing is hidden.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
-            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``factors``, ``gen_out``, ``cd_mask``.
+            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``factors``, ``gen_out``, ``cd_mask``,
+            ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
         beta_f, beta_z: weights of the KL terms before any schedule.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
@@ -74,6 +90,8 @@ class SequentialVAE(keras.Model):
         kind = OBSERVATIONS[observation] if observation else type(outputs["p_x"])
         outputs["p_x"] = kind(*outputs["p_x"])
         super().__init__(*args, **{**kwargs, "outputs": outputs})
+        given = kwargs["inputs"]
+        self._named_inputs = dict(given) if isinstance(given, Mapping) else {"x": tf.nest.flatten(given)[0]}
         self._graph_outputs = outputs
         self._rates = outputs["p_x"].mean()
         self.params = None if params is None else dict(params)
@@ -82,55 +100,81 @@ class SequentialVAE(keras.Model):
         self._initial_betas = {"beta_f": beta_f, "beta_z": beta_z}
         self.beta_f = keras.Variable(beta_f, trainable=False, dtype="float32", name="beta_f")
         self.beta_z = keras.Variable(beta_z, trainable=False, dtype="float32", name="beta_z")
+        self.l2_weight = keras.Variable(1.0, trainable=False, dtype="float32", name="l2_weight")
         self.loss_parts = PARTS
         # Replicas disagree where only some saw the value: the mean tells.
         self.finite_terms = keras.Variable(
             np.ones(len(PARTS)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
         )
-        self.term_metrics = [keras.metrics.Mean(name=name) for name in TERMS]
+        terms = (*TERMS, "sample_nll") if outputs.get("sample_mask") is not None else TERMS
+        self.term_metrics = [keras.metrics.Mean(name=name) for name in terms]
         self._may_miss = bool(params and params["missing_data"])
         self._passes: dict[str, Any] = {}
+
+    @property
+    def x(self) -> Any:
+        """The symbolic input (batch, time, channels)."""
+        return self._named_inputs["x"]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What the model must be given: ``"x"``, and perhaps ``"ext_input"``."""
+        return tuple(name for name in self._named_inputs if name != "sample_mask")
 
     def get_config(self) -> dict[str, Any]:
         config = {"params": self.params, "gradient_rescale": self.gradient_rescale, "observation": self.observation}
         return {**super().get_config(), **config, **self._initial_betas}
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(self._complete(inputs), *args, **kwargs)
 
     # --- training -------------------------------------------------------------------------------
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Each term per trial, in nats, shape (batch,); `penalty` is a scalar."""
         target = self._with_samples_axis(target, outputs["p_x"][0])
+        constant = {}
+        if self.params and isinstance(outputs["p_x"], PoissonObservation):
+            constant = {"log_factorial": self.params.get("log_factorial", "exact")}
         if self._may_miss:
             missing = ops.isnan(target)
             # Filled before the density: a NaN that is cut off afterwards still spoils the gradient.
-            likelihood = outputs["p_x"].log_prob(ops.where(missing, ops.zeros_like(target), target))
+            likelihood = outputs["p_x"].log_prob(ops.where(missing, ops.zeros_like(target), target), **constant)
             likelihood = ops.where(missing, ops.zeros_like(likelihood), likelihood)
         else:
-            likelihood = outputs["p_x"].log_prob(target)
+            likelihood = outputs["p_x"].log_prob(target, **constant)
         if outputs.get("cd_mask") is not None:
             segment = self.params["f_enc_input_samps"] if self.params else 0
             likelihood = block_gradient(likelihood, outputs["cd_mask"], self.gradient_rescale, segment)
-        nll = -ops.sum(likelihood, axis=(-2, -1))
-        nll = ops.mean(nll, axis=1) if len(nll.shape) == 2 else nll
-        zero = ops.zeros_like(nll)
+        found = {}
+        if outputs.get("sample_mask") is not None:
+            rate, segment = self.params["sample_validation_rate"], self.params["f_enc_input_samps"]
+            likelihood, found["sample_nll"] = sample_validation_losses(
+                likelihood, outputs["sample_mask"], rate, segment
+            )
+        found |= {"nll": likelihood, "heldin_nll": likelihood[..., : self._steps(), : self.x.shape[-1]]}
+        found = {name: -ops.sum(part, axis=(-2, -1)) for name, part in found.items()}
+        found = {name: ops.mean(part, axis=1) if len(part.shape) == 2 else part for name, part in found.items()}
+        zero = ops.zeros_like(found["nll"])
         return {
-            "nll": nll,
+            **found,
             "kl_f": outputs.get("kl_f", zero),
             "kl_z": ops.sum(outputs["kl_z"], axis=-1) if "kl_z" in outputs else zero,
-            "penalty": sum(self.losses) if self.losses else ops.zeros(()),
+            "penalty": self.l2_weight * sum(self.losses) if self.losses else ops.zeros(()),
         }
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The training objective; called by ``fit`` and ``evaluate``."""
-        target = x if y is None else y
+        target = y if y is not None else x["x"] if isinstance(x, Mapping) else x
         terms = self.loss_terms(target, y_pred)
         terms["neg_elbo"] = terms["nll"] + terms["kl_f"] + terms["kl_z"]
-        trial = terms["nll"] + self.beta_f * terms["kl_f"] + self.beta_z * terms["kl_z"]
+        scale = self._per_element(target, x.get("session") if isinstance(x, Mapping) else None)
+        trial = terms["nll"] * scale + self.beta_f * terms["kl_f"] + self.beta_z * terms["kl_z"]
         if sample_weight is not None:
             trial = trial * ops.cast(sample_weight, trial.dtype)
-        terms["loss"] = trial + terms["penalty"]
+        terms["loss"] = (trial + terms["penalty"]) * (self.params["loss_scale"] if self.params else 1.0)
         counted = ops.ones(())
         if training:
             finite = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
@@ -144,13 +188,39 @@ class SequentialVAE(keras.Model):
         # Replicas are summed, so each gives its share.
         return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
+    def _steps(self) -> int | None:
+        """Bins of the target that the encoder sees; None: all."""
+        forward = self.params["forward_steps"] if self.params else 0
+        return -forward if forward else None
+
+    def _per_element(self, target: Any, session: Any = None) -> Any:
+        """The factor that makes a trial's log-likelihood a mean over bins and channels, where that is asked for."""
+        if not self.params or self.params["loss_reduction"] == "sum":
+            return 1.0
+        shape = ops.shape(target)
+        if not self._may_miss:
+            return 1.0 / ops.cast(shape[1] * shape[2], "float32")
+        # As in lfads-torch, the mean is over what was recorded, in all trials that the batch holds of a session.
+        recorded = ops.sum(ops.cast(ops.logical_not(ops.isnan(target)), "float32"), axis=(1, 2))
+        if session is None:
+            return 1.0 / ops.maximum(ops.mean(recorded), 1e-8)
+        alike = ops.cast(ops.equal(session[:, None], session[None]), "float32")
+        return ops.sum(alike, axis=1) / ops.maximum(ops.sum(alike * recorded, axis=1), 1e-8)
+
+    def train_step(self, data: Any) -> Any:
+        """One step of ``fit``; dropout draws with the generator that is fast in the chosen mode."""
+        with compiled(bool(self.jit_compile)):
+            return super().train_step(data)
+
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.
 
         Raises:
-            ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials.
+            ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials; or
+                the model hides samples and is not told which.
         """
         self.check_arrays(x, y)
+        self._check_mask(x, "x")
         validation = kwargs.get("validation_data")
         if isinstance(validation, np.ndarray):
             raise ValueError(
@@ -158,6 +228,7 @@ class SequentialVAE(keras.Model):
             )
         if validation is not None and isinstance(validation, tuple | list):
             self.check_arrays(*validation[:2], names=("validation x", "validation y"))
+            self._check_mask(validation[0], "validation x")
         if kwargs.get("batch_size") is not None:
             check_whole(kwargs["batch_size"], "batch_size", 1)
         if self.optimizer is not None and not self.optimizer.built:
@@ -167,33 +238,55 @@ class SequentialVAE(keras.Model):
 
     def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
         """Refuses arrays that this model cannot be trained on, in words; data sets and tensors pass unseen."""
+        if isinstance(x, Mapping):
+            x = self._as_inputs(x, names[0])["x"]
         if x is None or isinstance(x, str | list | tuple | Recording | Split | Trials):
             raise ValueError(
                 f"{names[0]} must be an array (trials, time, channels) or a data set. Given: {type(x).__name__}. Pass "
                 "numpy.asarray of lists, and recording.train.encod and .recon of a recording."
             )
         if isinstance(x, np.ndarray):
-            counts = self.observation == PoissonObservation.__name__
+            support = getattr(type(self._graph_outputs["p_x"]), "support", "real")
+            counts = support == "counts"
             check_trials(
                 x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self._may_miss, names=names
             )
+            target, name = (x, names[0]) if y is None else (y, names[1])
+            if support in ("positive", "events") and isinstance(target, np.ndarray):
+                events = support == "events"
+                check_positive(target, name, self.params["gamma_loc"] if events and self.params else 0.0, events)
             self._check_width(x, names[0])
 
-    def init_readout(self, target: Any) -> None:
-        """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin."""
+    def init_readout(self, target: Any, session: Any = None) -> None:
+        """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin.
+
+        Of several sessions, each has the mean over its own trials; `session` tells which, integers (trials,). A channel
+        that a session never recorded has no weights there, so that its rate is constant, and as small as can be.
+        """
         readout = self.get_layer("readout")
+        several = readout.n_sessions
+        if several and np.shape(session) != (len(target),):
+            raise ValueError(
+                f"The session of every trial of the target is needed. Given: {np.shape(session)} for {len(target)} "
+                "trials. Pass recording.train.session."
+            )
+        number = np.asarray(session, "int64") if several else np.zeros(len(target), "int64")
         # Some trials at a time: the target may be larger than memory.
-        total, recorded = 0.0, 0
+        total, recorded = np.zeros((2, several or 1, target.shape[-1]))
         for i in range(0, len(target), 256):
             part = np.asarray(target[i : i + 256], "float64")
-            total, recorded = total + np.nansum(part, (0, 1)), recorded + (~np.isnan(part)).sum((0, 1))
+            np.add.at(total, number[i : i + 256], np.nansum(part, 1))
+            np.add.at(recorded, number[i : i + 256], (~np.isnan(part)).sum(1))
         mean = total / np.maximum(recorded, 1)
-        if len(mean) != readout.n_channels:
+        if mean.shape[1] != readout.n_channels:
             raise ValueError(
-                f"The target must have the read-out's channels. Given: {len(mean)} channels for a read-out "
+                f"The target must have the read-out's channels. Given: {mean.shape[1]} channels for a read-out "
                 f"of {readout.n_channels}. Pass the array that the model is trained on."
             )
-        readout.set_bias(readout.bias_for(mean))
+        readout.set_bias(readout.bias_for(mean if several else mean[0]))
+        if several:
+            exists = np.tile(recorded > 0, readout.parameters_per_channel)[:, None]
+            readout.kernel.assign(np.where(exists, np.asarray(readout.kernel), 0))
 
     # --- inference ------------------------------------------------------------------------------
 
@@ -204,7 +297,7 @@ class SequentialVAE(keras.Model):
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
         ranks = {"q_f": 2, "q_z": 3}
         return {
-            name: Gaussian(*(part[:, 0] if q[0].ndim > ranks[name] else part for part in q))
+            name: Gaussian(*(part[:, 0] if q[0].ndim > ranks[name] else part for part in q[:2]))
             for name, q in found.items()
         }
 
@@ -255,13 +348,17 @@ class SequentialVAE(keras.Model):
             )
         return np.asarray(observed.log_prob(target))
 
-    def decode(self, f: Any = None, z: Any = None, n_times: int | None = None) -> Any:
+    def decode(
+        self, f: Any = None, z: Any = None, n_times: int | None = None, ext_input: Any = None, session: Any = None
+    ) -> Any:
         """The observation model of given latents, as eager values.
 
         Args:
             f: (trials, F), for a model with a static latent.
             z: (trials, time, Z), for a model with a dynamic latent.
             n_times: bins to generate where there is no z.
+            ext_input: (trials, time, D), for a model with external inputs. Default: zeros.
+            session: of a model of several sessions, the number of the one to be read out, or one for each trial.
         """
         names = self.latent_names
         given = {"f": f, "z": z}
@@ -274,7 +371,7 @@ class SequentialVAE(keras.Model):
         if steps is None:
             raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
         forward = self.params["forward_steps"] if self.params else 0
-        bins = self.inputs[0].shape[1]
+        bins = self.x.shape[1]
         if bins is not None and "z" not in names and steps != bins + forward:
             raise ValueError(
                 f"This model generates trials of its own length. Given: {steps} bins for a model of {bins + forward}. "
@@ -293,16 +390,34 @@ class SequentialVAE(keras.Model):
         if "decode" not in self._passes:
             self._passes["decode"] = self._trace_decoder()
         # The input only lends its shape: nothing but the given latents reaches the generator.
-        shape = (len(given[names[0]]), bins or max(steps - forward, 1), self.inputs[0].shape[-1])
+        n = len(given[names[0]])
+        shapes = {"x": (n, bins or max(steps - forward, 1), self.x.shape[-1])}
+        if "ext_input" in self._named_inputs:
+            shapes["ext_input"] = (n, steps, self._named_inputs["ext_input"].shape[-1])
+        if "session" in self._named_inputs:
+            shapes["session"] = (n,)
+            if session is None:
+                raise ValueError(
+                    "This model has a read-out for each session. Given: session=None. Pass the number of one, or an "
+                    "array with one for each trial."
+                )
+        inputs = {name: tf.zeros(size) for name, size in shapes.items()}
+        if "session" in inputs:
+            inputs["session"] = np.broadcast_to(session, (n,))
+        if ext_input is not None:
+            inputs["ext_input"] = ops.convert_to_tensor(ext_input, "float32")
+        inputs = self._as_inputs(inputs if len(inputs) > 1 else inputs["x"], check_bins=False)
         latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
-        return self._passes["decode"](tf.zeros(shape), latents)
+        return self._passes["decode"](inputs, latents)
 
     @property
     def latent_names(self) -> list[str]:
         """Which of ``"f"`` and ``"z"`` the model has."""
         return [name for name in ("f", "z") if name in self._graph_outputs]
 
-    def generate(self, n: int, time: int, seed: int = 0, f: Any = None, z: Any = None) -> dict[str, np.ndarray]:
+    def generate(
+        self, n: int, time: int, seed: int = 0, f: Any = None, z: Any = None, ext_input: Any = None, session: Any = None
+    ) -> dict[str, np.ndarray]:
         """Draws trials from the model: latents from their priors, then the generator.
 
         Args:
@@ -310,6 +425,11 @@ class SequentialVAE(keras.Model):
             time: bins of each trial.
             seed: seed of all draws.
             f, z: latents to hold fixed, (n, F) and (n, time, Z), instead of drawing them.
+            ext_input: external input, (n, time, D), for a model with one. Default: zeros.
+            session: of a model of several sessions, the one to draw trials of, or one for each trial.
+
+        Raises:
+            ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given.
 
         Returns:
             ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
@@ -319,11 +439,16 @@ class SequentialVAE(keras.Model):
         given = {"f": f, "z": z}
         # A seed for each part, so that neighbouring seeds share no numbers.
         seeds = [int(child) for child in np.random.SeedSequence(seed).generate_state(3) >> 1]
+        if self.params and not self.params["variational"] and any(given[name] is None for name in names):
+            raise ValueError(
+                "An auto-encoder without priors cannot draw latents. Given: a model with variational=False. Pass its "
+                f"latents {names} (from encode), or train with variational=True."
+            )
         if "f" in names and f is None:
             given["f"] = self.get_layer("f_prior").sample(n, seed=seeds[0])
         if "z" in names and z is None:
             given["z"] = self.get_layer("z_prior").sample(n, time, seed=seeds[1])
-        p_x = self.decode(given["f"], given["z"], time)
+        p_x = self.decode(given["f"], given["z"], time, ext_input, session)
         out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
 
@@ -343,18 +468,27 @@ class SequentialVAE(keras.Model):
                 raise ValueError(
                     f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(latents)}."
                 )
-            order = np.arange(len(x))[::-1] if order is None else np.asarray(order)
-            if order.shape != (len(x),) or order.min() < 0 or order.max() >= len(x):
+            n = len(latents[swap])
+            order = np.arange(n)[::-1] if order is None else np.asarray(order)
+            if order.shape != (n,) or order.min() < 0 or order.max() >= n:
                 raise ValueError(
-                    f"The order must name one trial for each. Given: {order.tolist()} for {len(x)} trials. "
+                    f"The order must name one trial for each. Given: {order.tolist()} for {n} trials. "
                     "Pass indices into x, for example np.random.default_rng(0).permutation(len(x))."
                 )
             latents[swap] = latents[swap][order]
         forward = self.params["forward_steps"] if self.params else 0
-        return np.asarray(self.decode(latents.get("f"), latents.get("z"), np.shape(x)[1] + forward).mean())
+        inputs = self._as_inputs(x)
+        external, session = (
+            inputs.get(key) if isinstance(inputs, Mapping) else None for key in ("ext_input", "session")
+        )
+        steps = np.shape(inputs["x"] if isinstance(inputs, Mapping) else inputs)[1] + forward
+        return np.asarray(self.decode(latents.get("f"), latents.get("z"), steps, external, session).mean())
 
-    def inference_function(self, what: str) -> Any:
-        """A function of x with flat outputs, on posterior means, for export: `"rates"` (and factors) or `"encode"`."""
+    def inference_function(self, what: str) -> tuple[Any, list[tf.TensorSpec]]:
+        """A function of the inputs with flat outputs, on posterior means, for export, and its signature.
+
+        `what` is `"rates"` (and factors) or `"encode"`.
+        """
         if what == "rates":
             names = [name for name in ("rates", "factors") if name == "rates" or name in self._graph_outputs]
             symbols = {name: self._symbol(name) for name in names}
@@ -363,15 +497,19 @@ class SequentialVAE(keras.Model):
             q = {name: self._graph_outputs[name] for name in ("q_f", "q_z") if name in self._graph_outputs}
             symbols = {f"{name}_{field}": getattr(q[name], field) for name in q for field in ("loc", "scale")}
             many = {"q_z_loc", "q_z_scale"} if "q_z" in q and len(q["q_z"].loc.shape) == 4 else set()
-        part = keras.Model(self.inputs, symbols)
+        part = keras.Model(self._symbols(), symbols)
 
-        def endpoint(x: Any) -> dict[str, Any]:
+        names = self.input_names
+
+        def endpoint(*arrays: Any) -> dict[str, Any]:
+            given = dict(zip(names, arrays, strict=True)) if len(names) > 1 else arrays[0]
             with sampling(GivenLatents({})):
-                found = part(x, training=False)
+                found = part(self._complete(given), training=False)
             # On means all entries of the model's own samples axis are alike.
             return {name: value[:, 0] if name in many else value for name, value in found.items()}
 
-        return endpoint
+        symbols = self._named_inputs
+        return endpoint, [tf.TensorSpec(symbols[name].shape, symbols[name].dtype, name=name) for name in names]
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """Refused: a flat SavedModel needs :func:`indl.export.export_saved_model`."""
@@ -383,7 +521,8 @@ class SequentialVAE(keras.Model):
     # --- internals ------------------------------------------------------------------------------
 
     def _with_samples_axis(self, target: Any, parameter: Any) -> Any:
-        expected = (parameter.shape[-2], parameter.shape[-1])
+        # In a traced step the loop over time may have forgotten how long it is.
+        expected = self._graph_outputs["p_x"][0].shape[-2:]
         for size, wanted, axis in zip(target.shape[1:], expected, ("bins", "channels"), strict=True):
             if None not in (size, wanted) and size != wanted:
                 raise ValueError(
@@ -392,9 +531,75 @@ class SequentialVAE(keras.Model):
                 )
         return target[:, None] if len(parameter.shape) == 4 else target
 
-    def _check_width(self, x: np.ndarray, name: str = "x") -> None:
-        _, bins, width = self.inputs[0].shape
-        if x.ndim == 3 and bins is not None and x.shape[1] != bins:
+    def _symbols(self) -> Any:
+        """The symbolic inputs, in the form that the model is called with."""
+        # Keras tracks dicts by a type of its own, which signatures do not take.
+        return dict(self._named_inputs) if len(self._named_inputs) > 1 else self.x
+
+    def _complete(self, x: Any) -> Any:
+        """The model's input with a mask that hides nothing, where the model reads one and is given none."""
+        if "sample_mask" not in self._named_inputs or (isinstance(x, Mapping) and "sample_mask" in x):
+            return x
+        given = dict(x) if isinstance(x, Mapping) else {"x": x}
+        # A view on a single number costs no memory.
+        is_array = isinstance(given["x"], np.ndarray)
+        ones = np.broadcast_to(np.float32(1), given["x"].shape) if is_array else ops.ones_like(given["x"])
+        return {**given, "sample_mask": ones}
+
+    def _check_mask(self, x: Any, name: str) -> None:
+        given = x if isinstance(x, Mapping) else {"x": x}
+        if "sample_mask" in self._named_inputs and "sample_mask" not in given and isinstance(given["x"], np.ndarray):
+            raise ValueError(
+                f"A model with sample validation is trained with a fixed mask. Given: {name} without sample_mask. Pass "
+                "{'x': x, 'sample_mask': SampleMask(x.shape, rate, seed)[:]} of indl.data.sample_mask, with another "
+                "seed for the validation trials; or call indl.training.train."
+            )
+
+    def _as_inputs(self, x: Any, name: str = "x", check_bins: bool = True) -> Any:
+        """The model's input as float32: an array, or a dict of arrays for a model that reads more than x."""
+        names = set(self.input_names)
+        if not isinstance(x, Mapping):
+            if len(names) > 1:
+                raise ValueError(
+                    f"This model reads more than one array. Given: {type(x).__name__} alone. Pass a dict with the keys "
+                    f"{sorted(names)}: x (trials, time, channels), ext_input (trials, time, dimensions), session "
+                    "(trials,)."
+                )
+            x = _numbers(x, name)
+            self._check_width(x, name, check_bins)
+            return self._complete(x)
+        if not names <= set(x) <= set(self._named_inputs):
+            raise ValueError(
+                f"The arrays are not those that the model reads. Given: {sorted(x)}. Pass {sorted(names)}."
+            )
+        arrays = {key: _numbers(x[key], f"{name}[{key!r}]") for key in self._named_inputs if key in x}
+        self._check_width(arrays["x"], f"{name}['x']", check_bins)
+        trials, bins = arrays["x"].shape[:2]
+        forward = self.params["forward_steps"] if self.params and check_bins else 0
+        for key in arrays.keys() - {"x"}:
+            steps = bins + forward if key == "ext_input" else bins
+            wanted = (trials, *(steps if size is None else size for size in self._named_inputs[key].shape[1:]))
+            if arrays[key].shape != wanted or not np.isfinite(arrays[key]).all():
+                raise ValueError(
+                    f"{key} does not fit x and the model. Given: shape {arrays[key].shape}, "
+                    f"{(~np.isfinite(arrays[key])).sum()} values that are not finite. It must be finite and of shape "
+                    f"{wanted}: {_READS[key]}."
+                )
+        if "session" in arrays:
+            self._check_session(arrays["session"])
+        return self._complete(arrays if len(arrays) > 1 else arrays["x"])
+
+    def _check_session(self, session: np.ndarray) -> None:
+        n = self.params["n_sessions"]
+        if session.min() < 0 or session.max() >= n or (session != np.round(session)).any():
+            raise ValueError(
+                f"A trial belongs to a session that the model does not have. Given: {np.unique(session)[:8].tolist()} "
+                f"for {n} sessions. Count them from 0; add_session makes a model of one more."
+            )
+
+    def _check_width(self, x: np.ndarray, name: str = "x", check_bins: bool = True) -> None:
+        _, bins, width = self.x.shape
+        if check_bins and x.ndim == 3 and bins is not None and x.shape[1] != bins:
             raise ValueError(
                 f"{name} does not fit the model's input. Given: {x.shape[1]} bins for an input of {bins}. "
                 "Cut the trials to that length, or build the model with n_times=None."
@@ -413,18 +618,16 @@ class SequentialVAE(keras.Model):
         key = f"{'sampled' if samples else 'mean'}:{','.join(names)}"
         if key not in self._passes:
             self._passes[key] = self._trace(names, bool(samples))
-        x = _numbers(x, "x")
-        self._check_width(x)
+        x = self._as_inputs(x)
         batch_size, seed = check_whole(batch_size, "batch_size", 1), check_whole(seed, "seed", 0, 2**31 - 1)
         if samples:
             self._require_sampled_latents()
         trials = max(1, batch_size // max(samples, 1))
-        parts = [
-            tf.nest.map_structure(
-                np.asarray, self._passes[key](x[i : i + trials], tf.constant(samples), tf.constant([seed, i], tf.int32))
-            )
-            for i in range(0, len(x), trials)
-        ]
+        parts = []
+        for i in range(0, len(tf.nest.flatten(x)[0]), trials):
+            batch = tf.nest.map_structure(lambda part, i=i: part[i : i + trials], x)
+            found = self._passes[key](batch, tf.constant(samples), tf.constant([seed, i], tf.int32))
+            parts.append(tf.nest.map_structure(np.asarray, found))
         return {name: _concatenate([part[name] for part in parts]) for name in names}
 
     def _symbol(self, name: str) -> Any:
@@ -432,7 +635,7 @@ class SequentialVAE(keras.Model):
         return self._rates if name == "rates" else self._graph_outputs[name]
 
     def _sample_layers(self) -> list[str]:
-        return [layer.name for layer in self.layers if isinstance(layer, Sample)]
+        return [layer.name for layer in self.layers if isinstance(layer, Sampler)]
 
     def _require_sampled_latents(self) -> None:
         layers = self._sample_layers()
@@ -444,7 +647,7 @@ class SequentialVAE(keras.Model):
                 )
 
     def _trace(self, names: list[str], sampled: bool) -> Any:
-        part = keras.Model(self.inputs, {name: self._symbol(name) for name in names})
+        part = keras.Model(self._symbols(), {name: self._symbol(name) for name in names})
 
         def values(x: Any) -> dict[str, Any]:
             return part(x, training=False)
@@ -455,7 +658,7 @@ class SequentialVAE(keras.Model):
                 return values(x)
 
         def sampled_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
-            trials = tf.shape(x)[0]
+            trials = tf.shape(tf.nest.flatten(x)[0])[0]
             with sampling(PosteriorSamples(trials * samples, seed[0], seed[1], self._sample_layers())):
                 result = values(x)
             return {
@@ -465,11 +668,12 @@ class SequentialVAE(keras.Model):
 
         # With its signature fixed, a pass is traced once, whatever the number of trials.
         samples, seed = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)
-        signature = [tf.TensorSpec(self.inputs[0].shape, tf.float32), samples, seed]
+        inputs = tf.nest.map_structure(lambda symbol: tf.TensorSpec(symbol.shape, tf.float32), self._symbols())
+        signature = [inputs, samples, seed]
         return tf.function(sampled_pass if sampled else mean_pass, autograph=False, input_signature=signature)
 
     def _trace_decoder(self) -> Any:
-        part = keras.Model(self.inputs, {"p_x": self._graph_outputs["p_x"]})
+        part = keras.Model(self._symbols(), {"p_x": self._graph_outputs["p_x"]})
         kind = type(self._graph_outputs["p_x"])
 
         def decode(x: Any, latents: dict[str, Any]) -> Any:
@@ -510,31 +714,58 @@ def build_sequential_vae(
             "channels. Put the held-in channels first and the held-out ones behind."
         )
     inputs = keras.Input((n_times, n_channels), name="x")
-    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs)
+    ext_input, read = None, inputs
+    if p["ext_input_dim"]:
+        steps = None if n_times is None else n_times + p["forward_steps"]
+        ext_input = keras.Input((steps, p["ext_input_dim"]), name="ext_input")
+        read = {"x": inputs, "ext_input": ext_input}
+    sample_mask = None
+    if p["sample_validation_rate"]:
+        sample_mask = keras.Input((n_times, n_channels), name="sample_mask")
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "sample_mask": sample_mask}
+    session = None
+    if p["n_sessions"] > 1:
+        session = keras.Input((), dtype="int32", name="session")
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "session": session}
+    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs, sample_mask, session)
     mask = beta_vae.create_time_mask(p, inputs)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
+    if sample_mask is not None:
+        outputs["sample_mask"] = sample_mask
     many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
+    drawing = {"at_test": p["sample_at_test"], "draws": p["variational"]}
     q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask))
-    f = z = None
+    f = z = q_z = None
     if q_f is not None:
-        f = q_f.sample(many, seed=beta_vae.stream(p, "f"), at_test=p["sample_at_test"])
-        outputs |= {"q_f": q_f, "f": f, "kl_f": beta_vae.create_f_prior(p)(q_f)}
-    q_z = beta_vae.make_z_variational(p, beta_vae.create_z_encoder(p, z_in, f, mask))
+        f = q_f.sample(many, seed=beta_vae.stream(p, "f"), **drawing)
+        outputs |= {"q_f": q_f, "f": f}
+    enc_z = beta_vae.create_z_encoder(p, z_in, f, mask)
+    if p["gen_cell_type"] == "Complex":
+        gen_out, factors, con_states, q_z = beta_vae.create_generator_complex(p, f, enc_z, ext_input, steps=inputs)
+        if q_z is not None:
+            outputs["con_states"], z = con_states, q_z.drawn
+    else:
+        q_z = beta_vae.make_z_variational(p, enc_z)
+        if q_z is not None:
+            # With f in its encoder, q(z) has the samples axis already: one z for each f.
+            n_z = None if len(q_z.loc.shape) == 4 else many
+            z = q_z.sample(n_z, seed=beta_vae.stream(p, "z"), **drawing)
+        gen_out, factors = beta_vae.create_generator(p, f, z, ext_input, steps=inputs, mask=mask)
+    outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors, session)}
     if q_z is not None:
-        # With f in its encoder, q(z) has the samples axis already: one z for each f.
-        n_z = None if len(q_z.loc.shape) == 4 else many
-        z = q_z.sample(n_z, seed=beta_vae.stream(p, "z"), at_test=p["sample_at_test"])
-        kl_z = beta_vae.create_z_prior(p)(q_z)
-        # Beyond a trial's end there is nothing to pay for.
-        kl_z = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
-        outputs |= {"q_z": q_z, "z": z, "kl_z": kl_z}
-    gen_out, factors = beta_vae.create_generator(p, f, z, steps=inputs, mask=mask)
-    outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors)}
+        outputs |= {"q_z": q_z, "z": z}
+    if p["variational"]:
+        if q_f is not None:
+            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f)
+        if q_z is not None:
+            kl_z = beta_vae.create_z_prior(p)(q_z)
+            # Beyond a trial's end there is nothing to pay for.
+            outputs["kl_z"] = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
-    return SequentialVAE(
-        inputs=inputs,
+    model = SequentialVAE(
+        inputs=read,
         outputs=outputs,
         params=p,
         beta_f=p["kl_f_beta"],
@@ -542,6 +773,11 @@ def build_sequential_vae(
         gradient_rescale=rescale,
         name=name,
     )
+    trained = {"read_in": p["read_in_trainable"], "readout": True}
+    for layer in model.layers:
+        if not trained.get(layer.name, p["core_trainable"]):
+            layer.trainable = False
+    return model
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:

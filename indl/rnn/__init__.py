@@ -1,5 +1,5 @@
-"""Recurrent cells and the stacks that encoders and generators are made of."""
+"""The recurrent loop, its cells, and the layers and stacks that encoders and generators are made of."""
 
-from indl.rnn.gru_clip import GRUClip, GRUClipCell
+from indl.rnn.recurrent import Recurrent
 
-__all__ = ["GRUClip", "GRUClipCell"]
+__all__ = ["Recurrent"]

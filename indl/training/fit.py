@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
+from indl.data.augmentation import Augmentation
 from indl.data.batches import Batches
 from indl.data.checks import check_whole
 from indl.data.provenance import digest
-from indl.data.recording import Recording, Split
+from indl.data.recording import Recording
+from indl.data.sample_mask import SampleMask
 from indl.data.tf_data import dataset
 from indl.files import save_model
 from indl.model.guarded_adam import GuardedAdam
+from indl.model.inputs import arrays_of, inputs_of
 from indl.model.sequential_vae import SequentialVAE, build_sequential_vae
 from indl.params import validate_params
 from indl.training.checkpoint import Checkpoint
 from indl.training.guard import FiniteGuard, NonFiniteError
 from indl.training.hidden import HiddenValidation
 from indl.training.latent_use import LatentUse
+from indl.training.mode import Mode
+from indl.training.plateau import PlateauRate
 from indl.training.schedules import BetaSchedules
 from indl.training.selection import BestWeights
 
@@ -37,7 +41,7 @@ class TrainingResult(NamedTuple):
         model: the model at its best epoch (see :func:`train`).
         history: value of every logged term by epoch.
         monitor: the metric that chose the epoch.
-        first_epoch: the first epoch that could be chosen, after both schedules.
+        first_epoch: the first epoch that could be chosen, after all schedules.
         best_epoch: the chosen epoch; None where the schedules outlasted the run and the last weights stayed.
         latent_use: the KL of every latent dimension as training went on.
     """
@@ -51,7 +55,7 @@ class TrainingResult(NamedTuple):
 
 
 def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any]:
-    """The params with channels, forward steps and missing samples of the target taken from the recording.
+    """The params with channels, forward steps, missing samples, external inputs and sessions of the recording.
 
     Raises:
         ValueError: params that do not validate, or an f-encoder segment as long as the trials.
@@ -62,6 +66,12 @@ def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any
     }
     if recording.has_missing:
         given["missing_data"] = True
+    if recording.train.ext_input is not None:
+        given["ext_input_dim"] = recording.train.ext_input.shape[-1]
+    if recording.train.session is not None and isinstance(params, Mapping):
+        found = 1 + int(max(part.session.max() for part in (recording.train, recording.valid)))
+        # A model of more sessions may go on with the trials of some.
+        given["n_sessions"] = max(found, params.get("n_sessions", 1))
     p = validate_params({**params, **given} if isinstance(params, Mapping) else params)
     if p["f_enc_input_samps"] >= recording.n_times:
         raise ValueError(
@@ -77,19 +87,22 @@ def make_model(params: Mapping[str, Any], recording: Recording, epochs: int | No
     keras.utils.set_random_seed(p["seed"])
     model = build_sequential_vae(p, None, recording.n_heldin)
     if p["init_rate_bias"] is None:
-        model.init_readout(recording.train.recon)
-    model.compile(optimizer=make_optimizer(p, len(recording.train.encod), epochs))
+        model.init_readout(recording.train.recon, recording.train.session)
+    model.compile(optimizer=make_optimizer(p, steps_per_epoch(p, recording) * p["batch_size"], epochs))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def make_optimizer(params: Mapping[str, Any], n_trials: int, epochs: int | None = None) -> keras.optimizers.Optimizer:
-    """Adam with global-norm clipping and the learning-rate schedule of the params; it skips non-finite gradients."""
+    """Adam with global-norm clipping and the learning-rate schedule of the params; it skips non-finite gradients.
+
+    The rates of ``"plateau"`` are those of a callback, :class:`~indl.training.plateau.PlateauRate`.
+    """
     rate: Any = params["learning_rate"]
     if params["lr_schedule"] == "cosine":
         steps = math.ceil(n_trials / params["batch_size"]) * (epochs or params["epochs"])
         rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    return GuardedAdam(rate, global_clipnorm=params["max_grad_norm"])
+    return GuardedAdam(rate, global_clipnorm=params["max_grad_norm"], epsilon=params["adam_epsilon"])
 
 
 def monitor_of(params: Mapping[str, Any]) -> str:
@@ -100,9 +113,13 @@ def monitor_of(params: Mapping[str, Any]) -> str:
 
 
 def first_epoch(params: Mapping[str, Any], recording: Recording) -> int:
-    """The first epoch that runs wholly at the final betas."""
-    steps = math.ceil(len(recording.train.encod) / params["batch_size"])
-    return BetaSchedules.from_params(params).end_epoch(steps)
+    """The first epoch that runs wholly at the final weights of KL terms and L2 penalty."""
+    return BetaSchedules.from_params(params).end_epoch(steps_per_epoch(params, recording))
+
+
+def steps_per_epoch(params: Mapping[str, Any], recording: Recording) -> int:
+    """Training batches in an epoch."""
+    return len(_dealt(params, recording, {"x": recording.train.encod}))
 
 
 def make_callbacks(
@@ -112,27 +129,60 @@ def make_callbacks(
     first = first_epoch(params, recording)
     # Patience must not run out on one and the same evaluation.
     hidden_every = min(hidden_every, params["patience"]) if params["patience"] else hidden_every
+    plateau = {}
+    if params["lr_schedule"] == "plateau":
+        plateau["plateau"] = PlateauRate(*(params[f"lr_{key}"] for key in ("patience", "decay", "stop", "smoothing")))
     return {
         "schedules": BetaSchedules.from_params(params),
-        "hidden": HiddenValidation(recording.valid.encod, hidden_every, first),
-        "latent_use": LatentUse(recording.valid.encod[:_LATENT_TRIALS], hidden_every),
+        "hidden": HiddenValidation(recording.valid, hidden_every, first),
+        "latent_use": LatentUse(recording.valid, hidden_every, _LATENT_TRIALS),
         "guard": FiniteGuard(skip_nonfinite),
+        **plateau,
         "selection": BestWeights(monitor_of(params), first, params["patience"]),
     }
 
 
 def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0) -> dict[str, Any]:
-    """The arguments of ``fit`` that feed it the trials of a recording, in an order that seed and epoch determine."""
-    train = Batches(_arrays(recording.train), params["batch_size"], seed=params["seed"])
-    valid = Batches(_arrays(recording.valid), params["batch_size"], shuffle=False)
+    """The arguments of ``fit`` that feed it the trials of a recording, in an order that seed and epoch determine.
+
+    Training batches are augmented; the mask of sample validation is the same in every epoch, and each part has its own.
+
+    Raises:
+        ValueError: spike jitter of a recording that is not of spike counts.
+    """
+    reads = ("x", *(("ext_input",) if params["ext_input_dim"] else ()))
+    reads += ("session",) if params["n_sessions"] > 1 else ()
+    jitter, shift, rate = (
+        params[key] for key in ("spike_jitter_width", "temporal_shift_std", "sample_validation_rate")
+    )
+    if jitter and not recording.are_counts:
+        raise ValueError(
+            f"Spike jitter moves spikes. Given: spike_jitter_width={jitter}, a recording of signals. Use "
+            "temporal_shift_std for signals."
+        )
+    parts = [arrays_of(part, reads) for part in (recording.train, recording.valid)]
+    if rate:
+        reads = (*reads, "sample_mask")
+        for i, arrays in enumerate(parts):
+            arrays["sample_mask"] = SampleMask(arrays["x"].shape, rate, seed=(params["seed"], i))
+    augment = Augmentation(jitter, shift, params["temporal_shift_max"]) if jitter or shift else None
+    train = _dealt(params, recording, parts[0], augment=augment)
+    valid = Batches(parts[1], params["batch_size"], shuffle=False)
+    names = ({name: name for name in reads} if len(reads) > 1 else "x", "target")
     return {
-        "x": dataset(train, first_epoch=first),
+        "x": dataset(train, names, first_epoch=first),
         "steps_per_epoch": len(train),
         "initial_epoch": first,
-        "validation_data": dataset(valid),
+        "validation_data": dataset(valid, names),
         "validation_steps": len(valid),
         "shuffle": False,
     }
+
+
+def _dealt(params: Mapping[str, Any], recording: Recording, arrays: Mapping[str, Any], **kwargs: Any) -> Batches:
+    """Training batches, which hold as many trials of each session as of the others."""
+    session = recording.train.session if params["n_sessions"] > 1 else None
+    return Batches(arrays, params["batch_size"], seed=params["seed"], session=session, **kwargs)
 
 
 def train(
@@ -149,9 +199,9 @@ def train(
 ) -> TrainingResult:
     """Trains a model on the training trials and keeps the weights of its best epoch.
 
-    The best epoch is that of the least :func:`monitor_of` after both beta schedules have ended. Held-out channels of
-    the validation trials have no part in ``val_hidden_nll``; the other monitors score them too. If the schedules
-    outlast the run, the last weights stay.
+    The best epoch is that of the least :func:`monitor_of` after all schedules of weights have ended. Held-out channels
+    of the validation trials have no part in ``val_hidden_nll`` and ``val_heldin_nll``; the other monitors score them
+    too. If the schedules outlast the run, the last weights stay.
 
     Args:
         params: parameters; `out_dim`, `forward_steps` and `missing_data` come from the recording.
@@ -192,22 +242,22 @@ def train(
         )
     model.optimizer.build(model.trainable_variables)
     for part in (recording.train, recording.valid):
-        model.check_arrays(part.encod, part.recon)
+        model.check_arrays(inputs_of(model, part), part.recon)
     parts = make_callbacks(p, recording, hidden_every, skip_nonfinite)
     settings = {"params": p, "epochs": epochs, "hidden_every": hidden_every}
     if folder is not None:
         settings["data"] = digest(recording)
-    stateful = {name: part for name, part in parts.items() if hasattr(part, "restore")}
+    mode = Mode(p["jit_compile"])
+    stateful = {"mode": mode, **{name: part for name, part in parts.items() if hasattr(part, "restore")}}
     checkpoint = Checkpoint(None if folder is None else Path(folder) / "state.npz", settings, stateful)
     done, selection = checkpoint.resume(model), parts["selection"]
     if done < epochs and not selection.exhausted:
+        batches = fit_batches(p, recording, done)
+        x, *y = next(iter(batches["x"]))
+        steps = (epochs - done) * batches["steps_per_epoch"]
+        model.jit_compile = mode.choose(model, x, *(y or [None]), steps)
         try:
-            model.fit(
-                **fit_batches(p, recording, done),
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=[*parts.values(), *callbacks, checkpoint],
-            )
+            model.fit(**batches, epochs=epochs, verbose=verbose, callbacks=[*parts.values(), *callbacks, checkpoint])
         except NonFiniteError as error:
             if folder is not None:
                 raise NonFiniteError(*error.where, _keep(model, Path(folder) / "last_good.keras")) from None
@@ -215,6 +265,9 @@ def train(
     else:
         selection.set_model(model)
         selection.put_back()
+    if model.params is not None:
+        # What was measured is part of what the run was.
+        model.params["jit_compile"] = "on" if mode.compiled else "off"
     return TrainingResult(
         model, checkpoint.history, monitor_of(p), first_epoch(p, recording), selection.epoch, parts["latent_use"]
     )
@@ -227,11 +280,3 @@ def _keep(model: SequentialVAE, path: Path) -> str:
     except OSError as error:
         return f" The weights before it could not be written to {path} ({error})."
     return f" The weights before it are in {path}."
-
-
-def _arrays(part: Split) -> dict[str, Any]:
-    """Input and target of a part; where they are equal, as one array, which is then gathered once."""
-    same = part.encod is part.recon or (
-        isinstance(part.recon, np.ndarray) and np.array_equal(part.encod, part.recon, equal_nan=True)
-    )
-    return {"encod": part.encod, "recon": part.encod if same else part.recon}

@@ -77,7 +77,9 @@ class FiniteGuard(keras.callbacks.Callback):
         if self.skip:
             return
         # The sums say less than their parts, so they come last.
-        for name in sorted(logs or {}, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo")):
+        for name in sorted(
+            logs or {}, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo", "heldin_nll")
+        ):
             if not np.isfinite(logs[name]):
                 raise NonFiniteError(epoch, None, name)
 

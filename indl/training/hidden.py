@@ -7,31 +7,41 @@ from typing import Any
 import keras
 import numpy as np
 
+from indl.data.recording import Split
+from indl.model.inputs import inputs_of
+
 _TRIALS_AT_ONCE = 512
 
 
-def hidden_nll(model: Any, x: np.ndarray, folds: int = 4, seed: int = 0) -> float:
-    """Negative log-likelihood of `x` in nats per trial, each element predicted while hidden from the encoder.
+def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int = 0) -> float:
+    """Negative log-likelihood of the encoder's input in nats per trial, each element predicted while hidden from it.
 
-    The elements of `x` are dealt into `folds` complementary sets. Each set in turn is hidden as coordinated
+    The elements are dealt into `folds` complementary sets. Each set in turn is hidden as coordinated
     dropout hides it (the rest is divided by the visible fraction) and scored from posterior means.
 
     Args:
         model: a :class:`~indl.model.sequential_vae.SequentialVAE`.
-        x: trials (trials, time, channels), the encoder's input.
+        part: a part of a recording; or trials (trials, time, channels), for a model that reads nothing else.
         folds: number of sets, at least 2.
         seed: seed of the deal; the same trials and seed give the same sets.
     """
     if folds < 2:
         raise ValueError(f"Hidden validation needs at least two sets. Given: folds={folds!r}. Use 4.")
+    x = part.encod if isinstance(part, Split) else part
     # One stream for the whole deal, some trials at a time: the trials may be more than memory holds.
     rng = np.random.default_rng(seed)
-    pieces = (np.asarray(x[i : i + _TRIALS_AT_ONCE], "float32") for i in range(0, len(x), _TRIALS_AT_ONCE))
-    return sum(_hidden_sum(model, piece, rng.integers(folds, size=piece.shape), folds) for piece in pieces) / len(x)
+    total = 0.0
+    for i in range(0, len(x), _TRIALS_AT_ONCE):
+        trials = slice(i, i + _TRIALS_AT_ONCE)
+        given = inputs_of(model, part, trials) if isinstance(part, Split) else x[trials]
+        given = given if isinstance(given, dict) else {"x": given}
+        fold = rng.integers(folds, size=np.shape(given["x"]))
+        total += _hidden_sum(model, given, fold, folds)
+    return total / len(x)
 
 
-def _hidden_sum(model: Any, x: np.ndarray, fold: np.ndarray, folds: int) -> float:
-    params = model.params or {}
+def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int) -> float:
+    params, x = model.params or {}, np.asarray(given["x"], "float32")
     # What is missing stays so, and cannot be scored; the segment of the f-encoder is never hidden, in training neither.
     fold[np.isnan(x)] = -1
     fold[:, : params.get("f_enc_input_samps", 0)] = -1
@@ -41,7 +51,8 @@ def _hidden_sum(model: Any, x: np.ndarray, fold: np.ndarray, folds: int) -> floa
     scaled, target = np.where(fold < 0, x, scaled), pad_target(x, model)
     total = 0.0
     for k in range(folds):
-        log_prob = model.log_prob(np.where(fold == k, 0, scaled), target)
+        visible_x = np.where(fold == k, 0, scaled)
+        log_prob = model.log_prob({**given, "x": visible_x} if len(given) > 1 else visible_x, target)
         total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
     return total
 
@@ -57,15 +68,15 @@ class HiddenValidation(keras.callbacks.Callback):
     """Logs ``val_hidden_nll`` (:func:`hidden_nll` of the validation trials) at the end of epochs.
 
     Args:
-        x: validation trials as the encoder sees them.
+        part: the validation part of a recording, or its trials as the encoder sees them.
         every: epochs between two evaluations; the last value is logged in between.
         first: epoch from which the score may choose weights; it is evaluated then in any case.
         folds, seed: see :func:`hidden_nll`.
     """
 
-    def __init__(self, x: np.ndarray, every: int = 1, first: int = 0, folds: int = 4, seed: int = 0):
+    def __init__(self, part: Split | np.ndarray, every: int = 1, first: int = 0, folds: int = 4, seed: int = 0):
         super().__init__()
-        self.x = x
+        self.part = part
         self.every = every
         self.first = first
         self.folds = folds
@@ -81,6 +92,6 @@ class HiddenValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
         if self.value is None or due or epoch == self.first:
-            self.value = hidden_nll(self.model, self.x, self.folds, self.seed)
+            self.value = hidden_nll(self.model, self.part, self.folds, self.seed)
         if logs is not None:
             logs["val_hidden_nll"] = self.value

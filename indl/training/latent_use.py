@@ -7,24 +7,28 @@ from typing import Any
 import keras
 import numpy as np
 
+from indl.data.recording import Split
 from indl.data.trials import time_mask
+from indl.model.inputs import inputs_of
 
 
 class LatentUse(keras.callbacks.Callback):
     """Records the KL of every latent dimension on some trials, in nats per trial.
 
     Args:
-        x: trials as the encoder sees them.
+        part: a part of a recording.
         every: epochs between two records; the last epoch is recorded too.
+        trials: how many trials, the first ones, are recorded on. None: all.
 
     Attributes:
         epochs: the recorded epochs.
         kl: by latent, ``"f"`` and ``"z"``, one array (dimensions,) for each recorded epoch.
     """
 
-    def __init__(self, x: np.ndarray, every: int = 5):
+    def __init__(self, part: Split, every: int = 5, trials: int | None = None):
         super().__init__()
-        self.x = x
+        self.part = part
+        self.trials = slice(trials)
         self.every = every
         self.epochs: list[int] = []
         self.kl: dict[str, list[np.ndarray]] = {"f": [], "z": []}
@@ -39,24 +43,24 @@ class LatentUse(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
             self.epochs.append(epoch)
-            for name, values in kl_per_dimension(self.model, self.x).items():
+            for name, values in kl_per_dimension(self.model, inputs_of(self.model, self.part, self.trials)).items():
                 self.kl[name].append(values)
 
 
-def kl_per_dimension(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    """KL of every latent dimension, mean over the trials `x` (trials, time, channels), summed over bins, in nats.
+def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
+    """KL of every latent dimension, mean over the trials `x`, as the model reads them, summed over bins, in nats.
 
     Returns:
         ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
     """
-    found = {}
+    found, counts = {}, x["x"] if isinstance(x, dict) else x
     for name, q in model.encode(x).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
         if hasattr(prior, "kl_per_dimension"):
             kl = np.asarray(prior.kl_per_dimension(q))
             if kl.ndim == 3:
                 # The padding of a shorter trial is no part of it.
-                belongs = np.pad(time_mask(x), ((0, 0), (0, kl.shape[1] - x.shape[1])), mode="edge")
+                belongs = np.pad(time_mask(counts), ((0, 0), (0, kl.shape[1] - counts.shape[1])), mode="edge")
                 kl = (kl * belongs[..., None]).sum(axis=1)
             found[name[-1]] = kl.mean(axis=0)
     return found

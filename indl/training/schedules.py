@@ -1,4 +1,4 @@
-"""Beta schedules: how the weights of both KL terms rise during training."""
+"""Beta schedules: how the weights of both KL terms and of the L2 penalty rise during training."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class BetaSchedule:
     ========== =================================================================================
     constant   ``beta`` throughout
     linear     ``begin + (beta - begin) p``
+    ramp       ``beta (step + 1 - start) / (ramp + 1)``, clipped to [0, beta]: not zero at `start` (LFADS)
     cosine     ``begin + (beta - begin) (1 - cos(pi p)) / 2``
     sigmoid    ``beta / (1 + exp(-k (step - middle)))``, with k = 10 / ramp (Bowman et al. 2016)
     cyclical   ``cycles`` times a linear rise over ``ratio`` of the cycle, then flat (Fu et al. 2019)
@@ -65,6 +66,8 @@ class BetaSchedule:
         p = min(max((step - self.start) / self.ramp, 0.0), 1.0)
         if self.kind == "linear":
             return self.begin + (self.beta - self.begin) * p
+        if self.kind == "ramp":
+            return self.beta * max(0.0, (step + 1 - self.start) / (self.ramp + 1))
         if self.kind == "cosine":
             return self.begin + (self.beta - self.begin) * (1 - math.cos(math.pi * p)) / 2
         if self.kind == "sigmoid":
@@ -74,35 +77,38 @@ class BetaSchedule:
 
 
 class BetaSchedules(keras.callbacks.Callback):
-    """Sets ``model.beta_f`` and ``model.beta_z`` before every step (or epoch), and logs them.
+    """Sets ``model.beta_f``, ``model.beta_z`` and ``model.l2_weight`` before every step (or epoch), and logs them.
 
     Steps and epochs are absolute, so a run that continues from an epoch finds the right weights.
 
     Args:
-        f, z: the schedules of the two weights.
-        unit: ``"epoch"`` or ``"step"``, the unit of their starts and ramps.
+        f, z: the schedules of the weights of both KL terms.
+        unit: ``"epoch"`` or ``"step"``, the unit of all starts and ramps.
+        l2: the schedule of the weight of the L2 penalty, which is logged unless it is constant.
     """
 
-    def __init__(self, f: BetaSchedule, z: BetaSchedule, unit: str = "epoch"):
+    def __init__(self, f: BetaSchedule, z: BetaSchedule, unit: str = "epoch", l2: BetaSchedule = BetaSchedule()):
         super().__init__()
         if unit not in ("epoch", "step"):
             raise ValueError(f"A beta schedule counts epochs or steps. Given: unit={unit!r}. Use 'epoch' or 'step'.")
         self.f = f
         self.z = z
         self.unit = unit
+        self.l2 = l2
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> BetaSchedules:
-        """The schedules that a complete params dict asks for (kl_f_*, kl_z_*, kl_unit)."""
+        """The schedules that a complete params dict asks for (kl_f_*, kl_z_*, l2_*, kl_unit)."""
         f, z = (
             BetaSchedule(*(params[f"kl_{latent}_{key}"] for key in ("schedule", "beta", "start", "ramp")))
             for latent in "fz"
         )
-        return cls(f, z, params["kl_unit"])
+        l2 = BetaSchedule(params["l2_schedule"], 1.0, params["l2_start"], params["l2_ramp"])
+        return cls(f, z, params["kl_unit"], l2)
 
     def end_epoch(self, steps_per_epoch: int) -> int:
         """First epoch that runs wholly at the final weights."""
-        end = max(self.f.end, self.z.end)
+        end = max(self.f.end, self.z.end, self.l2.end)
         return end if self.unit == "epoch" else math.ceil(end / steps_per_epoch)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -118,7 +124,10 @@ class BetaSchedules(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
             logs["beta_f"], logs["beta_z"] = float(self.model.beta_f), float(self.model.beta_z)
+            if self.l2.kind != "constant":
+                logs["l2_weight"] = float(self.model.l2_weight)
 
     def _assign(self, step: int) -> None:
         self.model.beta_f.assign(self.f(step))
         self.model.beta_z.assign(self.z(step))
+        self.model.l2_weight.assign(self.l2(step))

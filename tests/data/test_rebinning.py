@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from indl.data import ChopPlan, Trials, chop, rebin
+from indl.data import ChopPlan, Recording, Split, Trials, chop, rebin
 
 
 def example(n_times=12, **changes):
@@ -64,3 +64,17 @@ def test_windows_in_wider_bins_forget_how_they_were_cut():
 def test_what_is_no_factor(factor):
     with pytest.raises(ValueError, match="factor must be a whole number from 1 to 12. Got"):
         rebin(example(), factor)
+
+
+def test_a_recording_keeps_its_parts_channels_and_forward_steps():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (6, 12, 5)) + 1
+    behavior = rng.normal(size=(6, 8, 2))
+    parts = [Split(counts[part][:, :8, :3], counts[part], behavior=behavior[part]) for part in (slice(4), slice(4, 6))]
+    wide = rebin(Recording(*parts, bin_width_s=0.005, channel_ids=np.arange(5)), 4)
+    assert (wide.n_times, wide.forward_steps, wide.n_heldin, wide.bin_width_s) == (2, 1, 3, 0.02)
+    assert np.array_equal(wide.train.recon, counts[:4].reshape(4, 3, 4, 5).sum(2))
+    assert np.array_equal(wide.valid.encod, counts[4:, :8, :3].reshape(2, 2, 4, 3).sum(2))
+    assert np.allclose(wide.valid.behavior, behavior[4:].reshape(2, 2, 4, 2).mean(2), atol=1e-6)
+    with pytest.raises(ValueError, match=r"partly seen by the encoder.*8 bins of input and 4 forward steps"):
+        rebin(Recording(*parts, bin_width_s=0.005, channel_ids=np.arange(5)), 3)

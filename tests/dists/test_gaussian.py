@@ -92,7 +92,7 @@ def test_samples_of_one_gaussian_come_first():
 @pytest.mark.parametrize("full", [False, True])
 def test_symbolic_values_equal_eager_ones(full):
     q, p = make((4, 6), full), make((4, 6), not full, seed=2)
-    symbols = [keras.Input(part.shape[1:]) for part in (*q, *p)]
+    symbols = [keras.Input(part.shape[1:]) for part in (*q[:2], *p[:2])]
     a, b = Gaussian(*symbols[:2]), Gaussian(*symbols[2:])
     x = b.mean()
     outputs = [a.log_prob(x), a.kl_divergence(b), a.entropy(), a.variance(), a.sample(), a.sample(2, seed=1)]
@@ -101,9 +101,9 @@ def test_symbolic_values_equal_eager_ones(full):
     repeated = np.repeat(q.loc[:, None], 2, axis=1)
     # At inference a symbolic sample is the mean.
     expected = [q.log_prob(p.loc), q.kl_divergence(p), q.entropy(), q.variance(), q.loc, repeated]
-    for value, wanted in zip(model([*q, *p]), expected, strict=True):
+    for value, wanted in zip(model([*q[:2], *p[:2]]), expected, strict=True):
         assert_close(value, wanted)
-    drawn = model([*q, *p], training=True)[5]
+    drawn = model([*q[:2], *p[:2]], training=True)[5]
     assert drawn.shape == (4, 2, 6, 3) and not np.allclose(drawn[:, 0], drawn[:, 1])
 
 
@@ -111,7 +111,7 @@ def test_symbolic_sample_at_test_draws():
     loc, scale = keras.Input((3,)), keras.Input((3,))
     model = keras.Model([loc, scale], Gaussian(loc, scale).sample(seed=1, at_test=True))
     q = make((5,), False)
-    assert np.abs(model([*q]) - q.loc).min() > 0
+    assert np.abs(model([*q[:2]]) - q.loc).min() > 0
 
 
 def test_a_symbolic_value_has_no_tfp_form():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from indl.layers.missing import FillMissing, LastBin, TimeMask, Unmask
+from indl.layers.missing import FillMissing, LastBin, TimeMask
 from indl.layers.time import FirstBins
 from tests.checks import check_layer
 
@@ -32,10 +32,3 @@ def test_last_bin_is_that_of_the_trial():
 
 def test_first_bins():
     check_layer(FirstBins, X, X[:, :3], expected=X[:, :3], dynamic_time=False)
-
-
-def test_mask_that_keras_attaches_is_dropped():
-    check_layer(Unmask, X, expected=X)
-    masked = keras.layers.Masking(2.0)(X)
-    assert getattr(masked, "_keras_mask", None) is not None
-    assert getattr(Unmask()(masked), "_keras_mask", None) is None

@@ -3,5 +3,6 @@
 from indl.dists.priors.ar1 import AR1Prior
 from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.recurrent import RecurrentPrior
+from indl.dists.priors.student_t import StudentTPrior
 
-__all__ = ["AR1Prior", "GaussianPrior", "RecurrentPrior"]
+__all__ = ["AR1Prior", "GaussianPrior", "RecurrentPrior", "StudentTPrior"]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
-from indl.dists.sample import reparameterize
+from indl.dists.sample import GivenNoise, current_sampling, reparameterize
 
 
 class Prior(keras.layers.Layer):
@@ -45,8 +45,10 @@ class SequencePrior(Prior):
     Args:
         size: size of z_t.
         kl_mode: ``"conditional"`` sums KL(q_t || p(. | z_<t)) along a path of z; ``"sampled"`` sums
-            log q - log p at a posterior sample; ``"analytic"`` is the exact expectation, where the
-            sub-class has one; ``"auto"`` takes the exact one where it exists and the rollout allows it.
+            log q - log p at a posterior sample; ``"fresh"`` does so at a sample of its own, as lfads-torch;
+            ``"analytic"`` is the exact expectation for a posterior without memory, where the sub-class has one;
+            ``"auto"`` takes the exact one where it exists and the rollout allows it. In training the path is the sample
+            that has driven the generator, where the posterior carries one, and ``"auto"`` is then ``"conditional"``.
         rollout: ``"teacher"``: the path is the posterior's own sample (the usual bound for an
             autoregressive prior). ``"free"``: the prior's own sample; this punishes posteriors with
             memory and is kept for comparison.
@@ -117,23 +119,22 @@ class SequencePrior(Prior):
         """
         q = as_gaussian(q)
         free = self.rollout_mode == "free"
-        if self._has_exact_kl:
+        # Steps of a posterior with memory depend on each other: only its own path gives an estimate of the bound.
+        path_matters = training and q.has_path and self.kl_mode != "fresh"
+        if self._has_exact_kl and not (path_matters and self.kl_mode == "auto"):
             return mean_over_samples(self.analytic_kl(q))
         if sample is None:
-            sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))
+            sample = q.drawn if path_matters else reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))
         if len(sample.shape) > len(q.loc.shape):
             q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
         path = self.rollout(self._noise(sample, 1, training)) if free else sample
         p = self.conditional(path)
-        if self.kl_mode == "sampled":
+        if self.kl_mode in ("sampled", "fresh"):
             return mean_over_samples(q.log_prob(sample) - p.log_prob(sample))
         return mean_over_samples(q.kl_divergence(p))
 
     def _noise(self, like: Any, stream: int, training: bool | None) -> Any:
-        """Standard normal noise of the shape of `like`: new in training, of a fixed seed at inference."""
-        if training:
-            return keras.random.normal(ops.shape(like), seed=self.seed_generator)
-        return tf.random.stateless_normal(ops.shape(like), seed=(self.seed or 0, stream))
+        return fixed_or_new_noise(self, like, training, stream)
 
     def sample(self, n: int, time: int, seed: int | None = None) -> Any:
         """Free-running draws from the prior, shape (n, time, D)."""
@@ -149,6 +150,16 @@ class SequencePrior(Prior):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "kl_mode": self.kl_mode, "rollout": self.rollout_mode, "seed": self.seed}
+
+
+def fixed_or_new_noise(prior: Any, like: Any, training: bool | None, stream: int = 0) -> Any:
+    """Standard normal noise of the shape of `like`: new in training, of a fixed seed at inference."""
+    mode = current_sampling()
+    if isinstance(mode, GivenNoise) and prior.name in mode.noise:
+        return ops.convert_to_tensor(mode.noise[prior.name], like.dtype)
+    if training:
+        return keras.random.normal(ops.shape(like), dtype=like.dtype, seed=prior.seed_generator)
+    return tf.random.stateless_normal(ops.shape(like), seed=(prior.seed or 0, stream), dtype=like.dtype)
 
 
 def mean_over_samples(kl: Any) -> Any:

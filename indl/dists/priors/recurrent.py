@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
+import tensorflow as tf
 from keras import ops
 
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.priors.base import SequencePrior
 from indl.registry import register
-from indl.rnn.stack import make_cell
+from indl.rnn.recurrent import Recurrent
+from indl.rnn.scan import Cell, Lane, scan
 
 
 @register
@@ -43,25 +44,30 @@ class RecurrentPrior(SequencePrior):
         self.units = units
         self.init_std = init_std
         self.clip_value = clip_value
-        self.cell = make_cell(cell_type, units, clip_value=clip_value)
-        self.head = GaussianHead(size, init_std, name="head")
-        self.teacher = keras.layers.RNN(self.cell, return_sequences=True, name="teacher")
-        self.free = keras.layers.RNN(FreeRunningCell(self.cell, self.head), return_sequences=True, name="free")
+        self.rnn = Recurrent(units, cell_type, clip_value=clip_value, name="rnn", dtype=self.dtype_policy)
+        self.head = GaussianHead(size, init_std, name="head", dtype=self.dtype_policy)
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
         if not self.built:
-            self.teacher.build((None, None, self.size))
+            self.rnn.build((None, None, self.size))
             self.head.build((None, self.units))
-            self.free.build((None, None, self.size))
 
     def conditional(self, z: Any) -> Gaussian:
         previous = ops.concatenate([ops.zeros_like(z[..., :1, :]), z[..., :-1, :]], axis=-2)
-        states = self.teacher(_fold(previous))
-        return Gaussian(*(_unfold(part, z) for part in self.head(states)))
+        p = self.head(self.rnn(_fold(previous)))
+        return Gaussian(_unfold(p.loc, z), _unfold(p.scale, z))
 
     def rollout(self, noise: Any) -> Any:
-        return _unfold(self.free(_fold(noise)), noise)
+        folded = tf.transpose(_fold(ops.convert_to_tensor(noise)), [1, 0, 2])
+        cell, variables = self.rnn.step, self.rnn.weights_of["forward"]
+        own = {name: ops.convert_to_tensor(variable) for name, variable in variables.items()}
+        weights = (own["kernel"], cell.input_bias(own["bias"]), *cell.shared(own["recurrent_kernel"], own["bias"]))
+        sizes = [self.size] + [self.units] * cell.n_states
+        start = tuple(tf.zeros((tf.shape(folded)[1], size), folded.dtype) for size in sizes)
+        # Automatic differentiation reaches the head's variables, and this path is for comparison and for drawing.
+        states = scan([Lane(FreeRunningStep(cell, self.head), (folded,), start, weights)], own_gradient=False)[0]
+        return _unfold(tf.transpose(states[0], [1, 0, 2]), noise)
 
     def __repr__(self) -> str:
         return (
@@ -74,28 +80,25 @@ class RecurrentPrior(SequencePrior):
         return {**super().get_config(), **config}
 
 
-class FreeRunningCell(keras.layers.Layer):
-    """Feeds each draw back: input is the step's noise, state is [z_{t-1}, *state of the cell], output z_t.
+class FreeRunningStep(Cell):
+    """Feeds each draw back: state (z_{t-1}, *state of the cell), input (noise,), weights (W, b, *those of the cell).
 
-    It lives inside :class:`RecurrentPrior` only, which re-creates it.
+    It has no backward step of its own.
+
+    Args:
+        cell: the step of the recurrence.
+        head: maps its output to the Gaussian of z_t.
     """
 
-    def __init__(self, cell: Any, head: GaussianHead, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self, cell: Cell, head: GaussianHead):
         self.cell = cell
         self.head = head
-        sizes = cell.state_size
-        self.state_size = [head.size, *(sizes if isinstance(sizes, list | tuple) else [sizes])]
-        self.output_size = head.size
 
-    def build(self, input_shape: Any) -> None:
-        """The cell and the head are built by the prior."""
-
-    def call(self, noise: Any, states: Any, training: bool | None = None) -> Any:
-        output, new_states = self.cell(states[0], list(states[1:]))
-        step = self.head(output)
-        z = step.loc + step.scale * noise
-        return z, [z, *new_states]
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        kernel, bias, *shared = weights
+        states, _ = self.cell.forward(state[1:], (tf.matmul(state[0], kernel) + bias,), tuple(shared))
+        p = self.head(states[0])
+        return (p.loc + p.scale * x[0], *states), ()
 
 
 def _fold(x: Any) -> Any:

@@ -1,0 +1,210 @@
+"""The steps of the recurrent cells, forward and backward.
+
+Columns of the kernels hold the gates side by side. Inputs arrive as pre-activations: ``x W`` and the input's bias are
+added before the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from indl.rnn.scan import Cell, product
+
+
+class RecurrentCell(Cell):
+    """A step with the variables it needs: a kernel, a recurrent kernel and a bias.
+
+    What is here is what most cells of Keras share.
+
+    Attributes:
+        gates: blocks of `units` columns in a kernel.
+        n_states: components of the state, each of size `units`; the first one is the cell's output.
+    """
+
+    gates = 1
+    n_states = 1
+
+    def initializers(self) -> tuple[Any, Any]:
+        """How the kernel and the recurrent kernel start: as in the layers of Keras."""
+        return keras.initializers.GlorotUniform(), keras.initializers.Orthogonal()
+
+    def bias_shape(self, units: int) -> tuple[int, ...]:
+        """Shape of the bias."""
+        return (self.gates * units,)
+
+    def initial_bias(self, shape: Any, dtype: Any = None) -> Any:
+        """How the bias starts."""
+        return ops.zeros(shape, dtype)
+
+    def input_bias(self, bias: Any) -> Any:
+        """The part of the bias that is added before the loop."""
+        return bias
+
+    def shared(self, recurrent_kernel: Any, bias: Any) -> tuple:
+        """What every step reads."""
+        return (recurrent_kernel,)
+
+
+class GRUClipStep(RecurrentCell):
+    """The clipped GRU: state (h,), input (x W + b,) with columns z, r, n, weights (U,).
+
+    ``z, r = sigmoid(a + h U)``, ``n = tanh(a_n + (r h) U_n)``, ``h' = clip(z h + (1 - z) n, -c, c)``: the reset gate
+    acts before the recurrent product and the clip on the new state alone (Sussillo et al. 2016, arXiv:1608.06315,
+    section 4.2).
+
+    Args:
+        clip_value: bound c of every entry of the state.
+    """
+
+    gates = 3
+
+    def __init__(self, clip_value: float = 5.0):
+        self.clip_value = clip_value
+
+    def initializers(self) -> tuple[Any, Any]:
+        """Both kernels normal, with variance 1 / (rows)."""
+        scaled = keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")
+        return scaled, scaled.clone()
+
+    def initial_bias(self, shape: Any, dtype: Any = None) -> Any:
+        """Ones on the update and reset gates, zeros on the candidate."""
+        return ops.concatenate([ops.ones((shape[0] // 3 * 2,), dtype), ops.zeros((shape[0] // 3,), dtype)])
+
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        h, gates = self.step(state[0], x[0], weights[0])
+        return (h,), (gates,)
+
+    def backward(
+        self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
+    ) -> tuple[tuple, tuple, tuple]:
+        d_h, d_a = self.step_back(d_state[0], previous[0], kept[0], weights[0])
+        return (d_h,), (d_a,), ()
+
+    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        return [self.kernel_gradient(previous[0], kept[0], d_x[0])]
+
+    def step(self, h: Any, a: Any, u: Any) -> tuple[Any, Any]:
+        """The new state, and its gates z, r, n side by side."""
+        units = h.shape[-1]
+        zr = tf.sigmoid(a[:, : 2 * units] + tf.matmul(h, u[:, : 2 * units]))
+        z, r = zr[:, :units], zr[:, units:]
+        n = tf.tanh(a[:, 2 * units :] + tf.matmul(r * h, u[:, 2 * units :]))
+        return tf.clip_by_value(z * h + (1 - z) * n, -self.clip_value, self.clip_value), tf.concat([zr, n], -1)
+
+    def step_back(self, d_h: Any, h: Any, gates: Any, u: Any) -> tuple[Any, Any]:
+        """Gradients of the previous state `h` and of the pre-activations."""
+        units = h.shape[-1]
+        z, r, n = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
+        d = tf.where(tf.abs(z * h + (1 - z) * n) <= self.clip_value, d_h, tf.zeros_like(d_h))
+        d_n = d * (1 - z) * (1 - n * n)
+        d_rh = tf.matmul(d_n, u[:, 2 * units :], transpose_b=True)
+        d_zr = tf.concat([d * (h - n) * z * (1 - z), d_rh * h * r * (1 - r)], -1)
+        d_previous = d * z + d_rh * r + tf.matmul(d_zr, u[:, : 2 * units], transpose_b=True)
+        return d_previous, tf.concat([d_zr, d_n], -1)
+
+    @staticmethod
+    def kernel_gradient(h: Any, gates: Any, d_a: Any) -> Any:
+        """The gradient of U from the stacks of previous states, gates and pre-activation gradients."""
+        units = h.shape[-1]
+        r = gates[..., units : 2 * units]
+        return tf.concat([product(h, d_a[..., : 2 * units]), product(r * h, d_a[..., 2 * units :])], -1)
+
+
+class GRUStep(RecurrentCell):
+    """The GRU of Keras: state (h,), input (x W + b_0,) with columns z, r, n, weights (U, b_1).
+
+    ``z, r = sigmoid(a + h U + b_1)``, ``n = tanh(a_n + r (h U_n + b_1n))``, ``h' = z h + (1 - z) n``: the reset gate
+    acts after the recurrent product, ``reset_after=True`` (Cho et al. 2014, arXiv:1406.1078v1). The bias has
+    two rows, of the input and of the recurrent product.
+    """
+
+    gates = 3
+
+    def bias_shape(self, units: int) -> tuple[int, ...]:
+        return (2, 3 * units)
+
+    def input_bias(self, bias: Any) -> Any:
+        return bias[0]
+
+    def shared(self, recurrent_kernel: Any, bias: Any) -> tuple:
+        return recurrent_kernel, bias[1]
+
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        h, units = state[0], state[0].shape[-1]
+        inner = tf.matmul(h, weights[0]) + weights[1]
+        zr = tf.sigmoid(x[0][:, : 2 * units] + inner[:, : 2 * units])
+        z, r = zr[:, :units], zr[:, units:]
+        reset = r * inner[:, 2 * units :]
+        n = tf.tanh(x[0][:, 2 * units :] + reset)
+        return (z * h + (1 - z) * n,), (tf.concat([zr, n, reset], -1),)
+
+    def backward(
+        self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
+    ) -> tuple[tuple, tuple, tuple]:
+        d, h = d_state[0], previous[0]
+        z, r, n, reset = tf.split(kept[0], 4, axis=-1)
+        d_n = d * (1 - z) * (1 - n * n)
+        d_zr = tf.concat([d * (h - n) * z * (1 - z), d_n * reset * (1 - r)], -1)
+        d_inner = tf.concat([d_zr, d_n * r], -1)
+        return (d * z + tf.matmul(d_inner, weights[0], transpose_b=True),), (tf.concat([d_zr, d_n], -1),), (d_inner,)
+
+    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        return [product(previous[0], taps[0]), tf.reduce_sum(taps[0], (0, 1))]
+
+
+class LSTMStep(RecurrentCell):
+    """The LSTM of Keras: state (h, c), input (x W + b,) with columns i, f, g, o, weights (U,).
+
+    ``i, f, o = sigmoid(a + h U)``, ``g = tanh(a_g + h U_g)``, ``c' = f c + i g``, ``h' = o tanh(c')`` (Hochreiter &
+    Schmidhuber 1997; the bias of the forget gate starts at 1, Jozefowicz et al. 2015).
+    """
+
+    gates, n_states = 4, 2
+
+    def initial_bias(self, shape: Any, dtype: Any = None) -> Any:
+        """Ones on the forget gate, zeros elsewhere."""
+        units = shape[0] // 4
+        return ops.concatenate([ops.zeros((units,), dtype), ops.ones((units,), dtype), ops.zeros((2 * units,), dtype)])
+
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        h, c = state
+        i, f, g, o = tf.split(x[0] + tf.matmul(h, weights[0]), 4, axis=-1)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+        c = f * c + i * g
+        return (o * tf.tanh(c), c), (tf.concat([i, f, g, o], -1),)
+
+    def backward(
+        self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
+    ) -> tuple[tuple, tuple, tuple]:
+        i, f, g, o = tf.split(kept[0], 4, axis=-1)
+        out = tf.tanh(state[1])
+        d_c = d_state[1] + d_state[0] * o * (1 - out * out)
+        d_i, d_f, d_g, d_o = d_c * g, d_c * previous[1], d_c * i, d_state[0] * out
+        d_a = tf.concat([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g * g), d_o * o * (1 - o)], -1)
+        return (tf.matmul(d_a, weights[0], transpose_b=True), d_c * f), (d_a,), ()
+
+    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        return [product(previous[0], d_x[0])]
+
+
+class SimpleRNNStep(RecurrentCell):
+    """The plain recurrence of Keras: state (h,), input (x W + b,), weights (U,); ``h' = tanh(a + h U)``."""
+
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        return (tf.tanh(x[0] + tf.matmul(state[0], weights[0])),), ()
+
+    def backward(
+        self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
+    ) -> tuple[tuple, tuple, tuple]:
+        d_a = d_state[0] * (1 - state[0] * state[0])
+        return (tf.matmul(d_a, weights[0], transpose_b=True),), (d_a,), ()
+
+    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        return [product(previous[0], d_x[0])]
+
+
+CELLS = {"LSTM": LSTMStep, "GRU": GRUStep, "GRUClip": GRUClipStep, "SimpleRNN": SimpleRNNStep}

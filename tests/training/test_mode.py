@@ -1,0 +1,198 @@
+"""Compiled or plain: what is asked for is done, what is measured decides else, and a run keeps to it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from indl.data.synthetic import lorenz
+from indl.layers import masks
+from indl.model.sequential_vae import SequentialVAE
+from indl.params import preset
+from indl.training import mode
+from indl.training.fit import make_model, train
+from indl.training.mode import Mode, compiling_pays
+from tests.checks import assert_same
+
+# The plainest network with a sampled latent and dropout traces fastest.
+SMALL = preset(
+    "default", f_rnn_type="Dense", f_enc_reduce="mean", f_units=4, f_latent_size=2, z_latent_size=0,
+    gen_cell_type="Dense", f_to_gen="tile", gen_n_hidden=4, n_factors=0, batch_size=16, dropout_rate=0.2,
+    coordinated_dropout_rate=0.2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return lorenz(n_neurons=6, n_conditions=4, n_trials=5, n_bins=6, seed=1)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Seconds a step that the measurement pretends to find, by mode; and which modes it was asked for."""
+    seconds, asked = {False: 1.0, True: 0.1}, []
+
+    def pretend(model, x, y, on):
+        asked.append(on)
+        return seconds[on]
+
+    monkeypatch.setattr(mode, "_seconds", pretend)
+    return seconds, asked
+
+
+@pytest.fixture
+def unfitted(monkeypatch):
+    """Training without a single step: which mode each call of `fit` was to run in."""
+    found = []
+    monkeypatch.setattr(SequentialVAE, "fit", lambda self, *args, **kwargs: found.append(self.jit_compile))
+    return found
+
+
+# --- the choice ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting, compiled", [("on", True), ("off", False)])
+def test_what_is_asked_for_is_not_measured(setting, compiled, measured):
+    seconds, asked = measured
+    # Measured, it would come out the other way.
+    seconds[compiled] = 100.0
+    chosen = Mode(setting)
+    assert chosen.compiled is compiled
+    assert chosen.choose(None, None, None, 10**9) is compiled and not asked
+
+
+@pytest.mark.parametrize(
+    "plain, on, steps, pays",
+    [
+        (1.0, 0.5, 100, True),
+        (1.0, 0.89, 100, True),
+        (1.0, 0.91, 100, False),
+        (1.0, 1.5, 100, False),
+        (0.1, 1e-6, 599, False),
+        (0.1, 1e-6, 601, True),
+    ],
+    ids=["faster", "just by a tenth", "by less", "slower", "too short a run", "long enough"],
+)
+def test_the_faster_mode_is_taken_where_it_pays(plain, on, steps, pays, measured, recording):
+    seconds, asked = measured
+    seconds.update({False: plain, True: on})
+    chosen = Mode("auto")
+    assert chosen.compiled is None
+    model = make_model(SMALL, recording)
+    assert chosen.choose(model, None, None, steps) is pays
+    # The compilation itself is spared where the run is over before it would be paid back.
+    assert asked == ([False, True] if plain * steps > mode.WORTH_S else [False])
+    seconds.update({False: on, True: plain})
+    assert chosen.choose(model, None, None, 10**9) is pays
+    assert len(asked) <= 2
+
+
+def test_a_run_that_goes_on_keeps_its_mode(measured):
+    _, asked = measured
+    for compiled in (True, False):
+        kept = Mode("auto")
+        kept.compiled = compiled
+        state = json.loads(json.dumps(kept.state()))
+        again = Mode("auto")
+        again.restore(state)
+        assert again.choose(None, None, None, 10**9) is compiled
+    assert not asked
+    unknown = Mode("auto")
+    unknown.restore(Mode("auto").state())
+    assert unknown.compiled is None
+
+
+# --- the measurement ----------------------------------------------------------------------------
+
+
+def test_measuring_leaves_the_model_as_it_was(recording, monkeypatch):
+    model, scopes = make_model(SMALL, recording), []
+    keep = masks.keep_mask
+    monkeypatch.setattr(
+        masks, "keep_mask", lambda *args: scopes.append(getattr(masks._scope, "on", False)) or keep(*args)
+    )
+    x = recording.train.encod[:16]
+    model(x, training=True)
+    model.compute_loss(x, x, model(x, training=True), training=True)
+    scopes.clear()
+
+    def state():
+        return [np.array(v) for v in (*model.variables, *model.metrics_variables, *model.optimizer.variables)]
+
+    before = state()
+    assert any(v.path.endswith("seed_generator_state") for v in model.variables)
+    # Both modes run; which is faster on this machine is not asked.
+    assert compiling_pays(model, x, x, 10**9, worth_s=0.0) in (True, False)
+    assert_same(state(), before)
+    # Dropout draws with the generator of the mode that is measured.
+    assert set(scopes) == {False, True} and scopes == sorted(scopes)
+    assert mode._seconds(model, x, x, False) > 0
+    # And the draws go on as if nothing had been measured.
+    twin = make_model(SMALL, recording)
+    twin(x, training=True)
+    twin(x, training=True)
+    for variable, value in zip(model.variables, before[: len(model.variables)], strict=True):
+        variable.assign(value)
+    assert_same(model(x, training=True)["f"], twin(x, training=True)["f"])
+
+
+def test_nothing_is_compiled_for_a_short_run(recording, monkeypatch):
+    model, asked, seconds = make_model(SMALL, recording), [], mode._seconds
+    monkeypatch.setattr(mode, "_seconds", lambda *args: asked.append(args[-1]) or seconds(*args))
+    x = recording.train.encod[:16]
+    assert compiling_pays(model, x, None, 1, worth_s=1e9) is False
+    assert asked == [False]
+
+
+# --- in a run -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "setting, faster, compiled",
+    [("on", False, True), ("off", True, False), ("auto", True, True), ("auto", False, False)],
+)
+def test_training_runs_in_the_mode_and_writes_it_down(setting, faster, compiled, recording, measured, unfitted):
+    seconds, asked = measured
+    seconds[True] = 0.1 if faster else 10.0
+    result = train({**SMALL, "jit_compile": setting}, recording, epochs=200)
+    assert unfitted == [compiled]
+    assert result.model.params["jit_compile"] == ("on" if compiled else "off")
+    assert bool(asked) is (setting == "auto")
+
+
+def test_steps_that_are_left_decide(recording, measured, unfitted):
+    """One batch an epoch: 59 steps of a second are not worth a compilation, 61 are."""
+    params = {**SMALL, "jit_compile": "auto", "batch_size": 64}
+    for epochs, wanted in ((59, "off"), (61, "on")):
+        assert train(params, recording, epochs=epochs).model.params["jit_compile"] == wanted
+    assert unfitted == [False, True]
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the run in the middle of an epoch, as Ctrl-C does."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_the_choice_is_that_of_the_checkpoint(recording, measured, monkeypatch, tmp_path):
+    seconds, asked = measured
+    params = {**SMALL, "jit_compile": "auto"}
+    seconds[True] = 10.0
+    with pytest.raises(KeyboardInterrupt):
+        train(params, recording, epochs=100, folder=tmp_path, callbacks=[Stop()])
+    assert asked == [False, True]
+    # Measured now, it would come out the other way.
+    seconds[True] = 0.01
+    found = []
+    monkeypatch.setattr(
+        SequentialVAE, "fit", lambda self, *a, **k: found.append((self.jit_compile, k["initial_epoch"]))
+    )
+    resumed = train(params, recording, epochs=100, folder=tmp_path)
+    assert found == [(False, 1)] and len(asked) == 2
+    assert resumed.model.params["jit_compile"] == "off"
+    # Another folder is another run.
+    assert train(params, recording, epochs=100, folder=tmp_path / "new").model.params["jit_compile"] == "on"
+    assert found[1:] == [(True, 0)]
