@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from indl.layers.draws import normal
 from indl.registry import register
 
 _scope = threading.local()
@@ -128,7 +129,7 @@ class Sampler(keras.layers.Layer):
         if mode is not None and (self.draws or isinstance(mode, GivenLatents)):
             return mode.drive(self.name, shape, dtype)
         if self.draws and (training or self.at_test):
-            return keras.random.normal(shape, dtype=dtype, seed=self.seed_generator), None
+            return normal(shape, dtype, self.seed_generator), None
         return None, None
 
     def get_config(self) -> dict[str, Any]:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
+from indl.layers.draws import words
 from indl.registry import register
 
 _LEVELS = 1 << 16
-_scope = threading.local()
-
-
-@contextlib.contextmanager
-def compiled(on: bool) -> Iterator[None]:
-    """Tells what is traced within the block whether it will be compiled by XLA."""
-    previous, _scope.on = getattr(_scope, "on", False), on
-    try:
-        yield
-    finally:
-        _scope.on = previous
 
 
 def keep_mask(shape: Any, rate: float, seed_generator: keras.random.SeedGenerator) -> Any:
@@ -34,17 +21,9 @@ def keep_mask(shape: Any, rate: float, seed_generator: keras.random.SeedGenerato
     third of the time. The generator is the one that is fast where it runs, so both modes draw different masks.
     """
     *lead, last = (shape[i] for i in range(len(shape)))
-    # Threefry needs no wide products, which XLA does not vectorize on CPU; the plain kernels know Philox alone.
-    words = tf.random.stateless_uniform(
-        (*lead, (last + 1) // 2),
-        seed=tf.cast(seed_generator.next(), tf.int32),
-        minval=None,
-        maxval=None,
-        dtype=tf.uint32,
-        alg="threefry" if getattr(_scope, "on", False) else "philox",
-    )
-    low = tf.bitwise.bitwise_and(words, tf.constant(_LEVELS - 1, tf.uint32))
-    high = tf.bitwise.right_shift(words, tf.constant(16, tf.uint32))
+    pairs = words((*lead, (last + 1) // 2), seed_generator)
+    low = tf.bitwise.bitwise_and(pairs, tf.constant(_LEVELS - 1, tf.uint32))
+    high = tf.bitwise.right_shift(pairs, tf.constant(16, tf.uint32))
     return tf.cast(tf.concat([low, high], -1)[..., :last], tf.int32) >= round(rate * _LEVELS)
 
 

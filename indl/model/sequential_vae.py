@@ -19,7 +19,7 @@ from indl.dists.observations import OBSERVATIONS, PoissonObservation
 from indl.dists.sample import GivenLatents, PosteriorSamples, Sampler, sampling
 from indl.layers.augmentation import sample_validation_losses
 from indl.layers.coordinated_dropout import block_gradient
-from indl.layers.masks import compiled
+from indl.layers.draws import compiled
 from indl.model import beta_vae, guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.params import validate_params
 from indl.registry import register

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from indl.layers.masks import compiled
+from indl.layers.draws import compiled
 
 #: Seconds of training, as a plain graph, below which a compilation is not paid back.
 WORTH_S = 60.0
