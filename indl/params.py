@@ -379,13 +379,31 @@ PRESETS["lfads"] = {
 }
 # The same without controller and inferred inputs: an autonomous generator, for dynamics that the start determines.
 PRESETS["lfads_no_controller"] = {**PRESETS["lfads"], "z_latent_size": 0, "z2_units": 0}
-# For up to some hundred trials.
+# For some hundred trials: sizes after the reference runs on macaque M1 force (238 trials of 72 channels), rates and KL
+# weights by the hidden samples of its validation trials; see docs/lfads.md.
 PRESETS["lfads_small"] = {
     **PRESETS["lfads"],
+    "dropout_rate": 0.2,
+    "coordinated_dropout_rate": 0.2,
     "f_latent_size": 32,
     "gen_n_hidden": [100],
     "n_factors": 24,
+    "kl_f_beta": 1e-4,
+    "kl_z_beta": 3e-5,
     "batch_size": 128,
+    "epochs": 400,
+}
+# For tens of trials without controller: MC_Maze_Small (80 trials of 80 channels), chosen in the same way.
+PRESETS["lfads_small_no_controller"] = {
+    **PRESETS["lfads_small"],
+    "dropout_rate": 0.3,
+    "coordinated_dropout_rate": 0.3,
+    "z_latent_size": 0,
+    "z2_units": 0,
+    "n_factors": 16,
+    "kl_f_beta": 1e-5,
+    "batch_size": 40,
+    "epochs": 600,
 }
 # Li & Mandt 2018, "factorized" posterior: q(z_t) sees its own bin alone.
 PRESETS["dsae_factorized"] = {

@@ -50,7 +50,7 @@ class RecurrentCell(Cell):
 
 
 class GRUClipStep(RecurrentCell):
-    """The clipped GRU: state (h,), input (x W + b,) with columns z, r, n, weights (U,).
+    """The clipped GRU: state (h,), input (x W + b,) with columns z, r, n, weights (U, U_n).
 
     ``z, r = sigmoid(a + h U)``, ``n = tanh(a_n + (r h) U_n)``, ``h' = clip(z h + (1 - z) n, -c, c)``: the reset gate
     acts before the recurrent product and the clip on the new state alone (Sussillo et al. 2016, arXiv:1608.06315,
@@ -74,44 +74,49 @@ class GRUClipStep(RecurrentCell):
         """Ones on the update and reset gates, zeros on the candidate."""
         return ops.concatenate([ops.ones((shape[0] // 3 * 2,), dtype), ops.zeros((shape[0] // 3,), dtype)])
 
+    def shared(self, recurrent_kernel: Any, bias: Any) -> tuple:
+        """The recurrent kernel of both gates, and that of the candidate; taken apart once, not in every bin."""
+        units = recurrent_kernel.shape[0]
+        return recurrent_kernel[:, : 2 * units], recurrent_kernel[:, 2 * units :]
+
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
-        h, gates = self.step(state[0], x[0], weights[0])
+        h, gates = self.step(state[0], x[0], weights)
         return (h,), (gates,)
 
     def backward(
         self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
     ) -> tuple[tuple, tuple, tuple]:
-        d_h, d_a = self.step_back(d_state[0], previous[0], kept[0], weights[0])
+        d_h, d_a = self.step_back(d_state[0], previous[0], state[0], kept[0], weights)
         return (d_h,), (d_a,), ()
 
     def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
-        return [self.kernel_gradient(previous[0], kept[0], d_x[0])]
+        return self.kernel_gradients(previous[0], kept[0], d_x[0])
 
-    def step(self, h: Any, a: Any, u: Any) -> tuple[Any, Any]:
+    def step(self, h: Any, a: Any, weights: tuple) -> tuple[Any, Any]:
         """The new state, and its gates z, r, n side by side."""
-        units = h.shape[-1]
-        zr = tf.sigmoid(a[:, : 2 * units] + tf.matmul(h, u[:, : 2 * units]))
+        units, (u, u_n) = h.shape[-1], weights
+        zr = tf.sigmoid(a[:, : 2 * units] + tf.matmul(h, u))
         z, r = zr[:, :units], zr[:, units:]
-        n = tf.tanh(a[:, 2 * units :] + tf.matmul(r * h, u[:, 2 * units :]))
+        n = tf.tanh(a[:, 2 * units :] + tf.matmul(r * h, u_n))
         return tf.clip_by_value(z * h + (1 - z) * n, -self.clip_value, self.clip_value), tf.concat([zr, n], -1)
 
-    def step_back(self, d_h: Any, h: Any, gates: Any, u: Any) -> tuple[Any, Any]:
-        """Gradients of the previous state `h` and of the pre-activations."""
-        units = h.shape[-1]
+    def step_back(self, d_h: Any, h: Any, new: Any, gates: Any, weights: tuple) -> tuple[Any, Any]:
+        """Gradients of the previous state `h` and of the pre-activations; `new` is the state after the step."""
+        units, (u, u_n) = h.shape[-1], weights
         z, r, n = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
-        d = tf.where(tf.abs(z * h + (1 - z) * n) <= self.clip_value, d_h, tf.zeros_like(d_h))
+        d = tf.where(tf.abs(new) < self.clip_value, d_h, tf.zeros_like(d_h))
         d_n = d * (1 - z) * (1 - n * n)
-        d_rh = tf.matmul(d_n, u[:, 2 * units :], transpose_b=True)
+        d_rh = tf.matmul(d_n, u_n, transpose_b=True)
         d_zr = tf.concat([d * (h - n) * z * (1 - z), d_rh * h * r * (1 - r)], -1)
-        d_previous = d * z + d_rh * r + tf.matmul(d_zr, u[:, : 2 * units], transpose_b=True)
+        d_previous = d * z + d_rh * r + tf.matmul(d_zr, u, transpose_b=True)
         return d_previous, tf.concat([d_zr, d_n], -1)
 
     @staticmethod
-    def kernel_gradient(h: Any, gates: Any, d_a: Any) -> Any:
-        """The gradient of U from the stacks of previous states, gates and pre-activation gradients."""
+    def kernel_gradients(h: Any, gates: Any, d_a: Any) -> list[Any]:
+        """The gradients of U and U_n from the stacks of previous states, gates and pre-activation gradients."""
         units = h.shape[-1]
         r = gates[..., units : 2 * units]
-        return tf.concat([product(h, d_a[..., : 2 * units]), product(r * h, d_a[..., 2 * units :])], -1)
+        return [product(h, d_a[..., : 2 * units]), product(r * h, d_a[..., 2 * units :])]
 
 
 class GRUStep(RecurrentCell):

@@ -26,7 +26,8 @@ class ComplexStep(Cell):
         g_t = GRU(e_t + u_t K_u, g_{t-1})
         f_t = (g_t m^g_t) W_f
 
-    State: (g, c, f, mu, standard deviation, u). Weights: (K_f, U_c, W_u, b_u, K_u, U_g, W_f).
+    State: (g, c, f, mu, standard deviation, u). Weights: (K_f, W_u, b_u, K_u, W_f), then the two of
+    the controller's and the two of the generator's recurrence.
 
     Args:
         clip_value: bound of both GRU states.
@@ -42,12 +43,12 @@ class ComplexStep(Cell):
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
         g, c, f = state[:3]
         encoded, external, on_f, on_g, driven = self._parts(x)
-        k_f, u_c, w_u, b_u, k_u, u_g, w_f = weights
-        c, gates_c = self.gru.step(c, encoded + tf.matmul(_times(f, on_f), k_f), u_c)
+        k_f, w_u, b_u, k_u, w_f = weights[:5]
+        c, gates_c = self.gru.step(c, encoded + tf.matmul(_times(f, on_f), k_f), weights[5:7])
         mu, log_variance = tf.split(tf.matmul(c, w_u) + b_u, 2, axis=-1)
         std = tf.exp(0.5 * log_variance)
         u = mu if driven is None else driven if self.inputs == "given" else mu + std * driven
-        g, gates_g = self.gru.step(g, external + tf.matmul(u, k_u), u_g)
+        g, gates_g = self.gru.step(g, external + tf.matmul(u, k_u), weights[7:])
         return (g, c, tf.matmul(_times(g, on_g), w_f), mu, std, u), (gates_c, gates_g)
 
     def backward(
@@ -55,16 +56,16 @@ class ComplexStep(Cell):
     ) -> tuple[tuple, tuple, tuple]:
         d_g, d_c, d_f, d_mu, d_std, d_u = d_state
         _, _, on_f, on_g, driven = self._parts(x)
-        k_f, u_c, w_u, _, k_u, u_g, w_f = weights
+        k_f, w_u, _, k_u, w_f = weights[:5]
         d_g = d_g + _times(tf.matmul(d_f, w_f, transpose_b=True), on_g)
-        d_g, d_external = self.gru.step_back(d_g, previous[0], kept[1], u_g)
+        d_g, d_external = self.gru.step_back(d_g, previous[0], state[0], kept[1], weights[7:])
         d_u = d_u + tf.matmul(d_external, k_u, transpose_b=True)
         if self.inputs == "noise":
             d_std = d_std + d_u * driven
         d_mu = d_mu if self.inputs == "given" else d_mu + d_u
         d_posterior = tf.concat([d_mu, 0.5 * d_std * state[4]], -1)
         d_c = d_c + tf.matmul(d_posterior, w_u, transpose_b=True)
-        d_c, d_encoded = self.gru.step_back(d_c, previous[1], kept[0], u_c)
+        d_c, d_encoded = self.gru.step_back(d_c, previous[1], state[1], kept[0], weights[5:7])
         d_previous_f = _times(tf.matmul(d_encoded, k_f, transpose_b=True), on_f)
         nothing = tf.zeros_like(d_mu)
         d_x = (d_encoded, d_external, *([None] * (len(x) - 3)), d_u if self.inputs == "given" else None)
@@ -76,12 +77,12 @@ class ComplexStep(Cell):
         d_posterior, d_f = taps
         return [
             product(_times(previous[2], on_f), d_encoded),
-            self.gru.kernel_gradient(previous[1], kept[0], d_encoded),
             product(states[1], d_posterior),
             tf.reduce_sum(d_posterior, (0, 1)),
             product(states[5], d_external),
-            self.gru.kernel_gradient(previous[0], kept[1], d_external),
             product(_times(states[0], on_g), d_f),
+            *self.gru.kernel_gradients(previous[1], kept[0], d_encoded),
+            *self.gru.kernel_gradients(previous[0], kept[1], d_external),
         ]
 
     def _parts(self, x: tuple) -> tuple[Any, Any, Any, Any, Any]:
@@ -235,7 +236,8 @@ class ComplexGenerator(Sampler):
         kernel = ops.convert_to_tensor(self.generator["kernel"])
         x = self._external(external, kernel, ops.shape(initial)[0], steps, training)
         recurrent = ops.convert_to_tensor(self.generator["recurrent_kernel"])
-        ((states,),) = scan([Lane(self.step, (x,), (initial,), (recurrent,))], own_gradient=bool(training))
+        lane = Lane(self.step, (x,), (initial,), self.step.shared(recurrent, self.generator["bias"]))
+        ((states,),) = scan([lane], own_gradient=bool(training))
         factors = ops.matmul(self._dropped(states, training), self.normalized_factors())
         return {"gen_states": states, "factors": factors}
 
@@ -269,12 +271,12 @@ class ComplexGenerator(Sampler):
         )
         weights = (
             kernel["kernel"][n_encoded:],
-            kernel["recurrent_kernel"],
             ops.convert_to_tensor(self.posterior_kernel),
             ops.convert_to_tensor(self.posterior_bias),
             generator["kernel"][: self.size],
-            generator["recurrent_kernel"],
             factors_kernel,
+            *self.step.shared(kernel["recurrent_kernel"], kernel["bias"]),
+            *self.step.shared(generator["recurrent_kernel"], generator["bias"]),
         )
         lane = Lane(ComplexStep(self.clip_value, dropping, inputs), tuple(x), state, weights)
         (states,) = scan([lane], own_gradient=bool(training))
@@ -283,8 +285,9 @@ class ComplexGenerator(Sampler):
     def normalized_factors(self) -> Any:
         """The factor matrix, each column divided by its L2 norm (at least 1e-12)."""
         kernel = ops.convert_to_tensor(self.factors_kernel)
-        norm = ops.sqrt(ops.sum(ops.square(kernel), axis=0, keepdims=True))
-        return kernel / ops.maximum(norm, 1e-12)
+        # The bound comes before the root, whose slope at 0 is infinite.
+        square = ops.maximum(ops.sum(ops.square(kernel), axis=0, keepdims=True), 1e-24)
+        return kernel * ops.rsqrt(square)
 
     def _dropped(self, x: Any, training: bool | None) -> Any:
         return x * self._mask(ops.shape(x), x.dtype) if training and self.dropout_rate else x

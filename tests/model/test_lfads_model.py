@@ -80,13 +80,13 @@ def test_suite(name, controller_states):
         assert not controller_states and "con_states" not in model(X)
 
 
-def test_the_small_preset_differs_in_its_sizes_alone():
-    """So that the suite of the large one is also its own."""
-    sizes = ("f_latent_size", "gen_n_hidden", "n_factors", "batch_size")
-    large, small = (preset(name, **{key: 7 for key in sizes}) for name in ("lfads", "lfads_small"))
-    assert large == small
-    changed = {key for key, value in PRESETS["lfads_small"].items() if value != PRESETS["lfads"][key]}
-    assert changed == set(sizes)
+def test_the_small_presets_differ_in_sizes_and_strengths_alone():
+    """So that the suites of the large ones are also theirs."""
+    numbers = {"f_latent_size", "gen_n_hidden", "n_factors", "batch_size", "epochs", "dropout_rate"}
+    numbers |= {"coordinated_dropout_rate", "kl_f_beta", "kl_z_beta"}
+    for large, small in (("lfads", "lfads_small"), ("lfads_no_controller", "lfads_small_no_controller")):
+        changed = {key for key, value in PRESETS[small].items() if value != PRESETS[large][key]}
+        assert changed <= numbers and all(PRESETS[large][key] and PRESETS[small][key] for key in changed)
 
 
 def test_several_samples_of_f_average_as_one():

@@ -320,8 +320,10 @@ def test_an_empty_column_of_the_factors_stays_finite():
     kernel = layer.factors_kernel.numpy()
     kernel[:, 1] = 0
     layer.factors_kernel.assign(kernel)
-    factors = np.asarray(layer(ARRAYS["initial"], ARRAYS["encoded"])["factors"])
-    assert np.isfinite(factors).all() and not factors[..., 1].any() and factors[..., 0].any()
+    with tf.GradientTape() as tape:
+        factors = layer(ARRAYS["initial"], ARRAYS["encoded"])["factors"]
+    assert np.isfinite(factors).all() and not np.any(factors[..., 1]) and np.any(factors[..., 0])
+    assert np.isfinite(tape.gradient(factors, layer.factors_kernel)).all()
 
 
 # --- samples ------------------------------------------------------------------------------------
@@ -562,6 +564,17 @@ def test_an_encoding_belongs_to_a_controller():
         cell()(FLOATS["initial"], None, FLOATS["external"])
     with pytest.raises(ValueError, match=r"size=0 with an encoding of shape \(3, 5, 6\).*size=0"):
         cell(False)(FLOATS["initial"], FLOATS["encoded"])
+
+
+def test_external_inputs_are_those_that_the_generator_was_built_for():
+    layer = built("controller and external input")
+    for bad, words in [
+        (None, rf"0 dimensions for {EXTERNAL}, bins \[{TIME}\]"),
+        (ARRAYS["external"][..., :0], rf"0 dimensions for {EXTERNAL}"),
+        (ARRAYS["external"][:, :3], rf"bins \[{TIME}, 3\]"),
+    ]:
+        with pytest.raises(ValueError, match=rf"external input does not fit.*{words}.*Pass \(batch"):
+            layer(ARRAYS["initial"], ARRAYS["encoded"], bad)
 
 
 def test_the_builder_asks_for_the_number_of_bins():
