@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from indl.params import markdown_table, parse_setting, preset
+from indl.params import PRESETS, markdown_table, parse_setting, preset
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -34,7 +34,7 @@ _WITHOUT_TENSORFLOW = ("check", "baseline", "params")
 _FIGURES = (".png", ".pdf", ".svg")
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
-Preset = Annotated[str, typer.Option("--preset", help="default, dsae_full, dsae_factorized or beta_vae.")]
+Preset = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training trials; default: the preset's.")]
 Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
