@@ -522,7 +522,8 @@ class SequentialVAE(keras.Model):
 
     def _with_samples_axis(self, target: Any, parameter: Any) -> Any:
         # In a traced step the loop over time may have forgotten how long it is.
-        expected = self._graph_outputs["p_x"][0].shape[-2:]
+        built = self._graph_outputs["p_x"][0].shape
+        expected = [parameter.shape[axis] or built[axis] for axis in (-2, -1)]
         for size, wanted, axis in zip(target.shape[1:], expected, ("bins", "channels"), strict=True):
             if None not in (size, wanted) and size != wanted:
                 raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ WORTH_S = 60.0
 #: What the compiled step must save, so that noise does not decide.
 _MARGIN = 0.9
 _REPEATS = 4
+_OPERATIONS_PER_S = 1e10
 
 
 class Mode:
@@ -52,6 +54,9 @@ def compiling_pays(model: Any, x: Any, y: Any, steps: int, worth_s: float = WORT
     Returns:
         Whether the compiled step is faster by a tenth at least.
     """
+    # A short run is not worth the tracing of a measurement either.
+    if steps * _estimate(model, x) <= worth_s:
+        return False
     before = [variable.numpy().copy() for variable in model.non_trainable_variables + model.metrics_variables]
     plain = _seconds(model, x, y, False)
     faster = plain * steps > worth_s and _seconds(model, x, y, True) < _MARGIN * plain
@@ -59,6 +64,12 @@ def compiling_pays(model: Any, x: Any, y: Any, steps: int, worth_s: float = WORT
     for variable, value in zip(model.non_trainable_variables + model.metrics_variables, before, strict=True):
         variable.assign(value)
     return faster
+
+
+def _estimate(model: Any, x: Any) -> float:
+    """Rough seconds of a step: the products of all weights, forward and back, at what small ones reach."""
+    batch, bins = (x["x"] if isinstance(x, Mapping) else x).shape[:2]
+    return 6 * model.count_params() * batch * bins / _OPERATIONS_PER_S
 
 
 def _seconds(model: Any, x: Any, y: Any, on: bool) -> float:

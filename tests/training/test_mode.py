@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indl.data.synthetic import lorenz
-from indl.layers import masks
+from indl.layers import draws, masks
 from indl.model.sequential_vae import SequentialVAE
 from indl.params import preset
 from indl.training import mode
@@ -38,6 +38,7 @@ def measured(monkeypatch):
         return seconds[on]
 
     monkeypatch.setattr(mode, "_seconds", pretend)
+    monkeypatch.setattr(mode, "_estimate", lambda *args: 1e9)
     return seconds, asked
 
 
@@ -110,7 +111,7 @@ def test_measuring_leaves_the_model_as_it_was(recording, monkeypatch):
     model, scopes = make_model(SMALL, recording), []
     keep = masks.keep_mask
     monkeypatch.setattr(
-        masks, "keep_mask", lambda *args: scopes.append(getattr(masks._scope, "on", False)) or keep(*args)
+        masks, "keep_mask", lambda *args: scopes.append(getattr(draws._scope, "on", False)) or keep(*args)
     )
     x = recording.train.encod[:16]
     model(x, training=True)
@@ -141,7 +142,12 @@ def test_nothing_is_compiled_for_a_short_run(recording, monkeypatch):
     model, asked, seconds = make_model(SMALL, recording), [], mode._seconds
     monkeypatch.setattr(mode, "_seconds", lambda *args: asked.append(args[-1]) or seconds(*args))
     x = recording.train.encod[:16]
-    assert compiling_pays(model, x, None, 1, worth_s=1e9) is False
+    # Two operations a weight, bin and trial forward, and twice that back: here some microseconds.
+    assert mode._estimate(model, x) == pytest.approx(6 * model.count_params() * 16 * 6 / 1e10)
+    assert compiling_pays(model, {"x": x}, None, 1000) is False
+    assert asked == []
+    monkeypatch.setattr(mode, "_estimate", lambda *args: 1e8)
+    assert compiling_pays(model, x, None, 100, worth_s=1e9) is False
     assert asked == [False]
 
 

@@ -232,8 +232,8 @@ def test_sessions_start_at_their_principal_components_regression(model, joined, 
         # Mean counts are read in as zero, and zero factors are read out as mean rates.
         mean = np.zeros((1, 1, 5), "float32")
         mean[..., :n] = averages[number].mean((0, 1))
-        assert_close(read_in(mean, [number]), np.zeros((1, 1, 3)), 1e-5)
-        assert_close(read_out(np.zeros((1, 1, 3), "float32"), [number]).mean()[..., :n], mean[..., :n], 1e-5)
+        assert_close(read_in(mean, np.array([number])), np.zeros((1, 1, 3)), 1e-5)
+        assert_close(read_out(np.zeros((1, 1, 3), "float32"), np.array([number])).mean()[..., :n], mean[..., :n], 1e-5)
         back = np.linalg.pinv(weights.readin_weight) if readout == "pinv" else weights.readin_weight.T
         assert_close(read_out.kernel[number, :, :n], back)
     assert not read_in.trainable and fresh.params["read_in_trainable"] is False
