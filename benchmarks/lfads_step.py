@@ -59,6 +59,7 @@ def measure(case: tuple[int, ...], what: str, mode: str, repeats: int, policy: s
     model = build_sequential_vae(params, n_times, n_channels)
     model.init_readout(x)
     model.compile(optimizer=make_optimizer(params, batch), jit_compile=mode == "compiled")
+    model.batch_parts = 2 if mode == "parts" else 1
     model.optimizer.build(model.trainable_variables)
     if what == "step":
         step = tf.function(lambda trials: model.train_step((trials,)), jit_compile=model.jit_compile, autograph=False)
@@ -166,7 +167,7 @@ def main() -> None:
         for what in ("step", "means", "samples:50"):
             if ("step" if what == "step" else "inference") not in args.only:
                 continue
-            modes = ["compiled", "plain"] if what == "step" else ["plain"]
+            modes = ["parts", "compiled", "plain"] if what == "step" else ["plain"]
             repeats = args.repeats if what != "samples:50" else 2
             rows = compare(args.torch_python, case, what, modes, args.rounds, repeats)
             results[f"{what} {name}"] = rows
@@ -180,15 +181,15 @@ def main() -> None:
     if "growth" in args.only:
         base_case = CASES["64x100x100, width 100"]
         for name, case in GROWTH.items():
-            rounds = [(ours(case, "step", "compiled", args.repeats), ours(base_case, "step", "compiled", args.repeats))
+            rounds = [(ours(case, "step", "parts", args.repeats), ours(base_case, "step", "parts", args.repeats))
                       for _ in range(args.rounds)]  # fmt: skip
             growth = {key: statistics.median(a[key] / b[key] for a, b in rounds) for key in ("median_s", "peak_mib")}
             results[f"growth {name}"] = growth
             print(f"growth     {name:24} time {growth['median_s']:.2f}, memory {growth['peak_mib']:.2f}", flush=True)
     if "bfloat16" in args.only:
         for name, case in CASES.items():
-            pair = [(ours(case, "step", "compiled", args.repeats, "mixed_bfloat16"),
-                     ours(case, "step", "compiled", args.repeats)) for _ in range(args.rounds)]  # fmt: skip
+            pair = [(ours(case, "step", "parts", args.repeats, "mixed_bfloat16"),
+                     ours(case, "step", "parts", args.repeats)) for _ in range(args.rounds)]  # fmt: skip
             ratio = statistics.median(a["median_s"] / b["median_s"] for a, b in pair)
             results[f"bfloat16 {name}"] = {"ratio": ratio}
             print(f"bfloat16   {name:24} mixed_bfloat16 / float32 {ratio:.2f}", flush=True)

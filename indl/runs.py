@@ -213,8 +213,9 @@ def repeat(
             "command, which goes on with it."
         )
     # The mode that was measured to be faster then: another one differs in the last digits.
-    mode = json.loads((folder / "params.json").read_text())["jit_compile"]
-    settings = {**before["run"], "params": {**before["run"]["params"], "jit_compile": mode}}
+    chosen = json.loads((folder / "params.json").read_text())
+    mode = {name: chosen[name] for name in ("jit_compile", "batch_parts")}
+    settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
         settings["data"] = {"kind": "file", "path": str(data)}
     run = Run(**settings)

@@ -29,7 +29,8 @@ class GuardedAdam(keras.optimizers.Adam):
         if not self.built and trainable_variables is not None:
             self.build(trainable_variables)
         grads = list(grads)
-        squares = ops.stack([ops.sum(ops.square(gradient)) for gradient in grads])
+        # A variable that the loss does not reach has no gradient.
+        squares = ops.stack([ops.zeros(()) if part is None else ops.sum(ops.square(part)) for part in grads])
         finite = ops.isfinite(squares) & (ops.any(~ops.isfinite(squares)) | ops.isfinite(ops.sum(squares)))
         self.finite.assign(ops.cast(finite, self.finite.dtype))
         # Keras's own.apply needs the name of the super-class within the branch.

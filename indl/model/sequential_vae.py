@@ -21,6 +21,8 @@ from indl.layers.augmentation import sample_validation_losses
 from indl.layers.coordinated_dropout import block_gradient
 from indl.layers.draws import compiled
 from indl.model import beta_vae, guarded_adam  # noqa: F401  a saved model names its optimizer
+from indl.model.side_by_side import SideBySide
+from indl.model.term_means import TermMeans
 from indl.params import validate_params
 from indl.registry import register
 
@@ -107,7 +109,9 @@ class SequentialVAE(keras.Model):
             np.ones(len(PARTS)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
         )
         terms = (*TERMS, "sample_nll") if outputs.get("sample_mask") is not None else TERMS
-        self.term_metrics = [keras.metrics.Mean(name=name) for name in terms]
+        self.term_means = TermMeans(terms)
+        #: Above 1, a training step compiles the parts of a batch, not the whole: set jit_compile to False with it.
+        self.batch_parts = 1
         self._may_miss = bool(params and params["missing_data"])
         self._passes: dict[str, Any] = {}
 
@@ -175,16 +179,12 @@ class SequentialVAE(keras.Model):
         if sample_weight is not None:
             trial = trial * ops.cast(sample_weight, trial.dtype)
         terms["loss"] = (trial + terms["penalty"]) * (self.params["loss_scale"] if self.params else 1.0)
-        counted = ops.ones(())
+        finite = True
         if training:
-            finite = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
-            self.finite_terms.assign(ops.cast(finite, "float32"))
-            counted = ops.cast(ops.all(finite), "float32")
-        for metric in self.term_metrics:
-            value = terms[metric.name]
-            # A weight of zero alone would leave a NaN.
-            value = ops.where(counted > 0, value, ops.zeros_like(value)) if training else value
-            metric.update_state(value, sample_weight=ops.broadcast_to(counted, ops.shape(value)))
+            found = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
+            self.finite_terms.assign(ops.cast(found, "float32"))
+            finite = ops.all(found)
+        self.term_means.update_state(terms, finite)
         # Replicas are summed, so each gives its share.
         return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
@@ -208,7 +208,15 @@ class SequentialVAE(keras.Model):
         return ops.sum(alike, axis=1) / ops.maximum(ops.sum(alike * recorded, axis=1), 1e-8)
 
     def train_step(self, data: Any) -> Any:
-        """One step of ``fit``; dropout draws with the generator that is fast in the chosen mode."""
+        """One step of ``fit``, in the chosen mode; see :class:`~indl.training.mode.Mode`."""
+        if self.batch_parts > 1:
+            gradients = SideBySide(self, self.batch_parts)(*keras.utils.unpack_x_y_sample_weight(data))
+            weights = self.trainable_variables
+            tf.function(lambda given: self.optimizer.apply(given, weights), jit_compile=True, autograph=False)(
+                gradients
+            )
+            return self.get_metrics_result()
+        # Dropout draws with the generator that is fast in the mode.
         with compiled(bool(self.jit_compile)):
             return super().train_step(data)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from indl.files import DISK_FULL, atomic
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class CheckpointError(RuntimeError):

@@ -247,7 +247,7 @@ def train(
     settings = {"params": p, "epochs": epochs, "hidden_every": hidden_every}
     if folder is not None:
         settings["data"] = digest(recording)
-    mode = Mode(p["jit_compile"])
+    mode = Mode(p["jit_compile"], p["batch_parts"])
     stateful = {"mode": mode, **{name: part for name, part in parts.items() if hasattr(part, "restore")}}
     checkpoint = Checkpoint(None if folder is None else Path(folder) / "state.npz", settings, stateful)
     done, selection = checkpoint.resume(model), parts["selection"]
@@ -255,7 +255,7 @@ def train(
         batches = fit_batches(p, recording, done)
         x, *y = next(iter(batches["x"]))
         steps = (epochs - done) * batches["steps_per_epoch"]
-        model.jit_compile = mode.choose(model, x, *(y or [None]), steps)
+        mode.choose(model, x, *(y or [None]), steps)
         try:
             model.fit(**batches, epochs=epochs, verbose=verbose, callbacks=[*parts.values(), *callbacks, checkpoint])
         except NonFiniteError as error:
@@ -267,7 +267,7 @@ def train(
         selection.put_back()
     if model.params is not None:
         # What was measured is part of what the run was.
-        model.params["jit_compile"] = "on" if mode.compiled else "off"
+        model.params |= {"jit_compile": "on" if mode.compiled else "off", "batch_parts": max(1, mode.parts)}
     return TrainingResult(
         model, checkpoint.history, monitor_of(p), first_epoch(p, recording), selection.epoch, parts["latent_use"]
     )

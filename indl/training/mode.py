@@ -1,15 +1,16 @@
-"""Whether a training step runs compiled by XLA or as a plain graph: what is faster on this device, by measurement."""
+"""How a training step runs: as a plain graph, or compiled by XLA, whole or in parts side by side; by measurement."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from indl.layers.draws import compiled
+from indl.model.side_by_side import SideBySide, divisible, parts_for
 
 #: Seconds of training, as a plain graph, below which a compilation is not paid back.
 WORTH_S = 60.0
@@ -24,46 +25,67 @@ class Mode:
 
     Args:
         setting: ``"on"``, ``"off"`` or ``"auto"``, the param `jit_compile`.
+        parts: parts of a batch that are compiled and run side by side, the param `batch_parts`; 0: as many as the
+            cores take, or with ``"auto"`` what is measured to be faster.
+
+    Attributes:
+        compiled: whether the step is compiled; None: not chosen yet.
+        parts: in how many parts; 1 for the whole batch.
     """
 
-    def __init__(self, setting: str):
+    def __init__(self, setting: str, parts: int = 0):
         self.compiled: bool | None = {"on": True, "off": False}.get(setting)
+        self.parts = parts
 
     def state(self) -> dict[str, Any]:
-        return {"compiled": self.compiled}
+        return {"compiled": self.compiled, "parts": self.parts}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.compiled = state["compiled"]
+        self.compiled, self.parts = state["compiled"], state["parts"]
 
-    def choose(self, model: Any, x: Any, y: Any, steps: int) -> bool:
-        """The mode, measured on one batch where it is not known yet; the model is left as it was."""
+    def choose(self, model: Any, x: Any, y: Any, steps: int) -> None:
+        """Sets the mode of the model, measured on one batch where it is not known yet; nothing else is changed.
+
+        Args:
+            model: a built model.
+            x, y: inputs and target of a batch, tensors; y is None where the input is its own target.
+            steps: how many steps the run has; a short one is not worth a compilation.
+        """
+        parts = 1
+        if divisible(model):
+            parts = self.parts or parts_for(tf.nest.flatten(x)[0].shape[0])
         if self.compiled is None:
-            self.compiled = compiling_pays(model, x, y, steps)
-        return self.compiled
+            # Parts that were asked for are not weighed against the whole.
+            modes = {0, parts} if self.parts else {0, 1, parts}
+            parts = fastest(model, x, y, steps, sorted(modes))
+            self.compiled = parts > 0
+        self.parts = parts if self.compiled else 1
+        # Of a batch in parts, each part is compiled by itself.
+        model.jit_compile, model.batch_parts = self.compiled and self.parts == 1, self.parts
 
 
-def compiling_pays(model: Any, x: Any, y: Any, steps: int, worth_s: float = WORTH_S) -> bool:
-    """Times the gradient of one batch in both modes.
+def fastest(model: Any, x: Any, y: Any, steps: int, modes: Sequence[int], worth_s: float = WORTH_S) -> int:
+    """Times the gradient of one batch in several modes.
 
     Args:
-        model: a built model.
-        x, y: inputs and target of a batch, tensors; y is None where the input is its own target.
-        steps: how many steps the run has; a short one is not worth a compilation.
-        worth_s: seconds of plain training from which the compiled step is tried at all.
+        model, x, y, steps: see :meth:`Mode.choose`.
+        modes: parts of the batch that are compiled; 0, the first: a plain graph.
+        worth_s: seconds of plain training from which compiled steps are tried at all.
 
     Returns:
-        Whether the compiled step is faster by a tenth at least.
+        The fastest mode; a compiled one only where it saves a tenth at least.
     """
     # A short run is not worth the tracing of a measurement either.
     if steps * _estimate(model, x) <= worth_s:
-        return False
+        return 0
     before = [variable.numpy().copy() for variable in model.non_trainable_variables + model.metrics_variables]
-    plain = _seconds(model, x, y, False)
-    faster = plain * steps > worth_s and _seconds(model, x, y, True) < _MARGIN * plain
+    seconds = {0: _seconds(model, x, y, 0)}
+    if seconds[0] * steps > worth_s:
+        seconds |= {mode: _seconds(model, x, y, mode) / _MARGIN for mode in modes if mode}
     # Random states and running means have moved.
     for variable, value in zip(model.non_trainable_variables + model.metrics_variables, before, strict=True):
         variable.assign(value)
-    return faster
+    return min(seconds, key=seconds.get)
 
 
 def _estimate(model: Any, x: Any) -> float:
@@ -72,19 +94,21 @@ def _estimate(model: Any, x: Any) -> float:
     return 6 * model.count_params() * batch * bins / _OPERATIONS_PER_S
 
 
-def _seconds(model: Any, x: Any, y: Any, on: bool) -> float:
+def _seconds(model: Any, x: Any, y: Any, mode: int) -> float:
     variables = [variable.value for variable in model.trainable_variables]
 
     def gradient(x: Any, y: Any) -> Any:
-        with compiled(on), tf.GradientTape() as tape:
+        if mode > 1:
+            return SideBySide(model, mode)(x, y)
+        with compiled(mode == 1), tf.GradientTape() as tape:
             loss = model.compute_loss(x, y, model(x, training=True), training=True)
         return tape.gradient(loss, variables, unconnected_gradients="zero")
 
-    step = tf.function(gradient, jit_compile=on, autograph=False)
+    step = tf.function(gradient, jit_compile=mode == 1, autograph=False)
     step(x, y)
     seconds = []
     for _ in range(_REPEATS):
         begin = time.perf_counter()
-        np.asarray(step(x, y)[0])
+        tf.nest.map_structure(np.asarray, step(x, y))
         seconds.append(time.perf_counter() - begin)
     return min(seconds)

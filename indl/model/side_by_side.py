@@ -1,0 +1,95 @@
+"""The gradient of a batch whose parts are computed side by side, each compiled by XLA.
+
+XLA runs a loop over time on one core. The trials of a batch are independent, so as many parts as there are cores keep
+all of them busy.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from indl.layers.draws import compiled
+
+#: Fewer trials than this in a part leave too little work for a matrix product.
+_MIN_TRIALS = 16
+#: Between the seeds of neighbouring parts.
+_APART = 0x1E3779B1
+
+
+def divisible(model: Any) -> bool:
+    """Whether batches can be taken in parts: the loss is a mean over trials, computed on the cores of one machine."""
+    params = model.params or {}
+    over_batch = params.get("missing_data") and params.get("loss_reduction") == "mean"
+    elsewhere = tf.config.list_logical_devices("GPU") or tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return not over_batch and not elsewhere
+
+
+def parts_for(batch: int) -> int:
+    """How many parts of a batch of that many trials fill the cores."""
+    cores = tf.config.threading.get_inter_op_parallelism_threads() or len(os.sched_getaffinity(0))
+    return max(1, min(cores, batch // _MIN_TRIALS))
+
+
+class SideBySide:
+    """A model's gradient of the loss of a batch, from parts of its trials.
+
+    Every part draws numbers of its own. Metrics of all parts are added up, and a batch of which one part is not finite
+    is left out of them.
+
+    Args:
+        model: a compiled :class:`~indl.model.sequential_vae.SequentialVAE`.
+        parts: number of parts.
+    """
+
+    def __init__(self, model: Any, parts: int):
+        self.model = model
+        self.parts = parts
+        self.seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+        self.sums = model.metrics_variables
+        self._part = tf.function(self._one, jit_compile=True, autograph=False)
+
+    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
+        """The gradient of every trainable variable; random states and metrics move on."""
+        batch = (x, y, sample_weight)
+        n = tf.shape(tf.nest.flatten(x)[0])[0]
+        weights = [tf.convert_to_tensor(v) for v in self.model.trainable_variables]
+        seeds, sums = ([tf.convert_to_tensor(v) for v in group] for group in (self.seeds, self.sums))
+        found, shares = [], []
+        for i in range(self.parts):
+            begin, end = n * i // self.parts, n * (i + 1) // self.parts
+            # Of fewer trials than parts, some parts are given a trial that does not count.
+            stop = tf.maximum(end, begin + 1)
+            part = tf.nest.map_structure(lambda t, a=begin, b=stop: None if t is None else t[a:b], batch)
+            own = [seed + tf.constant([i * _APART, 0], seed.dtype) for seed in seeds]
+            found.append(self._part(part, weights, own, sums))
+            shares.append(tf.cast(end - begin, "float32") / tf.cast(n, "float32"))
+        gradients, drawn, added, finite = zip(*found, strict=True)
+        finite = tf.reduce_min(tf.stack(finite), 0)
+        self.model.finite_terms.assign(finite)
+        for variable, state in zip(self.seeds, drawn[0], strict=True):
+            variable.assign(state)
+        for variable, old, new in zip(self.sums, sums, zip(*added, strict=True), strict=True):
+            moved = tf.add_n([tf.where(share > 0, value - old, 0) for value, share in zip(new, shares, strict=True)])
+            variable.assign(tf.where(tf.reduce_all(finite > 0), old + moved, old))
+        return [
+            tf.add_n([part * share for part, share in zip(parts, shares, strict=True)])
+            for parts in zip(*gradients, strict=True)
+        ]
+
+    def _one(self, part: tuple, weights: list, seeds: list, sums: list) -> tuple[list, list, list, Any]:
+        """Gradient, random states and sums of one part; no variable is written, so that parts may run at once."""
+        model = self.model
+        variables = [*model.trainable_variables, *self.seeds, *self.sums, model.finite_terms]
+        values = [*weights, *seeds, *sums, tf.ones(model.finite_terms.shape)]
+        given = list(zip(variables, values, strict=True))
+        with compiled(True), tf.GradientTape() as tape, keras.StatelessScope(state_mapping=given) as scope:
+            tape.watch(weights)
+            x, y, sample_weight = part
+            loss = model.compute_loss(x, y, model(x, training=True), sample_weight, training=True)
+        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+        seeds, sums = ([scope.get_current_value(v) for v in group] for group in (self.seeds, self.sums))
+        return gradients, seeds, sums, scope.get_current_value(model.finite_terms)
