@@ -88,6 +88,11 @@ class Batches:
             return max(1, max(map(len, self.sessions)) * len(self.sessions) // self.batch_size)
         return -(-self.n_trials // self.batch_size)
 
+    @property
+    def fixed(self) -> bool:
+        """Whether every epoch has the same batches: the trials in their order, as they are."""
+        return not self.shuffle and self.augment is None and self.sessions is None
+
     def order(self, epoch: int) -> np.ndarray:
         """Indices of the trials in the order in which the epoch takes them: of all once, or of sessions as needed."""
         if self.sessions and not self.shuffle:

@@ -19,7 +19,8 @@ def dataset(
 ) -> tf.data.Dataset:
     """The batches of successive epochs, in exactly the order of `batches`, for Keras's `fit`.
 
-    An endless data set needs ``steps_per_epoch=len(batches)``. Two batches are read ahead in a thread.
+    An endless data set needs ``steps_per_epoch=len(batches)``. Two batches are read ahead in a thread, unless they are
+    slices of arrays in memory.
 
     Args:
         batches: The batches.
@@ -49,6 +50,11 @@ def dataset(
         names = names[:1]
     wanted = tf.nest.flatten(names)
 
+    if all(isinstance(arrays[name], np.ndarray) for name in wanted) and batches.fixed:
+        # Nothing but slices of what is in memory: ending a generator in every epoch would cost more than a pass.
+        found = tf.nest.map_structure(lambda name: np.asarray(arrays[name], np.float32), names)
+        return tf.data.Dataset.from_tensor_slices(found).batch(batches.batch_size).repeat(epochs)
+
     def elements() -> Iterator[Any]:
         numbers = itertools.count(first_epoch) if epochs is None else range(first_epoch, first_epoch + epochs)
         for epoch in numbers:
@@ -60,4 +66,7 @@ def dataset(
         return tf.TensorSpec((None, *np.shape(arrays[name])[1:]), tf.float32)
 
     specs = tf.nest.map_structure(spec, names)
-    return tf.data.Dataset.from_generator(elements, output_signature=specs).prefetch(_PREFETCHED)
+    found = tf.data.Dataset.from_generator(elements, output_signature=specs).prefetch(_PREFETCHED)
+    if epochs is None:
+        return found
+    return found.apply(tf.data.experimental.assert_cardinality(epochs * len(batches)))

@@ -110,7 +110,7 @@ class SequentialVAE(keras.Model):
         )
         terms = (*TERMS, "sample_nll") if outputs.get("sample_mask") is not None else TERMS
         self.term_means = TermMeans(terms)
-        #: Above 1, a training step compiles the parts of a batch, not the whole: set jit_compile to False with it.
+        #: Above 1, a training step computes so many parts of a batch side by side, each compiled.
         self.batch_parts = 1
         self._may_miss = bool(params and params["missing_data"])
         self._passes: dict[str, Any] = {}
@@ -219,6 +219,15 @@ class SequentialVAE(keras.Model):
         # Dropout draws with the generator that is fast in the mode.
         with compiled(bool(self.jit_compile)):
             return super().train_step(data)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras; of a batch in parts, each is compiled by itself."""
+        setting = self.jit_compile
+        self.jit_compile = setting and self.batch_parts == 1
+        try:
+            return super().make_train_function(force)
+        finally:
+            self.jit_compile = setting
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.

@@ -10,7 +10,8 @@ import numpy as np
 from indl.data.recording import Split
 from indl.model.inputs import inputs_of
 
-_TRIALS_AT_ONCE = 512
+#: Trials times sets that are computed at once.
+_ROWS_AT_ONCE = 512
 
 
 def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int = 0) -> float:
@@ -31,8 +32,9 @@ def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int =
     # One stream for the whole deal, some trials at a time: the trials may be more than memory holds.
     rng = np.random.default_rng(seed)
     total = 0.0
-    for i in range(0, len(x), _TRIALS_AT_ONCE):
-        trials = slice(i, i + _TRIALS_AT_ONCE)
+    at_once = max(1, _ROWS_AT_ONCE // folds)
+    for i in range(0, len(x), at_once):
+        trials = slice(i, i + at_once)
         given = inputs_of(model, part, trials) if isinstance(part, Split) else x[trials]
         given = given if isinstance(given, dict) else {"x": given}
         fold = rng.integers(folds, size=np.shape(given["x"]))
@@ -48,13 +50,16 @@ def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int)
     visible = (folds - 1) / folds
     # Dropout acts on the transformed input.
     scaled = np.expm1(np.log1p(x) / visible) if params.get("input_transform") == "log1p" else x / visible
-    scaled, target = np.where(fold < 0, x, scaled), pad_target(x, model)
-    total = 0.0
-    for k in range(folds):
-        visible_x = np.where(fold == k, 0, scaled)
-        log_prob = model.log_prob({**given, "x": visible_x} if len(given) > 1 else visible_x, target)
-        total -= float(log_prob[:, : x.shape[1], : x.shape[2]][fold == k].sum(dtype="float64"))
-    return total
+    scaled = np.where(fold < 0, x, scaled)
+    # All sets in one pass, one after the other along the trials.
+    hidden = np.concatenate([fold == k for k in range(folds)])
+    inputs = {
+        name: np.tile(value, (folds, *[1] * (np.ndim(value) - 1))) for name, value in {**given, "x": scaled}.items()
+    }
+    inputs["x"] = np.where(hidden, 0, inputs["x"])
+    target = np.tile(pad_target(x, model), (folds, 1, 1))
+    log_prob = model.log_prob(inputs if len(given) > 1 else inputs["x"], target, batch_size=len(target))
+    return -float(log_prob[:, : x.shape[1], : x.shape[2]][hidden].sum(dtype="float64"))
 
 
 def pad_target(x: np.ndarray, model: Any) -> np.ndarray:

@@ -60,8 +60,7 @@ class Mode:
             parts = fastest(model, x, y, steps, sorted(modes))
             self.compiled = parts > 0
         self.parts = parts if self.compiled else 1
-        # Of a batch in parts, each part is compiled by itself.
-        model.jit_compile, model.batch_parts = self.compiled and self.parts == 1, self.parts
+        model.jit_compile, model.batch_parts = self.compiled, self.parts
 
 
 def fastest(model: Any, x: Any, y: Any, steps: int, modes: Sequence[int], worth_s: float = WORTH_S) -> int:

@@ -109,12 +109,16 @@ def test_blocks_are_whole_chunks(on_disk):
     assert chunked.shuffle_blocks == (3, 21)
 
 
-@pytest.mark.parametrize("first", [0, 3])
-def test_tf_data_gives_the_same_batches(first):
+@pytest.mark.parametrize("first, shuffle", [(0, True), (3, True), (3, False)])
+def test_tf_data_gives_the_same_batches(first, shuffle):
+    """Also unshuffled ones, which are slices of the arrays."""
     x = numbered()
-    batches = Batches({"encod": x, "recon": x + 1}, 4, seed=5)
+    batches = Batches({"encod": x, "recon": x + 1}, 4, seed=5, shuffle=shuffle)
+    assert batches.fixed is not shuffle
     expected = [batch for epoch in range(first, first + 3) for batch in batches.epoch(epoch)]
-    found = list(dataset(batches, first_epoch=first, epochs=3).as_numpy_iterator())
+    finite = dataset(batches, first_epoch=first, epochs=3)
+    assert int(finite.cardinality()) == 9
+    found = list(finite.as_numpy_iterator())
     assert len(found) == len(expected) == 9
     for (encod, recon), batch in zip(found, expected, strict=True):
         assert np.array_equal(encod, batch["encod"]) and np.array_equal(recon, batch["recon"])

@@ -52,9 +52,8 @@ def unfitted(monkeypatch):
 
 
 def mode_of(model):
-    """Parts compiled, 0 for none; Keras compiles the whole step alone."""
-    assert not (model.jit_compile and model.batch_parts > 1)
-    return 1 if model.jit_compile else model.batch_parts if model.batch_parts > 1 else 0
+    """Parts compiled, 0 for none."""
+    return model.batch_parts if model.jit_compile else 0
 
 
 @pytest.fixture(scope="module")
