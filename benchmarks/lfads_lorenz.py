@@ -111,7 +111,8 @@ def main() -> None:
     ours = found["ours"]
     print(
         f"ours: R2 at the best epoch, 50 samples {ours['scores']['rate_r2_per_channel']:.3f}; "
-        f"{ours['epochs_s']:.0f} s in epochs, {ours['wall_s']:.0f} s in all (compiled: {ours['compiled']}, parts: {ours['parts']})"
+        f"{ours['epochs_s']:.0f} s in epochs, {ours['wall_s']:.0f} s in all (compiled: {ours['compiled']}, "
+        f"parts: {ours['parts']})"
     )
     if args.torch_python:
         found["torch"] = torch = train_torch(args.torch_python, args.epochs, args.seed)

@@ -58,11 +58,11 @@ def measure(case: tuple[int, ...], what: str, mode: str, repeats: int, policy: s
     x = np.random.default_rng(0).poisson(0.3, (batch, n_times, n_channels)).astype("float32")
     model = build_sequential_vae(params, n_times, n_channels)
     model.init_readout(x)
-    model.compile(optimizer=make_optimizer(params, batch), jit_compile=mode == "compiled")
+    model.compile(optimizer=make_optimizer(params, batch), jit_compile=mode != "plain")
     model.batch_parts = 2 if mode == "parts" else 1
     model.optimizer.build(model.trainable_variables)
     if what == "step":
-        step = tf.function(lambda trials: model.train_step((trials,)), jit_compile=model.jit_compile, autograph=False)
+        step = tf.function(lambda trials: model.train_step((trials,)), jit_compile=mode == "compiled", autograph=False)
         data = tf.constant(x)
 
         def run() -> None:

@@ -266,8 +266,8 @@ TABLE: tuple[Param, ...] = (
     Param("variational", True, "bool", "False: an auto-encoder without sampling, priors and KL", _TRAIN),
     Param("jit_compile", "auto", "choice", "compile the training step with XLA; 'auto': what is faster on this device",
           _TRAIN, choices=("auto", "on", "off")),
-    Param("batch_parts", 0, "int", "parts of a batch, run side by side on the cores where the step is compiled (0: one "
-          "for each core; with jit_compile='auto' where that is faster)", _TRAIN, low=0),
+    Param("batch_parts", 0, "int", "parts of a batch that a compiled step computes side by side (0: one for each core)",
+          _TRAIN, low=0),
     Param("batch_size", 64, "int", "trials a step", _TRAIN, low=1, search=("choice", (32, 64, 128))),
     Param("epochs", 200, "int", "passes over the training trials", _TRAIN, low=1),
     Param("patience", 50, "int", "epochs without improvement before training stops (0: never stop early)", _TRAIN,

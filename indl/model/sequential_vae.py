@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -207,10 +208,18 @@ class SequentialVAE(keras.Model):
         alike = ops.cast(ops.equal(session[:, None], session[None]), "float32")
         return ops.sum(alike, axis=1) / ops.maximum(ops.sum(alike * recorded, axis=1), 1e-8)
 
+    def side_by_side(self) -> SideBySide:
+        """What computes the parts of a batch; the same one, with what it has compiled, as long as the weights are."""
+        key, weights = f"parts:{self.batch_parts}", [id(variable) for variable in self.trainable_variables]
+        found = self._passes.get(key)
+        if found is None or [id(variable) for variable in found.weights] != weights:
+            found = self._passes[key] = SideBySide(self, self.batch_parts)
+        return found
+
     def train_step(self, data: Any) -> Any:
         """One step of ``fit``, in the chosen mode; see :class:`~indl.training.mode.Mode`."""
         if self.batch_parts > 1:
-            gradients = SideBySide(self, self.batch_parts)(*keras.utils.unpack_x_y_sample_weight(data))
+            gradients = self.side_by_side().gradient(*keras.utils.unpack_x_y_sample_weight(data))
             weights = self.trainable_variables
             tf.function(lambda given: self.optimizer.apply(given, weights), jit_compile=True, autograph=False)(
                 gradients
@@ -220,12 +229,28 @@ class SequentialVAE(keras.Model):
         with compiled(bool(self.jit_compile)):
             return super().train_step(data)
 
+    def test_step(self, data: Any) -> Any:
+        """One step of ``evaluate``."""
+        if self.batch_parts > 1:
+            self.side_by_side().evaluate(*keras.utils.unpack_x_y_sample_weight(data))
+            return self.get_metrics_result()
+        return super().test_step(data)
+
     def make_train_function(self, force: bool = False) -> Any:
-        """As in Keras; of a batch in parts, each is compiled by itself."""
-        setting = self.jit_compile
-        self.jit_compile = setting and self.batch_parts == 1
-        try:
+        """As in Keras, but of a batch in parts each is compiled by itself."""
+        with self._whole_step_compiled(self.batch_parts == 1):
             return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As in Keras, but of a batch in parts each is compiled by itself."""
+        with self._whole_step_compiled(self.batch_parts == 1):
+            return super().make_test_function(force)
+
+    @contextlib.contextmanager
+    def _whole_step_compiled(self, allowed: bool) -> Iterator[None]:
+        setting, self.jit_compile = self.jit_compile, self.jit_compile and allowed
+        try:
+            yield
         finally:
             self.jit_compile = setting
 

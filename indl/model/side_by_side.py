@@ -6,6 +6,7 @@ all of them busy.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -35,10 +36,10 @@ def parts_for(batch: int) -> int:
 
 
 class SideBySide:
-    """A model's gradient of the loss of a batch, from parts of its trials.
+    """A model's loss, and its gradient, of batches whose trials are dealt into parts.
 
-    Every part draws numbers of its own. Metrics of all parts are added up, and a batch of which one part is not finite
-    is left out of them.
+    Every part draws numbers of its own. Metrics of all parts are added up, and a training batch of which one part is
+    not finite is left out of them.
 
     Args:
         model: a compiled :class:`~indl.model.sequential_vae.SequentialVAE`.
@@ -48,16 +49,30 @@ class SideBySide:
     def __init__(self, model: Any, parts: int):
         self.model = model
         self.parts = parts
+        self.weights = list(model.trainable_variables)
         self.seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
         self.sums = model.metrics_variables
-        self._part = tf.function(self._one, jit_compile=True, autograph=False)
+        self._functions = {
+            training: tf.function(functools.partial(self._one, training), jit_compile=True, autograph=False)
+            for training in (True, False)
+        }
 
-    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
-        """The gradient of every trainable variable; random states and metrics move on."""
-        batch = (x, y, sample_weight)
-        n = tf.shape(tf.nest.flatten(x)[0])[0]
-        weights = [tf.convert_to_tensor(v) for v in self.model.trainable_variables]
-        seeds, sums = ([tf.convert_to_tensor(v) for v in group] for group in (self.seeds, self.sums))
+    def gradient(self, x: Any, y: Any = None, sample_weight: Any = None) -> list[Any]:
+        """The gradient of every trainable variable in training; random states and metrics move on."""
+        gradients, shares = self._run((x, y, sample_weight), True)
+        return [
+            tf.add_n([part * share for part, share in zip(parts, shares, strict=True)])
+            for parts in zip(*gradients, strict=True)
+        ]
+
+    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
+        """Adds the loss of a batch, without dropout, to the metrics."""
+        self._run((x, y, sample_weight), False)
+
+    def _run(self, batch: tuple, training: bool) -> tuple[tuple, list]:
+        """Gradients of the parts and their shares in the batch."""
+        n = tf.shape(tf.nest.flatten(batch)[0])[0]
+        weights, seeds, sums = (_tensors(group) for group in (self.weights, self.seeds, self.sums))
         found, shares = [], []
         for i in range(self.parts):
             begin, end = n * i // self.parts, n * (i + 1) // self.parts
@@ -65,31 +80,33 @@ class SideBySide:
             stop = tf.maximum(end, begin + 1)
             part = tf.nest.map_structure(lambda t, a=begin, b=stop: None if t is None else t[a:b], batch)
             own = [seed + tf.constant([i * _APART, 0], seed.dtype) for seed in seeds]
-            found.append(self._part(part, weights, own, sums))
+            found.append(self._functions[training](part, weights, own, sums))
             shares.append(tf.cast(end - begin, "float32") / tf.cast(n, "float32"))
         gradients, drawn, added, finite = zip(*found, strict=True)
         finite = tf.reduce_min(tf.stack(finite), 0)
-        self.model.finite_terms.assign(finite)
+        if training:
+            self.model.finite_terms.assign(finite)
         for variable, state in zip(self.seeds, drawn[0], strict=True):
             variable.assign(state)
         for variable, old, new in zip(self.sums, sums, zip(*added, strict=True), strict=True):
             moved = tf.add_n([tf.where(share > 0, value - old, 0) for value, share in zip(new, shares, strict=True)])
             variable.assign(tf.where(tf.reduce_all(finite > 0), old + moved, old))
-        return [
-            tf.add_n([part * share for part, share in zip(parts, shares, strict=True)])
-            for parts in zip(*gradients, strict=True)
-        ]
+        return gradients, shares
 
-    def _one(self, part: tuple, weights: list, seeds: list, sums: list) -> tuple[list, list, list, Any]:
+    def _one(self, training: bool, part: tuple, weights: list, seeds: list, sums: list) -> tuple[list, list, list, Any]:
         """Gradient, random states and sums of one part; no variable is written, so that parts may run at once."""
         model = self.model
-        variables = [*model.trainable_variables, *self.seeds, *self.sums, model.finite_terms]
+        variables = [*self.weights, *self.seeds, *self.sums, model.finite_terms]
         values = [*weights, *seeds, *sums, tf.ones(model.finite_terms.shape)]
         given = list(zip(variables, values, strict=True))
         with compiled(True), tf.GradientTape() as tape, keras.StatelessScope(state_mapping=given) as scope:
             tape.watch(weights)
             x, y, sample_weight = part
-            loss = model.compute_loss(x, y, model(x, training=True), sample_weight, training=True)
-        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+            loss = model.compute_loss(x, y, model(x, training=training), sample_weight, training=training)
+        gradients = tape.gradient(loss, weights, unconnected_gradients="zero") if training else []
         seeds, sums = ([scope.get_current_value(v) for v in group] for group in (self.seeds, self.sums))
         return gradients, seeds, sums, scope.get_current_value(model.finite_terms)
+
+
+def _tensors(variables: list) -> list:
+    return [tf.convert_to_tensor(variable) for variable in variables]

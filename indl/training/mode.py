@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from indl.layers.draws import compiled
-from indl.model.side_by_side import SideBySide, divisible, parts_for
+from indl.model.side_by_side import divisible, parts_for
 
 #: Seconds of training, as a plain graph, below which a compilation is not paid back.
 WORTH_S = 60.0
@@ -26,7 +26,7 @@ class Mode:
     Args:
         setting: ``"on"``, ``"off"`` or ``"auto"``, the param `jit_compile`.
         parts: parts of a batch that are compiled and run side by side, the param `batch_parts`; 0: as many as the
-            cores take, or with ``"auto"`` what is measured to be faster.
+            cores take.
 
     Attributes:
         compiled: whether the step is compiled; None: not chosen yet.
@@ -51,40 +51,35 @@ class Mode:
             x, y: inputs and target of a batch, tensors; y is None where the input is its own target.
             steps: how many steps the run has; a short one is not worth a compilation.
         """
-        parts = 1
-        if divisible(model):
-            parts = self.parts or parts_for(tf.nest.flatten(x)[0].shape[0])
+        model.batch_parts = 1
+        if divisible(model) and self.compiled is not False:
+            model.batch_parts = self.parts or parts_for(tf.nest.flatten(x)[0].shape[0])
         if self.compiled is None:
-            # Parts that were asked for are not weighed against the whole.
-            modes = {0, parts} if self.parts else {0, 1, parts}
-            parts = fastest(model, x, y, steps, sorted(modes))
-            self.compiled = parts > 0
-        self.parts = parts if self.compiled else 1
-        model.jit_compile, model.batch_parts = self.compiled, self.parts
+            self.compiled = compiling_pays(model, x, y, steps)
+        self.parts = model.batch_parts = model.batch_parts if self.compiled else 1
+        model.jit_compile = self.compiled
 
 
-def fastest(model: Any, x: Any, y: Any, steps: int, modes: Sequence[int], worth_s: float = WORTH_S) -> int:
-    """Times the gradient of one batch in several modes.
+def compiling_pays(model: Any, x: Any, y: Any, steps: int, worth_s: float = WORTH_S) -> bool:
+    """Times the gradient of one batch in both modes.
 
     Args:
         model, x, y, steps: see :meth:`Mode.choose`.
-        modes: parts of the batch that are compiled; 0, the first: a plain graph.
-        worth_s: seconds of plain training from which compiled steps are tried at all.
+        worth_s: seconds of plain training from which the compiled step is tried at all.
 
     Returns:
-        The fastest mode; a compiled one only where it saves a tenth at least.
+        Whether the compiled step is faster by a tenth at least.
     """
     # A short run is not worth the tracing of a measurement either.
     if steps * _estimate(model, x) <= worth_s:
-        return 0
+        return False
     before = [variable.numpy().copy() for variable in model.non_trainable_variables + model.metrics_variables]
-    seconds = {0: _seconds(model, x, y, 0)}
-    if seconds[0] * steps > worth_s:
-        seconds |= {mode: _seconds(model, x, y, mode) / _MARGIN for mode in modes if mode}
+    plain = _seconds(model, x, y, False)
+    faster = plain * steps > worth_s and _seconds(model, x, y, True) < _MARGIN * plain
     # Random states and running means have moved.
     for variable, value in zip(model.non_trainable_variables + model.metrics_variables, before, strict=True):
         variable.assign(value)
-    return min(seconds, key=seconds.get)
+    return faster
 
 
 def _estimate(model: Any, x: Any) -> float:
@@ -93,21 +88,25 @@ def _estimate(model: Any, x: Any) -> float:
     return 6 * model.count_params() * batch * bins / _OPERATIONS_PER_S
 
 
-def _seconds(model: Any, x: Any, y: Any, mode: int) -> float:
+def _seconds(model: Any, x: Any, y: Any, on: bool) -> float:
+    in_parts = on and model.batch_parts > 1
     variables = [variable.value for variable in model.trainable_variables]
 
-    def gradient(x: Any, y: Any) -> Any:
-        if mode > 1:
-            return SideBySide(model, mode)(x, y)
-        with compiled(mode == 1), tf.GradientTape() as tape:
+    def gradient(x: Any, y: Any = None) -> Any:
+        if in_parts:
+            return model.side_by_side().gradient(x, y)
+        with compiled(on), tf.GradientTape() as tape:
             loss = model.compute_loss(x, y, model(x, training=True), training=True)
         return tape.gradient(loss, variables, unconnected_gradients="zero")
 
-    step = tf.function(gradient, jit_compile=mode == 1, autograph=False)
-    step(x, y)
+    # With any number of trials, as in training, which then need not compile the parts again.
+    batch = [x] if y is None else [x, y]
+    signature = tf.nest.map_structure(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype), batch)
+    step = tf.function(gradient, jit_compile=on and not in_parts, autograph=False, input_signature=signature)
+    step(*batch)
     seconds = []
     for _ in range(_REPEATS):
         begin = time.perf_counter()
-        tf.nest.map_structure(np.asarray, step(x, y))
+        tf.nest.map_structure(np.asarray, step(*batch))
         seconds.append(time.perf_counter() - begin)
     return min(seconds)

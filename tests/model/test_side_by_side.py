@@ -53,11 +53,32 @@ def test_gradient_and_means_are_those_of_the_whole_batch(quiet, parts):
     expected = tape.gradient(loss, [v.value for v in quiet.trainable_variables], unconnected_gradients="zero")
     terms = {name: float(value) for name, value in quiet.term_means.result().items()}
     quiet.reset_metrics()
-    found = in_graph(SideBySide(quiet, parts))(tf.constant(X), tf.constant(X), weight)
+    found = in_graph(SideBySide(quiet, parts).gradient)(tf.constant(X), tf.constant(X), weight)
     for ours, whole in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max() + 1e-12)
     for name, value in quiet.term_means.result().items():
         np.testing.assert_allclose(value, terms[name], rtol=1e-5)
+
+
+def test_evaluation_in_parts_is_that_of_the_whole():
+    model = make(dropout_rate=0.4)
+    whole = model.evaluate(X, batch_size=4, verbose=0, return_dict=True)
+    model.batch_parts = 2
+    model.make_test_function(force=True)
+    found = model.evaluate(X, batch_size=4, verbose=0, return_dict=True)
+    assert found.keys() == whole.keys() and found["nll"] > 0
+    np.testing.assert_allclose(list(found.values()), list(whole.values()), rtol=1e-5)
+    assert model.finite_terms.numpy().all()
+
+
+def test_what_was_compiled_is_used_again_while_the_weights_are_the_same():
+    model = make()
+    model.batch_parts = 2
+    first = model.side_by_side()
+    assert model.side_by_side() is first
+    model.get_layer("readout").trainable = False
+    assert model.side_by_side() is not first
+    assert len(model.side_by_side().weights) == len(first.weights) - 2
 
 
 def test_steps_of_fit_are_those_of_the_whole_batch():
@@ -94,7 +115,7 @@ def test_parts_draw_numbers_of_their_own_and_go_on_with_others():
     def flat(gradients):
         return np.concatenate([np.ravel(gradient) for gradient in gradients])
 
-    run, alone = in_graph(SideBySide(model, 2)), in_graph(SideBySide(model, 1))
+    run, alone = in_graph(SideBySide(model, 2).gradient), in_graph(SideBySide(model, 1).gradient)
     both, again = flat(run(twice)), flat(run(twice))
     rewind()
     first = flat(alone(once))

@@ -1,5 +1,6 @@
 """Compiled or plain: what is asked for is done, what is measured decides else, and a run keeps to it."""
 
+import itertools
 import json
 
 import keras
@@ -12,7 +13,7 @@ from indl.model.sequential_vae import SequentialVAE
 from indl.params import preset
 from indl.training import mode
 from indl.training.fit import make_model, train
-from indl.training.mode import Mode, fastest
+from indl.training.mode import Mode, compiling_pays
 from tests.checks import assert_same
 
 # The plainest network with a sampled latent and dropout traces fastest.
@@ -30,12 +31,12 @@ def recording():
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Seconds a step that the measurement pretends to find, by parts compiled; and which it was asked for."""
-    seconds, asked = {0: 1.0, 1: 0.1, 2: 0.2}, []
+    """Seconds a step that the measurement pretends to find, by mode; and which modes and parts it was asked for."""
+    seconds, asked = {False: 1.0, True: 0.1}, []
 
-    def pretend(model, x, y, parts):
-        asked.append(parts)
-        return seconds[parts]
+    def pretend(model, x, y, on):
+        asked.append((on, model.batch_parts))
+        return seconds[on]
 
     monkeypatch.setattr(mode, "_seconds", pretend)
     monkeypatch.setattr(mode, "_estimate", lambda *args: 1e9)
@@ -74,7 +75,7 @@ X = np.zeros((16, 6, 6), "float32")
 def test_what_is_asked_for_is_not_measured(setting, parts, batch, wanted, measured, model):
     seconds, asked = measured
     # Measured, it would come out the other way.
-    seconds[wanted] = 100.0
+    seconds[wanted > 0] = 100.0
     chosen = Mode(setting, parts)
     chosen.choose(model, X[:batch], None, 10**9)
     assert mode_of(model) == wanted and not asked
@@ -82,38 +83,36 @@ def test_what_is_asked_for_is_not_measured(setting, parts, batch, wanted, measur
 
 
 @pytest.mark.parametrize(
-    "plain, whole, halves, steps, wanted",
+    "plain, on, steps, pays",
     [
-        (1.0, 0.5, 0.6, 100, 1),
-        (1.0, 0.6, 0.5, 100, 2),
-        (1.0, 0.89, 0.95, 100, 1),
-        (1.0, 0.91, 0.92, 100, 0),
-        (1.0, 1.5, 0.8, 100, 2),
-        (0.1, 1e-6, 1e-6, 599, 0),
-        (0.1, 1e-6, 1e-5, 601, 1),
+        (1.0, 0.5, 100, True),
+        (1.0, 0.89, 100, True),
+        (1.0, 0.91, 100, False),
+        (1.0, 1.5, 100, False),
+        (0.1, 1e-6, 599, False),
+        (0.1, 1e-6, 601, True),
     ],
-    ids=["whole", "halves", "just by a tenth", "by less", "only in parts", "too short a run", "long enough"],
+    ids=["faster", "just by a tenth", "by less", "slower", "too short a run", "long enough"],
 )
-def test_the_fastest_mode_is_taken_where_it_pays(plain, whole, halves, steps, wanted, measured, model):
+def test_the_faster_mode_is_taken_where_it_pays(plain, on, steps, pays, measured, model):
     seconds, asked = measured
-    seconds.update({0: plain, 1: whole, 2: halves})
+    seconds.update({False: plain, True: on})
     chosen = Mode("auto")
     assert chosen.compiled is None
     chosen.choose(model, X, None, steps)
-    assert mode_of(model) == wanted
+    assert mode_of(model) == (2 if pays else 0)
     # The compilation itself is spared where the run is over before it would be paid back.
-    assert asked == ([0, 1, 2] if plain * steps > mode.WORTH_S else [0])
-    seconds.update({0: 0.1, 1: 10.0, 2: 10.0})
+    assert asked == ([(False, 2), (True, 2)] if plain * steps > mode.WORTH_S else [(False, 2)])
+    seconds.update({False: on, True: plain})
     chosen.choose(model, X, None, 10**9)
-    assert mode_of(model) == wanted and len(asked) <= 3
+    assert mode_of(model) == (2 if pays else 0) and len(asked) <= 2
 
 
-def test_parts_that_were_asked_for_are_not_weighed_against_the_whole(measured, model):
-    seconds, asked = measured
-    Mode("auto", 2).choose(model, X, None, 10**9)
-    assert asked == [0, 2] and mode_of(model) == 2
-    Mode("auto", 1).choose(model, X, None, 10**9)
-    assert asked == [0, 2, 0, 1] and mode_of(model) == 1
+def test_parts_that_were_asked_for_are_measured(measured, model):
+    _, asked = measured
+    for parts in (1, 3):
+        Mode("auto", parts).choose(model, X, None, 10**9)
+        assert asked.pop() == (True, parts) and mode_of(model) == parts
 
 
 def test_a_loss_over_the_batch_is_not_taken_in_parts(measured, recording):
@@ -161,11 +160,12 @@ def test_measuring_leaves_the_model_as_it_was(recording, monkeypatch):
     before = state()
     assert any(v.path.endswith("seed_generator_state") for v in model.variables)
     # All modes run; which is faster on this machine is not asked.
-    assert fastest(model, x, x, 10**9, [0, 1, 2], worth_s=0.0) in (0, 1, 2)
+    for model.batch_parts in (1, 2):
+        assert compiling_pays(model, x, x, 10**9, worth_s=0.0) in (True, False)
     assert_same(state(), before)
-    # Dropout draws with the generator of the mode that is measured.
-    assert set(scopes) == {False, True} and scopes == sorted(scopes)
-    assert mode._seconds(model, x, x, 0) > 0
+    # Dropout draws with the generator of the mode that is measured: twice plain and compiled.
+    assert [on for on, _ in itertools.groupby(scopes)] == [False, True, False, True]
+    assert mode._seconds(model, x, x, False) > 0
     # And the draws go on as if nothing had been measured.
     twin = make_model(SMALL, recording)
     twin(x, training=True)
@@ -181,17 +181,17 @@ def test_nothing_is_compiled_for_a_short_run(recording, monkeypatch):
     x = recording.train.encod[:16]
     # Two operations a weight, bin and trial forward, and twice that back: here some microseconds.
     assert mode._estimate(model, x) == pytest.approx(6 * model.count_params() * 16 * 6 / 1e10)
-    assert fastest(model, {"x": x}, None, 1000, [0, 1, 2]) == 0
+    assert compiling_pays(model, {"x": x}, None, 1000) is False
     assert asked == []
     monkeypatch.setattr(mode, "_estimate", lambda *args: 1e8)
-    assert fastest(model, x, None, 100, [0, 1, 2], worth_s=1e9) == 0
-    assert asked == [0]
+    assert compiling_pays(model, x, None, 100, worth_s=1e9) is False
+    assert asked == [False]
 
 
 # --- in a run -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("setting, wanted", [("on", 2), ("off", 0), ("auto", 1)])
+@pytest.mark.parametrize("setting, wanted", [("on", 2), ("off", 0), ("auto", 2)])
 def test_training_runs_in_the_mode_and_writes_it_down(setting, wanted, recording, measured, unfitted):
     _, asked = measured
     result = train({**SMALL, "jit_compile": setting}, recording, epochs=200)
@@ -206,7 +206,7 @@ def test_steps_that_are_left_decide(recording, measured, unfitted):
     params = {**SMALL, "jit_compile": "auto", "batch_size": 64}
     for epochs in (59, 61):
         train(params, recording, epochs=epochs)
-    assert unfitted == [0, 1]
+    assert unfitted == [0, 2]
 
 
 class Stop(keras.callbacks.Callback):
@@ -220,16 +220,16 @@ class Stop(keras.callbacks.Callback):
 def test_the_choice_is_that_of_the_checkpoint(recording, measured, monkeypatch, tmp_path):
     seconds, asked = measured
     params = {**SMALL, "jit_compile": "auto"}
-    seconds[1] = seconds[2] = 10.0
+    seconds[True] = 10.0
     with pytest.raises(KeyboardInterrupt):
         train(params, recording, epochs=100, folder=tmp_path, callbacks=[Stop()])
-    assert asked == [0, 1, 2]
+    assert asked == [(False, 2), (True, 2)]
     # Measured now, it would come out the other way.
-    seconds[2] = 0.01
+    seconds[True] = 0.01
     found = []
     monkeypatch.setattr(SequentialVAE, "fit", lambda self, *a, **k: found.append((mode_of(self), k["initial_epoch"])))
     resumed = train(params, recording, epochs=100, folder=tmp_path)
-    assert found == [(0, 1)] and len(asked) == 3
+    assert found == [(0, 1)] and len(asked) == 2
     assert resumed.model.params["jit_compile"] == "off"
     # Another folder is another run.
     other = train(params, recording, epochs=100, folder=tmp_path / "new").model.params
