@@ -174,7 +174,6 @@ def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0)
         "x": dataset(train, names, first_epoch=first),
         "steps_per_epoch": len(train),
         "initial_epoch": first,
-        # It ends after an epoch: leaving an endless one half read takes a quarter of a second.
         "validation_data": dataset(valid, names, epochs=1),
         "shuffle": False,
     }
