@@ -72,7 +72,8 @@ def measure(case: tuple[int, ...], what: str, mode: str, repeats: int, policy: s
         samples = int(what.partition(":")[2] or 0)
 
         def run() -> None:
-            model.outputs_of(x, ("rates", "factors"), samples=samples, batch_size=batch * min(samples or 1, 5))
+            size = batch * min(samples or 1, 5)
+            model.outputs_of(x, ("rates", "factors"), samples=samples, batch_size=size, compiled=mode == "compiled")
 
     begin = time.perf_counter()
     run()
@@ -167,7 +168,7 @@ def main() -> None:
         for what in ("step", "means", "samples:50"):
             if ("step" if what == "step" else "inference") not in args.only:
                 continue
-            modes = ["parts", "compiled", "plain"] if what == "step" else ["plain"]
+            modes = ["parts", "compiled", "plain"] if what == "step" else ["compiled", "plain"]
             repeats = args.repeats if what != "samples:50" else 2
             rows = compare(args.torch_python, case, what, modes, args.rounds, repeats)
             results[f"{what} {name}"] = rows

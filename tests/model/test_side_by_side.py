@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.model import side_by_side
+from indl.model import sequential_vae, side_by_side
 from indl.model.sequential_vae import build_sequential_vae
 from indl.model.side_by_side import SideBySide, divisible, parts_for
 from indl.params import preset
@@ -69,6 +69,22 @@ def test_evaluation_in_parts_is_that_of_the_whole():
     assert found.keys() == whole.keys() and found["nll"] > 0
     np.testing.assert_allclose(list(found.values()), list(whole.values()), rtol=1e-5)
     assert model.finite_terms.numpy().all()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_compiled_inference_is_that_of_the_graph(cores, monkeypatch):
+    """7 trials in batches of 4: the last one, which must be full too, begins again in the one before."""
+    monkeypatch.setattr(sequential_vae, "parts_for", lambda rows: cores)
+    model = make(q_f_init_std=0.5, sample_at_test=True)
+    plain, found = (model.outputs_of(X, ("rates", "f"), batch_size=4, compiled=on) for on in (False, True))
+    for name, values in plain.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6)
+    drawn = model.outputs_of(X, ("f",), samples=2000, batch_size=8000, compiled=True)["f"]
+    scale = np.asarray(model.encode(X)["q_f"].scale)
+    error = (drawn - plain["f"]) / scale * 2000**0.5
+    assert np.abs(error).max() < 5 and 0.5 < error.std() < 1.6
+    # No two trials share numbers.
+    assert np.unique(np.round(error, 3)).size == error.size
 
 
 def test_what_was_compiled_is_used_again_while_the_weights_are_the_same():
