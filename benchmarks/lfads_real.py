@@ -49,7 +49,7 @@ def train_one(data: Path, name: str, seed: int, changes: dict[str, Any], epochs:
             wall.append(time.perf_counter())
             cpu.append(time.process_time())
 
-    params = preset(preset_name, seed=seed, **changes)
+    params = preset(preset_name, **{"seed": seed, "jit_compile": "on", **changes})
     result = train(params, recording, epochs=epochs, callbacks=[Clock()], hidden_every=every)
     scores = evaluate(result.model, recording, samples=50, lag_s=lag)
     steps = {key: [b - a for a, b in zip(times[:-1], times[1:], strict=True)] for key, times in

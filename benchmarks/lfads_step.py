@@ -168,7 +168,7 @@ def main() -> None:
         for what in ("step", "means", "samples:50"):
             if ("step" if what == "step" else "inference") not in args.only:
                 continue
-            modes = ["parts", "compiled", "plain"] if what == "step" else ["compiled", "plain"]
+            modes = ["parts", "plain"] if what == "step" else ["compiled", "plain"]
             repeats = args.repeats if what != "samples:50" else 2
             rows = compare(args.torch_python, case, what, modes, args.rounds, repeats)
             results[f"{what} {name}"] = rows
