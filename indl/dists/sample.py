@@ -45,7 +45,9 @@ class PosteriorSamples:
         if name not in self.layers:
             self.layers.append(name)
         stream = 64 * self.part + self.layers.index(name)
-        return tf.random.stateless_normal(shape, seed=tf.stack([self.seed, stream]), dtype=dtype), None
+        seed = tf.stack([self.seed, stream])
+        # What XLA would choose by itself takes as long as the pass.
+        return tf.random.stateless_normal(shape, seed, dtype=dtype, alg="philox"), None
 
 
 class GivenLatents:

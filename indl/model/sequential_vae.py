@@ -744,7 +744,9 @@ class SequentialVAE(keras.Model):
                 return values(x)
 
         def sampled_pass(x: Any, samples: Any, seed: Any) -> dict[str, Any]:
-            trials = tf.shape(tf.nest.flatten(x)[0])[0]
+            first = tf.nest.flatten(x)[0]
+            # Shapes that are known make a compiled pass much faster.
+            trials = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
             with sampling(PosteriorSamples(trials * samples, seed[0], seed[1], self._sample_layers())):
                 result = values(x)
             return {
