@@ -212,7 +212,7 @@ def repeat(
             f"The run has not finished. Given: {folder}, without {' and '.join(missing)}. Start it again with its own "
             "command, which goes on with it."
         )
-    # The mode that was measured to be faster then: another one differs in the last digits.
+    # The mode that was measured to be faster then: another one draws other numbers.
     chosen = json.loads((folder / "params.json").read_text())
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts")}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}

@@ -52,7 +52,10 @@ def dataset(
 
     if all(isinstance(arrays[name], np.ndarray) for name in wanted) and batches.fixed:
         # Nothing but slices of what is in memory: a generator that begins anew in every epoch would cost more.
-        found = tf.nest.map_structure(lambda name: np.asarray(arrays[name], np.float32), names)
+        # An input that is its own target is held once.
+        held = {id(array): array for array in (arrays[name] for name in wanted)}
+        held = {key: tf.constant(np.asarray(array, np.float32)) for key, array in held.items()}
+        found = tf.nest.map_structure(lambda name: held[id(arrays[name])], names)
         return _untuned(tf.data.Dataset.from_tensor_slices(found).batch(batches.batch_size).repeat(epochs))
 
     def elements() -> Iterator[Any]:

@@ -127,6 +127,11 @@ class SequentialVAE(keras.Model):
         """What the model must be given: ``"x"``, and perhaps ``"ext_input"``."""
         return tuple(name for name in self._named_inputs if name != "sample_mask")
 
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what ``evaluate`` returns as a list."""
+        return ["loss", *sorted(set(self.term_means.terms) - {"loss"})]
+
     def get_config(self) -> dict[str, Any]:
         config = {"params": self.params, "gradient_rescale": self.gradient_rescale, "observation": self.observation}
         return {**super().get_config(), **config, **self._initial_betas}
@@ -217,10 +222,17 @@ class SequentialVAE(keras.Model):
             found = self._passes[key] = SideBySide(self, self.batch_parts)
         return found
 
+    def forget_steps(self) -> None:
+        """Makes the next training and evaluation trace their steps anew, after the mode or settings of layers changed."""
+        self.train_function = self.test_function = None
+        for key in [key for key in self._passes if key.startswith("parts:")]:
+            del self._passes[key]
+
     def train_step(self, data: Any) -> Any:
         """One step of ``fit``, in the chosen mode; see :class:`~indl.training.mode.Mode`."""
         if self.batch_parts > 1:
             gradients = self.side_by_side().gradient(*keras.utils.unpack_x_y_sample_weight(data))
+            gradients = [self.optimizer.scale_loss(gradient) for gradient in gradients]
             weights = self.trainable_variables
             tf.function(lambda given: self.optimizer.apply(given, weights), jit_compile=True, autograph=False)(
                 gradients
@@ -355,8 +367,9 @@ class SequentialVAE(keras.Model):
                 dropout off; each trial is encoded once.
             seed: seed of the samples.
             batch_size: trials, or trials times samples, computed at once.
-            compiled: compile the pass with XLA, once for each number of samples, and run it on all cores: some
-                seconds, after which it takes about half the time. Worth it for thousands of trials times samples.
+            compiled: compile the pass with XLA, once for each number of trials in a batch and of samples, and deal
+                the trials of a batch to the cores: some seconds, after which it takes about half the time. Worth it
+                for thousands of trials times samples. Draws differ from those of the plain pass.
         """
         return self.outputs_of(x, ("rates",), samples, seed, batch_size, compiled)["rates"]
 

@@ -25,14 +25,19 @@ def divisible(model: Any) -> bool:
     """Whether batches can be taken in parts: the loss is a mean over trials, computed on the cores of one machine."""
     params = model.params or {}
     over_batch = params.get("missing_data") and params.get("loss_reduction") == "mean"
-    elsewhere = tf.config.list_logical_devices("GPU") or tf.distribute.get_strategy().num_replicas_in_sync > 1
-    return not over_batch and not elsewhere
+    return not over_batch and model.distribute_strategy.num_replicas_in_sync == 1 and not _has_gpu()
 
 
 def parts_for(batch: int) -> int:
-    """How many parts of a batch of that many trials fill the cores."""
-    cores = tf.config.threading.get_inter_op_parallelism_threads() or len(os.sched_getaffinity(0))
-    return max(1, min(cores, batch // _MIN_TRIALS))
+    """How many parts of a batch of that many trials fill the cores; 1 where a GPU computes it."""
+    # Not every system tells which cores a process may use.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = tf.config.threading.get_inter_op_parallelism_threads() or usable
+    return 1 if _has_gpu() else max(1, min(cores, batch // _MIN_TRIALS))
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 class SideBySide:
@@ -72,7 +77,7 @@ class SideBySide:
     def _run(self, batch: tuple, training: bool) -> tuple[tuple, list]:
         """Gradients of the parts and their shares in the batch."""
         n = tf.shape(tf.nest.flatten(batch)[0])[0]
-        weights, seeds, sums = (_tensors(group) for group in (self.weights, self.seeds, self.sums))
+        weights, seeds = _tensors(self.weights), _tensors(self.seeds)
         found, shares = [], []
         for i in range(self.parts):
             begin, end = n * i // self.parts, n * (i + 1) // self.parts
@@ -80,7 +85,7 @@ class SideBySide:
             stop = tf.maximum(end, begin + 1)
             part = tf.nest.map_structure(lambda t, a=begin, b=stop: None if t is None else t[a:b], batch)
             own = [seed + tf.constant([i * _APART, 0], seed.dtype) for seed in seeds]
-            found.append(self._functions[training](part, weights, own, sums))
+            found.append(self._functions[training](part, weights, own))
             shares.append(tf.cast(end - begin, "float32") / tf.cast(n, "float32"))
         gradients, drawn, added, finite = zip(*found, strict=True)
         finite = tf.reduce_min(tf.stack(finite), 0)
@@ -88,16 +93,17 @@ class SideBySide:
             self.model.finite_terms.assign(finite)
         for variable, state in zip(self.seeds, drawn[0], strict=True):
             variable.assign(state)
-        for variable, old, new in zip(self.sums, sums, zip(*added, strict=True), strict=True):
-            moved = tf.add_n([tf.where(share > 0, value - old, 0) for value, share in zip(new, shares, strict=True)])
-            variable.assign(tf.where(tf.reduce_all(finite > 0), old + moved, old))
+        for variable, sums in zip(self.sums, zip(*added, strict=True), strict=True):
+            whole = tf.add_n([tf.where(share > 0, part, 0) for part, share in zip(sums, shares, strict=True)])
+            variable.assign_add(tf.where(tf.reduce_all(finite > 0), whole, 0))
         return gradients, shares
 
-    def _one(self, training: bool, part: tuple, weights: list, seeds: list, sums: list) -> tuple[list, list, list, Any]:
+    def _one(self, training: bool, part: tuple, weights: list, seeds: list) -> tuple[list, list, list, Any]:
         """Gradient, random states and sums of one part; no variable is written, so that parts may run at once."""
         model = self.model
         variables = [*self.weights, *self.seeds, *self.sums, model.finite_terms]
-        values = [*weights, *seeds, *sums, tf.ones(model.finite_terms.shape)]
+        empty = [tf.zeros(variable.shape, variable.dtype) for variable in self.sums]
+        values = [*weights, *seeds, *empty, tf.ones(model.finite_terms.shape)]
         given = list(zip(variables, values, strict=True))
         with compiled(True), tf.GradientTape() as tape, keras.StatelessScope(state_mapping=given) as scope:
             tape.watch(weights)

@@ -267,7 +267,9 @@ def train(
         selection.put_back()
     if model.params is not None:
         # What was measured is part of what the run was.
-        model.params |= {"jit_compile": "on" if mode.compiled else "off", "batch_parts": max(1, mode.parts)}
+        model.params["jit_compile"] = "on" if mode.compiled else "off"
+        if mode.compiled:
+            model.params["batch_parts"] = mode.parts
     return TrainingResult(
         model, checkpoint.history, monitor_of(p), first_epoch(p, recording), selection.epoch, parts["latent_use"]
     )

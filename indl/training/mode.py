@@ -51,6 +51,8 @@ class Mode:
             x, y: inputs and target of a batch, tensors; y is None where the input is its own target.
             steps: how many steps the run has; a short one is not worth a compilation.
         """
+        # What was traced before may be of other settings.
+        model.forget_steps()
         model.batch_parts = 1
         if divisible(model) and self.compiled is not False:
             model.batch_parts = self.parts or parts_for(tf.nest.flatten(x)[0].shape[0])

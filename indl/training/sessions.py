@@ -101,7 +101,12 @@ def add_session(
     n, heldin = p["n_sessions"], model.x.shape[-1]
     width, heldout = max(heldin, recording.n_heldin), max(p["out_dim"] - heldin, recording.n_heldout)
     added = pad_session(recording, n, width, heldout, name)
-    changes: dict[str, Any] = {"read_in_trainable": True, "core_trainable": train_core, "init_rate_bias": None}
+    changes: dict[str, Any] = {
+        "read_in_trainable": True,
+        "core_trainable": train_core,
+        "init_rate_bias": None,
+        "batch_parts": 0,
+    }
     if added.n_channels > p["out_dim"]:
         changes["missing_data"] = True
     new = make_model({**p, **changes, "n_sessions": n + 1}, added)

@@ -124,6 +124,7 @@ def test_evaluate_logs_what_it_computes():
     model.compile()
     model.beta_z.assign(0.5)
     logs = model.evaluate(X, verbose=0, batch_size=len(X), return_dict=True)
+    assert model.evaluate(X, verbose=0, batch_size=len(X)) == [logs[name] for name in model.metrics_names]
     terms = numpy_terms(model, X, model(X))
     np.testing.assert_allclose(
         logs["loss"], (terms["nll"] + terms["kl_f"] + 0.5 * terms["kl_z"]).mean() + terms["penalty"], rtol=1e-5

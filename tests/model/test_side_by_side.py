@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.model import sequential_vae, side_by_side
+from indl.model import sequential_vae
 from indl.model.sequential_vae import build_sequential_vae
 from indl.model.side_by_side import SideBySide, divisible, parts_for
 from indl.params import preset
@@ -167,6 +167,6 @@ def test_a_batch_that_is_not_finite_in_one_part_is_left_out_whole(quiet):
 def test_parts_fill_the_cores_with_enough_trials_each(monkeypatch, quiet):
     monkeypatch.setattr(tf.config.threading, "get_inter_op_parallelism_threads", lambda: 4)
     assert [parts_for(batch) for batch in (1, 15, 31, 32, 64, 1000)] == [1, 1, 1, 2, 4, 4]
-    assert side_by_side.divisible(quiet)
+    assert divisible(quiet)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU:0"])
-    assert not divisible(quiet)
+    assert not divisible(quiet) and parts_for(1000) == 1

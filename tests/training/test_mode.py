@@ -115,6 +115,18 @@ def test_parts_that_were_asked_for_are_measured(measured, model):
         assert asked.pop() == (True, parts) and mode_of(model) == parts
 
 
+def test_another_mode_or_setting_is_traced_anew(recording):
+    """What was traced in one mode, or with another rate of dropout, is not run in the next."""
+    model = make_model(SMALL, recording)
+    x = recording.train.encod[:16]
+    for setting, parts in (("on", 2), ("off", 0)):
+        Mode(setting, parts).choose(model, x, None, 10**9)
+        assert model.train_function is None and model.test_function is None
+        model.fit(x, epochs=1, verbose=0)
+        assert any(key.startswith("parts:") for key in model._passes) is (parts == 2)
+    Mode("off").choose(model, x, None, 10**9)
+
+
 def test_a_loss_over_the_batch_is_not_taken_in_parts(measured, recording):
     """The mean over what was recorded is one of all trials of the batch."""
     _, asked = measured

@@ -159,7 +159,8 @@ def fixed_or_new_noise(prior: Any, like: Any, training: bool | None, stream: int
         return ops.convert_to_tensor(mode.noise[prior.name], like.dtype)
     if training:
         return keras.random.normal(ops.shape(like), dtype=like.dtype, seed=prior.seed_generator)
-    return tf.random.stateless_normal(ops.shape(like), seed=(prior.seed or 0, stream), dtype=like.dtype)
+    seed = (prior.seed or 0, stream)
+    return tf.random.stateless_normal(ops.shape(like), seed, dtype=like.dtype, alg="philox")
 
 
 def mean_over_samples(kl: Any) -> Any:
