@@ -223,7 +223,7 @@ class SequentialVAE(keras.Model):
         return found
 
     def forget_steps(self) -> None:
-        """Makes the next training and evaluation trace their steps anew, after the mode or settings of layers changed."""
+        """Makes training and evaluation trace their steps anew, after the mode or settings of layers changed."""
         self.train_function = self.test_function = None
         for key in [key for key in self._passes if key.startswith("parts:")]:
             del self._passes[key]
