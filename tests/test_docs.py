@@ -55,7 +55,18 @@ def tables():
     return module
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(python_blocks(page))], ids=relative)
+#: Pages whose code trains for more than twenty seconds.
+LONG_PAGES = ("readers.md", "training.md", "sessions.md", "tuning.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.name in LONG_PAGES else [], id=relative(page))
+        for page in PAGES
+        if any(python_blocks(page))
+    ],
+)
 def test_code_runs(page, tmp_path, monkeypatch, recordings):
     monkeypatch.chdir(tmp_path)
     for name, path in recordings.items():

@@ -20,7 +20,9 @@ def counts():
     return np.random.default_rng(0).poisson(0.5, (5, 9, 4)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["default", "dsae_full", "dsae_factorized", "beta_vae"])
+@pytest.mark.parametrize(
+    "name", ["default", pytest.param("dsae_full", marks=pytest.mark.slow), "dsae_factorized", "beta_vae"]
+)
 def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, tmp_path):
     small = {**SMALL, "z_latent_size": 0} if name == "beta_vae" else SMALL
     model = build_sequential_vae(preset(name, **small), None, 4)

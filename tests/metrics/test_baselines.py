@@ -123,7 +123,7 @@ def test_rows_and_json_tell_the_same_numbers():
     [
         ("adan_day0", 0.1, 0.846, 0.848, 0.15),
         ("reach_day31", 0.06, 0.20, 0.18, 0.16),
-        ("head_direction_20ms", 0.1, 0.74, 0.82, None),
+        pytest.param("head_direction_20ms", 0.1, 0.74, 0.82, None, marks=pytest.mark.slow),
     ],
 )
 def test_behavior_of_real_recordings_with_the_lag_chosen(recording_path, name, sd_s, r2, cv_r2, lag_s):

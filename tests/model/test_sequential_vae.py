@@ -65,11 +65,18 @@ VARIANTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+#: What the other variants cover most of.
+LONG_VARIANTS = ("dsae_factorized", "full_covariances_and_segment", "sampled_kl_at_test")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG_VARIANTS else []) for name in VARIANTS]
+)
 def test_suite(name):
     check_model(VARIANTS[name], X)
 
 
+@pytest.mark.slow
 def test_suite_of_held_out_signals_and_forward_steps():
     y = np.random.default_rng(0).normal(size=(6, 11, 7)).astype("float32")
     p = {**TINY, "output_dist": "Gaussian", "out_dim": 7, "forward_steps": 3, "coordinated_dropout_rate": 0.3}

@@ -62,6 +62,7 @@ def assert_same_run(result, wanted):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_interrupted_twice_ends_at_the_same_numbers(recording, uninterrupted, tmp_path):
     for at in ((2, 1), (4, 3)):
         with pytest.raises(KeyboardInterrupt):
@@ -174,6 +175,7 @@ def test_folder_of_another_run_is_refused(recording, tmp_path, change, words):
     assert (tmp_path / "state.npz").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_full_disk_is_told_and_the_last_good_state_stays(recording, uninterrupted, tmp_path, monkeypatch):
     written = []
     savez = np.savez

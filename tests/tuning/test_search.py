@@ -54,6 +54,7 @@ def workers_of(search):
     return [line for line in found if "indl.tuning.worker" in line and str(search) in line]
 
 
+@pytest.mark.slow
 def test_search_goes_on_after_kill_9(recording, tmp_path):
     save_recording(recording, tmp_path / "data.h5")
     command = [
@@ -97,6 +98,7 @@ def test_search_goes_on_after_kill_9(recording, tmp_path):
     assert best["learning_rate"] == values["hyperparameters"]["values"]["learning_rate"]
 
 
+@pytest.mark.slow
 def test_plain_keras_tuner_works_too(recording, tmp_path):
     hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL)
     tuner = kt.RandomSearch(hypermodel, hypermodel.objective, max_trials=1, directory=tmp_path, seed=0)
