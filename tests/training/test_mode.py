@@ -209,7 +209,7 @@ def test_training_runs_in_the_mode_and_writes_it_down(setting, wanted, recording
     result = train({**SMALL, "jit_compile": setting}, recording, epochs=200)
     assert unfitted == [wanted]
     assert result.model.params["jit_compile"] == ("on" if wanted else "off")
-    assert result.model.params["batch_parts"] == max(1, wanted)
+    assert result.model.params["batch_parts"] == wanted
     assert bool(asked) is (setting == "auto")
 
 
