@@ -76,7 +76,7 @@ def draw(curves: dict[str, list[float]], n_bins: int, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
     for label, values in curves.items():
         axes.plot(range(1, len(values) + 1), [value / n_bins for value in values], label=label)
-    axes.set(xlabel="epoch", ylabel="held-in NLL, validation\n(nats a bin and channel)", yscale="log")
+    axes.set(xlabel="epoch", ylabel="held-in NLL, validation\n(nats a bin and channel)")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
