@@ -3,7 +3,7 @@
 The setting is that of the reference numbers: no controller, 29 neurons, seed 0, 240 epochs (about 15 minutes for both
 on two cores)::
 
-    python benchmarks/lfads_lorenz.py --torch-python /tmp/torch/bin/python --json bench_lfads_lorenz.json
+    python benchmarks/lfads_lorenz.py --torch-python torch_env/bin/python --json bench_lfads_lorenz.json
 
 Without --torch-python ours alone is trained.
 """

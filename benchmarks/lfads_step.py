@@ -3,8 +3,8 @@
 Every measurement runs in a process of its own, ours and PyTorch's in turn, several times; a ratio is the median of the
 rounds' ratios, so that a busy moment of the machine hits both::
 
-    python -m venv /tmp/torch && /tmp/torch/bin/pip install numpy torch==2.13.0
-    python benchmarks/lfads_step.py --torch-python /tmp/torch/bin/python --json bench_lfads_step.json
+    python -m venv torch_env && torch_env/bin/pip install numpy torch==2.13.0
+    python benchmarks/lfads_step.py --torch-python torch_env/bin/python --json bench_lfads_step.json
 """
 
 from __future__ import annotations

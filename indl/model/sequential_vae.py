@@ -251,17 +251,17 @@ class SequentialVAE(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As in Keras, but of a batch in parts each is compiled by itself."""
-        with self._whole_step_compiled(self.batch_parts == 1):
+        with self._parts_compiled_alone():
             return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """As in Keras, but of a batch in parts each is compiled by itself."""
-        with self._whole_step_compiled(self.batch_parts == 1):
+        with self._parts_compiled_alone():
             return super().make_test_function(force)
 
     @contextlib.contextmanager
-    def _whole_step_compiled(self, allowed: bool) -> Iterator[None]:
-        setting, self.jit_compile = self.jit_compile, self.jit_compile and allowed
+    def _parts_compiled_alone(self) -> Iterator[None]:
+        setting, self.jit_compile = self.jit_compile, self.jit_compile and self.batch_parts == 1
         try:
             yield
         finally:
