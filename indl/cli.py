@@ -330,6 +330,7 @@ _LABELS = {
     "kl_f": "KL of f, nats/trial",
     "kl_z": "KL of z, nats/trial",
     "neg_elbo": "-ELBO, nats/trial",
+    "labels_seen": "labels given beyond the bound (1: yes)",
     "hidden_nll": "hidden samples, nats/trial",
     "rate_r2_flat": "rate R2, flat",
     "rate_r2_per_channel": "rate R2, mean of channels",

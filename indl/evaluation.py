@@ -37,11 +37,17 @@ def evaluate(
         ``psth_r2`` (rates averaged by label against the averages of training counts, smoothed with
         :data:`PSTH_SD_S`), ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
         in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
+        A model of labels has them for its bound (``nll`` to ``neg_elbo``, of log p(x | u)); all other scores withhold
+        them, which ``labels_seen`` = 0 says. Where it is 1, ``q_cond="concat"`` cannot do without: scores of what the
+        labels tell are then circular.
     """
     train, valid = recording.train, recording.valid
     fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
-    terms = model.evaluate(scored_on, valid.recon, verbose=0, return_dict=True, batch_size=256)
+    with_labels = inputs_of(model, valid, labels=True)
+    terms = model.evaluate(with_labels, valid.recon, verbose=0, return_dict=True, batch_size=256)
     out = {name: float(terms[name]) for name in ("nll", "kl_f", "kl_z", "neg_elbo")}
+    if model.labels is not None:
+        out["labels_seen"] = float(model.needs_labels)
     out["hidden_nll"] = hidden_nll(model, valid)
     rates = model.rates(scored_on, samples, seed)
     if valid.truth is not None:

@@ -79,8 +79,8 @@ class Param:
 
 _IN, _F, _Z = "Inputs", "Static latent f", "Dynamic latent z"
 _GEN, _OUT, _TRAIN = "Generator", "Observation model", "Training"
+_U = "Labels"
 _FHVAE = {"key": "the hierarchical sequence-level prior (FHVAE)"}
-_LABELS = {"key": "label-conditioned priors (iVAE, pi-VAE)"}
 _BACKWARD = {f"Backward{cell}": "backward encoders (deep Markov models)" for cell in RNN_CELLS}
 
 # fmt: off
@@ -140,10 +140,9 @@ TABLE: tuple[Param, ...] = (
           "as in LFADS)", _F, choices=("softplus", "log_variance")),
     Param("q_f_min_var", 0.0, "float", "variance added to that of q(f), with q_f_scale='log_variance'", _F, low=0),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F, low=1, aliases=("q_samples",)),
-    Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian or N(0, I)", _F,
-          choices=("mvn", "standard"),
-          planned={"lookup": "the hierarchical sequence-level prior (FHVAE)",
-                   "cond": "label-conditioned priors (iVAE, pi-VAE)"}),
+    Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian, N(0, I), or 'cond', a Gaussian "
+          "that depends on the trial's label", _F, choices=("mvn", "standard", "cond"),
+          planned={"lookup": "the hierarchical sequence-level prior (FHVAE)"}),
     Param("f_prior_init_std", 0.1, "float", "standard deviation of the f prior at the start", _F, low=1e-4,
           aliases=("pzs_init_std",)),
     Param("f_prior_train_mean", True, "bool", "train the mean of the f prior", _F, aliases=("pzs_train_mean",)),
@@ -171,18 +170,16 @@ TABLE: tuple[Param, ...] = (
     Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"),
           none=True, planned={"combiner": "the deep Markov combiner"}),
     Param("q_z_type", "meanfield", "choice", "form of q(z)", _Z, choices=("meanfield",),
-          planned={"combiner": "the deep Markov combiner", "product": "label-conditioned posteriors (pi-VAE)",
-                   "concat": "label-conditioned posteriors (iVAE)"}),
+          planned={"combiner": "the deep Markov combiner"}),
     Param("z_latent_size", 4, "int", "size of z_t (0: no dynamic latent)", _Z, low=0,
           search=("choice", (1, 2, 4, 8)), aliases=("zd_size",)),
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4,
           aliases=("qzd_init_std",)),
     Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
-          "'student_t' a learnable Student-t at every step", _Z,
-          choices=("AR1", "standard", "none", "student_t", *RNN_CELLS),
-          planned={"gated": "the gated transition (deep Markov models)",
-                   "cond": "label-conditioned priors (iVAE, pi-VAE)"},
+          "'student_t' a learnable Student-t at every step, 'cond' a Gaussian that depends on the label", _Z,
+          choices=("AR1", "standard", "none", "student_t", "cond", *RNN_CELLS),
+          planned={"gated": "the gated transition (deep Markov models)"},
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
     Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z, low=1, aliases=("pzd_units",)),
     Param("z_prior_rollout", "teacher", "choice",
@@ -199,17 +196,25 @@ TABLE: tuple[Param, ...] = (
     Param("z_prior_train_tau", True, "bool", "train the AR(1) time constants", _Z, aliases=("pzd_train_tau",)),
     Param("z_prior_train_mean", True, "bool", "train the mean of the z prior", _Z, aliases=("pzd_train_mean",)),
     Param("z_prior_train_var", True, "bool", "train the scale of the z prior", _Z, aliases=("pzd_train_var",)),
-    Param("u_dim", 0, "int", "width of observed labels", _Z, low=0, planned=_LABELS),
-    Param("u_type", None, "choice", "type of observed labels", _Z, choices=("discrete", "continuous"), none=True,
-          planned=_LABELS),
-    Param("q_cond", "none", "choice", "how labels enter the posterior", _Z, choices=("none",), planned=_LABELS),
+    # --- labels
+    Param("u_dim", 0, "int", "classes of a discrete label, which `train` raises to those of the recording, or length "
+          "of a continuous one (0: no labels)", _U, low=0),
+    Param("u_type", None, "choice", "labels are classes counted from 0, or real vectors", _U,
+          choices=("discrete", "continuous"), none=True),
+    Param("u_per_step", False, "bool", "one label a bin instead of one a trial", _U),
+    Param("u_units", [20, 20], "units", "units of each hidden layer of the network from a continuous label to a 'cond' "
+          "prior", _U, low=1),
+    Param("q_cond", "none", "choice", "how labels enter the posterior: 'concat' beside the encoders' input (iVAE), "
+          "'product' by the 'cond' prior as a factor (pi-VAE), which an unknown label leaves out", _U,
+          choices=("none", "concat", "product")),
     # --- generator
-    Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, or "
-          "'Complex', the cell of LFADS with its controller (z2_units) inside", _GEN,
-          choices=(*RNN_TYPES, "Dense", "Complex"), aliases=("dec_rnn_type",)),
-    Param("gen_n_hidden", [256], "units", "units of each generator layer", _GEN, low=1,
+    Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, 'GIN' "
+          "for the same injective flow at every step, or 'Complex', the cell of LFADS with its controller (z2_units) "
+          "inside", _GEN, choices=(*RNN_TYPES, "Dense", "GIN", "Complex"), aliases=("dec_rnn_type",)),
+    Param("gen_n_hidden", [256], "units", "units of each generator layer; 'GIN': width of the flow", _GEN, low=1,
           search=("choice", (64, 128, 256)), aliases=("dec_rnn_units",)),
-    Param("gen_activation", "leaky_relu", "choice", "activation of a Dense generator", _GEN, choices=ACTIVATIONS),
+    Param("gen_activation", "leaky_relu", "choice", "activation of a Dense generator, and within a flow", _GEN,
+          choices=ACTIVATIONS),
     Param("gen_l2_reg", 1e-4, "float", "L2 penalty on the generator's recurrent weights", _GEN, low=0,
           search=("log", 1e-5, 1.0)),
     *(Param(f"l2_{name}_scale", 0.0, "float",
@@ -415,6 +420,43 @@ PRESETS["dsae_factorized"] = {
     "z2_units": 0,
     "f_to_z": None,
 }
+# Khemakhem et al. 2020 (arXiv:1907.04809): encoder of [x, u], label prior, one MLP a bin; sizes and learning rate of
+# the pi-VAE paper's networks. u_dim and u_type are to be set to the labels: `train` takes the classes of the recording.
+PRESETS["ivae"] = {
+    "dropout_rate": 0.0,
+    "coordinated_dropout_rate": 0.0,
+    "f_latent_size": 0,
+    "z1_rnn_type": "Dense",
+    "z1_units": [60, 60],
+    "z1_activation": "tanh",
+    "z2_type": None,
+    "z2_units": 0,
+    "z_latent_size": 4,
+    "q_z_init_std": 1.0,
+    "z_prior_process": "cond",
+    "u_dim": 2,
+    "u_type": "discrete",
+    "q_cond": "concat",
+    "gen_cell_type": "Dense",
+    "gen_n_hidden": [60, 60],
+    "f_to_gen": None,
+    "n_factors": 0,
+    "learning_rate": 5e-4,
+}
+# Zhou & Wei 2020 (arXiv:2011.04798) on sequences: the encoder reads the whole trial, the product with the label prior
+# and the injective generator act bin by bin. u_dim and u_type as in "ivae"; rate and batches for some hundred trials.
+PRESETS["pi_vae_sequence"] = {
+    **PRESETS["ivae"],
+    "learning_rate": 2e-3,
+    "batch_size": 32,
+    "z1_rnn_type": "BidirectionalGRUClip",
+    "z1_units": [60],
+    "z1_merge": "concat",
+    "q_cond": "product",
+    "gen_cell_type": "GIN",
+    "gen_n_hidden": [100],
+    "gen_activation": "relu",
+}
 
 
 def generate_default_params() -> dict[str, Any]:
@@ -442,14 +484,20 @@ def preset(name: str, **changes: Any) -> dict[str, Any]:
     Raises:
         ValueError: unknown preset, or a change that does not validate.
     """
-    if name not in PRESETS:
+    return validate_params(changed_preset(name, PRESETS, ALIASES, changes))
+
+
+def changed_preset(
+    name: str, presets: Mapping[str, dict[str, Any]], aliases: Mapping[str, str], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a preset and changes to it give, of any family of models."""
+    if name not in presets:
         raise ValueError(
-            f"Unknown preset. Given: {_shown(name)}.{_nearest(name, PRESETS)} Choose one of "
-            f"{', '.join(sorted(PRESETS))}."
+            f"Unknown preset. Given: {_shown(name)}.{_nearest(name, presets)} Choose one of "
+            f"{', '.join(sorted(presets))}."
         )
-    changed = {ALIASES.get(key, key) for key in changes}
-    kept = {key: value for key, value in PRESETS[name].items() if key not in changed}
-    return validate_params({**kept, **changes})
+    changed = {aliases.get(key, key) for key in changes}
+    return {**{key: value for key, value in presets[name].items() if key not in changed}, **changes}
 
 
 def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -462,27 +510,42 @@ def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
             built yet, or a combination that cannot work. The message names the key, the value, what
             is allowed and the nearest valid spelling.
     """
+    complete = resolve(params, ROWS, ALIASES, "indl.params.TABLE")
+    _check_combinations(complete)
+    return complete
+
+
+def resolve(
+    params: Mapping[str, Any], rows: Mapping[str, Param], aliases: Mapping[str, str], where: str
+) -> dict[str, Any]:
+    """A complete dict of one table's parameters: aliases renamed, every value checked, defaults filled in.
+
+    Args:
+        params: some of the parameters.
+        rows: the table, by name.
+        aliases: other spellings.
+        where: where the table is listed, for messages.
+    """
     if not isinstance(params, Mapping):
         raise ValueError(
             f"params must be a dict of parameter names. Given: {type(params).__name__}. "
-            "Start from indl.params.preset('default')."
+            "Start from a preset, for example indl.params.preset('default')."
         )
-    complete = default_params()
+    complete = {name: _copy(row.default) for name, row in rows.items()}
     given: dict[str, str] = {}
     for key, value in params.items():
-        name = ALIASES.get(key, key)
-        if name not in ROWS:
+        name = aliases.get(key, key)
+        if name not in rows:
             raise ValueError(
-                f"Unknown parameter. Given: {_shown(key)} = {_shown(value)}.{_nearest(key, [*ROWS, *ALIASES])} "
-                "Every parameter is listed in indl.params.TABLE."
+                f"Unknown parameter. Given: {_shown(key)} = {_shown(value)}.{_nearest(key, [*rows, *aliases])} "
+                f"Every parameter is listed in {where}."
             )
         if name in given:
             raise ValueError(
                 f"One parameter was given under two names. Given: {given[name]!r} and {key!r}. Keep {name!r} alone."
             )
         given[name] = key
-        complete[name] = _checked(ROWS[name], key, value)
-    _check_combinations(complete)
+        complete[name] = _checked(rows[name], key, value)
     return complete
 
 
@@ -522,10 +585,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name, _checked(row, key, value)
 
 
-def markdown_table(group: str | None = None) -> str:
-    """The table as Markdown, for the README and the documentation; `group` limits it to one heading."""
+def markdown_table(group: str | None = None, table: Sequence[Param] | None = None) -> str:
+    """The table, or another one, as Markdown for the README and the documentation; `group` limits it to one heading."""
     lines = ["| parameter | default | allowed | tunable | meaning |", "| --- | --- | --- | --- | --- |"]
-    for row in TABLE:
+    for row in TABLE if table is None else table:
         if group in (None, row.group):
             default = f"{row.default:.4g}" if isinstance(row.default, float) else repr(row.default)
             meaning = row.meaning
@@ -655,8 +718,8 @@ def _check_combinations(p: dict[str, Any]) -> None:
         refuse("f_to_z names a stage that does not exist.", ("f_to_z", "z1_rnn_type"), "Use f_to_z='z2'.")
     if has_z and has_f and p["f_to_z"] == "z2" and (p["z2_type"] is None or p["z2_units"] == 0):
         refuse("f_to_z names a stage that does not exist.", ("f_to_z", "z2_type", "z2_units"), "Use f_to_z='z1'.")
-    if has_f and p["f_to_gen"] in ("init", "both") and gen == "Dense":
-        refuse("A Dense generator has no state to initialise.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='tile'.")
+    if has_f and p["f_to_gen"] in ("init", "both") and gen in ("Dense", "GIN"):
+        refuse(f"A {gen} generator has no state to initialise.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='tile'.")
     if has_f and p["f_to_gen"] in ("init", "both") and gen.startswith("Bidirectional"):
         refuse(
             "A bidirectional generator has no initial condition.",
@@ -690,6 +753,9 @@ def _check_combinations(p: dict[str, Any]) -> None:
         )
     if gen == "Complex":
         _check_complex(p, has_f, has_z, refuse)
+    if gen == "GIN":
+        _check_flow(p, has_f, has_z, refuse)
+    _check_labels(p, has_f, has_z, refuse)
     if has_f and p["f_latent_off_diag"] and p["q_f_scale"] == "log_variance":
         refuse(
             "A full covariance has no log variances.", ("f_latent_off_diag", "q_f_scale"), "Use q_f_scale='softplus'."
@@ -726,3 +792,79 @@ def _check_complex(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> 
         )
     if has_f and p["f_to_gen"] not in ("init", None):
         refuse("In the complex cell f sets the initial state.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='init'.")
+
+
+def _check_flow(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+    """What an injective flow needs to stay injective."""
+    width = as_list(p["gen_n_hidden"])
+    latents = p["z_latent_size"] * has_z + p["f_latent_size"] * (has_f and p["f_to_gen"] == "tile") + p["ext_input_dim"]
+    if len(width) > 1 or width[0] < max(latents, 2):
+        refuse(
+            f"A flow has one width, which holds all that enters it ({latents} latents and external inputs).",
+            ("gen_cell_type", "gen_n_hidden"),
+            f"Use one number, at least {max(latents, 2)}; the number of channels is a good choice.",
+        )
+    if p["n_factors"]:
+        refuse(
+            "Factors narrower than the flow would undo that it is injective.",
+            ("gen_cell_type", "n_factors"),
+            "Use n_factors=0: the flow's output feeds the read-out.",
+        )
+
+
+def _check_labels(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+    """Whether labels are described, used, and used in a way that can work."""
+    f_cond, z_cond = has_f and p["f_prior_type"] == "cond", has_z and p["z_prior_process"] == "cond"
+    priors = ("f_prior_type", "z_prior_process")
+    product = p["q_cond"] == "product"
+    if (f_cond or z_cond or p["q_cond"] != "none") and not (p["u_dim"] and p["u_type"]):
+        refuse(
+            "A model that depends on labels must know what they are.",
+            (*priors, "q_cond", "u_dim", "u_type"),
+            "Set u_dim to the number of classes with u_type='discrete', or to the length of the label with "
+            "u_type='continuous'.",
+        )
+    if (p["u_dim"] or p["u_type"] or p["u_per_step"]) and not (f_cond or z_cond or p["q_cond"] != "none"):
+        refuse(
+            "Labels are described and used nowhere.",
+            ("u_dim", "u_type", "u_per_step", *priors, "q_cond"),
+            "Set z_prior_process='cond', f_prior_type='cond' or q_cond='concat', or u_dim=0 and u_type=None.",
+        )
+    if product and not (f_cond or z_cond):
+        refuse(
+            "A product posterior takes its factor from a label prior.",
+            ("q_cond", *priors),
+            "Set z_prior_process='cond' or f_prior_type='cond', or use q_cond='concat'.",
+        )
+    if not p["variational"] and (f_cond or z_cond):
+        refuse(
+            "An auto-encoder without KL has no priors that labels could enter.",
+            ("variational", *priors),
+            "Use variational=True, or priors other than 'cond'.",
+        )
+    if f_cond and p["u_per_step"]:
+        refuse(
+            "f is one vector a trial, and has one label.",
+            ("f_prior_type", "u_per_step"),
+            "Use u_per_step=False, or f_prior_type='mvn'.",
+        )
+    if f_cond and p["f_prior_kappa"]:
+        refuse("A label prior has no fixed variance.", ("f_prior_type", "f_prior_kappa"), "Use f_prior_kappa=0.")
+    for latent, conditional in (("f", f_cond), ("z", z_cond)):
+        training = (f"{latent}_prior_train_mean", f"{latent}_prior_train_var")
+        if conditional and not all(p[key] for key in training):
+            refuse("A label prior is trained as a whole.", (priors[latent == "z"], *training), "Leave both True.")
+        if conditional and product and p[f"{latent}_latent_off_diag"]:
+            refuse(
+                "A product with a label prior has a diagonal posterior.",
+                ("q_cond", f"{latent}_latent_off_diag"),
+                f"Use {latent}_latent_off_diag=False, or q_cond='concat'.",
+            )
+    if z_cond and product and p["gen_cell_type"] == "Complex":
+        refuse(
+            "The posterior of z arises within the complex cell, where no label prior can enter it.",
+            ("gen_cell_type", "z_prior_process", "q_cond"),
+            "Use q_cond='none' or 'concat', or another generator.",
+        )
+    if z_cond and p["z_kl_mode"] not in ("auto", "analytic"):
+        refuse("The KL to a label prior is the closed form.", ("z_prior_process", "z_kl_mode"), "Use z_kl_mode='auto'.")

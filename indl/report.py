@@ -11,7 +11,7 @@ import numpy as np
 from indl import plots
 from indl.data.recording import Recording
 from indl.data.trials import time_mask
-from indl.dists.priors import AR1Prior
+from indl.dists.priors import AR1Prior, LabelPrior
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
 from indl.files import atomic, save_model, write_json
@@ -108,7 +108,10 @@ def _figures(
         kl = {name: np.stack(rows) for name, rows in latent_use.kl.items() if rows}
         figures["kl_per_dimension"] = lambda path: plots.kl_per_dimension(kl, path=path, epochs=latent_use.epochs)
     if any(layer.name == "z_prior" for layer in model.layers):
-        figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, counts.shape[1], width, path)
+        labels = None
+        if isinstance(model.get_layer("z_prior"), LabelPrior):
+            labels = inputs_of(model, valid, slice(_TRIALS), labels=True)["u"]
+        figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, counts.shape[1], width, path, labels)
     if label is not None:
         figures["psths"] = lambda path: plots.psths(rates, counts, label, width, path=path)
     if valid.behavior is not None:
@@ -120,12 +123,14 @@ def _figures(
     return figures
 
 
-def _draw_autocorrelation(model: SequentialVAE, x: np.ndarray, n_times: int, width: float, path: Path) -> None:
+def _draw_autocorrelation(
+    model: SequentialVAE, x: np.ndarray, n_times: int, width: float, path: Path, labels: np.ndarray | None = None
+) -> None:
     """One sample of z of each trial against as many draws from the prior."""
     drawn = model.outputs_of(x, ("z",), samples=1)["z"]
     layer = model.get_layer("z_prior")
     tau_s = np.exp(np.asarray(layer.log_tau)) * width if isinstance(layer, AR1Prior) else None
-    prior = np.asarray(layer.sample(len(drawn), n_times, seed=0))
+    prior = np.asarray(layer.sample(len(drawn) if labels is None else labels, n_times, seed=0))
     plots.autocorrelation(drawn, prior, width, path=path, tau_s=tau_s)
 
 

@@ -152,11 +152,12 @@ def gradients(model, x, y=None, training=True):
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         outputs = model(x, training=training)
-        loss = model.compute_loss(x, x if y is None else y, outputs, training=training)
+        target = (x["x"] if isinstance(x, dict) else x) if y is None else y
+        loss = model.compute_loss(x, target, outputs, training=training)
     return tape.gradient(loss, [v.value for v in variables])
 
 
-def check_model(params, x, y=None, dead=(), steps=15):
+def check_model(params, x, y=None, dead=(), steps=15, u=None):
     """The suite of a model variant: builds, trains, reaches every variable, predicts, survives saving.
 
     Args:
@@ -165,6 +166,7 @@ def check_model(params, x, y=None, dead=(), steps=15):
         y: target, if it is not x.
         dead: ends of the names of trainable variables that this variant cannot reach.
         steps: full-batch steps after which the validation loss must be lower than after the first.
+        u: labels of the trials, for a model that learns from them.
 
     Returns:
         The trained model.
@@ -175,28 +177,29 @@ def check_model(params, x, y=None, dead=(), steps=15):
     has_f, has_z = p["f_latent_size"] > 0, p["z_latent_size"] > 0
 
     missing = {v.path for v in model.trainable_variables}
+    given, target = (x if u is None else {"x": x, "u": u}), (x if y is None else y)
     for trial in range(3):
         batch = slice(trial, trial + len(x) - 2)
-        found = gradients(model, x[batch], None if y is None else y[batch])
+        found = gradients(model, tf.nest.map_structure(lambda part, b=batch: part[b], given), target[batch])
         missing &= set(untrained(model.trainable_variables, found))
     assert all(path.endswith(tuple(dead)) for path in missing), f"no gradient: {sorted(missing)}"
     priors = {v.path.split("/")[-2] for v in model.trainable_variables if "prior" in v.path}
     assert not has_f or p["f_prior_type"] == "standard" or p["f_prior_kappa"] or "f_prior" in priors
 
     model.compile(keras.optimizers.Adam(1e-2))
-    history = model.fit(x, y, epochs=steps, batch_size=len(x), validation_data=(x, y), verbose=0).history
+    y = target if u is not None else y
+    history = model.fit(given, y, epochs=steps, batch_size=len(x), validation_data=(given, y), verbose=0).history
     assert set(history) == {*TERMS, *(f"val_{name}" for name in TERMS)}
     assert np.isfinite(list(history.values())).all()
     assert history["val_loss"][-1] < history["val_loss"][0]
 
-    predicted = model.predict(x, batch_size=4, verbose=0)
+    predicted = model.predict(given, batch_size=4, verbose=0)
     latents = {*(("q_f", "f", "kl_f") if has_f else ()), *(("q_z", "z", "kl_z") if has_z else ())}
     assert set(predicted) == {"p_x", "factors", "gen_out", "cd_mask"} | latents
     assert all(len(part) == len(x) for part in tf.nest.flatten(predicted))
-    target = x if y is None else y
-    rates = model.rates(x)
+    rates = model.rates(given)
     assert rates.shape == target.shape
-    sampled = model.rates(x, samples=3, seed=5)
+    sampled = model.rates(given, samples=3, seed=5)
     assert sampled.shape == target.shape and not np.array_equal(sampled, rates)
 
     loaded = saved_and_loaded(model)
@@ -204,10 +207,11 @@ def check_model(params, x, y=None, dead=(), steps=15):
     # Random states are not part of a .keras file, so only outputs that draw nothing can be compared.
     drawn = {"f", "z", "kl_z", "gen_out", "factors", "p_x"} if p["sample_at_test"] else set()
     drawn |= {"kl_z"} if p["z_prior_rollout"] == "free" else set()
-    again = loaded.predict(x, batch_size=4, verbose=0)
+    again = loaded.predict(given, batch_size=4, verbose=0)
     assert_same(*({name: value for name, value in d.items() if name not in drawn} for d in (again, predicted)))
     assert all(isinstance(again[name], Gaussian) for name in ("q_f", "q_z") if name in again)
     assert type(again["p_x"]) is type(predicted["p_x"])
-    assert_same(loaded.rates(x, samples=3, seed=5), sampled)
-    assert_same(loaded.generate(3, x.shape[1], seed=2), model.generate(3, x.shape[1], seed=2))
+    assert_same(loaded.rates(given, samples=3, seed=5), sampled)
+    labels = {} if u is None else {"u": u[:3]}
+    assert_same(loaded.generate(3, x.shape[1], seed=2, **labels), model.generate(3, x.shape[1], seed=2, **labels))
     return model

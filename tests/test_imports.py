@@ -17,7 +17,7 @@ KERAS_FREE = ("data", "metrics", "plots")
 # From the bottom up; a part may import its own row and those below it.
 FLOORS = [
     {"__init__", "files"},
-    {"params", "registry", "data", "metrics", "plots"},
+    {"params", "pi_vae_params", "registry", "data", "metrics", "plots"},
     {"dists", "layers", "rnn"},
     {"model"},
     {"training", "export"},

@@ -152,6 +152,10 @@ def test_the_given_dict_is_not_changed():
     assert given == {"zs_size": 3, "f_units": (4,)}
 
 
+CLASSES = {"u_dim": 3, "u_type": "discrete"}
+COMPLEX = {"gen_cell_type": "Complex", "z2_type": "GRUClip"}
+FLOW = {"gen_cell_type": "GIN", "f_to_gen": "tile", "n_factors": 0}
+
 # Params, and what the message must say: the key, the value, and what to do.
 REFUSED = [
     # unknown keys
@@ -235,16 +239,41 @@ REFUSED = [
         ["f_rnn_type='Dense'", "f_enc_reduce='all_last'", "f_enc_reduce='mean'"],
     ),
     ({"z1_lag": 1, "z1_units": [8, 8]}, ["z1_lag=1", "z1_units=[8, 8]", "Use one layer, or z1_lag=0"]),
+    # labels
+    ({"f_prior_type": "cond"}, ["f_prior_type='cond'", "u_dim=0", "u_type=None", "Set u_dim"]),
+    ({"z_prior_process": "cond", "u_dim": 3}, ["z_prior_process='cond'", "u_type=None", "u_type='discrete'"]),
+    ({"z_prior_process": "cond", "u_type": "discrete"}, ["u_dim=0", "Set u_dim"]),
+    ({"q_cond": "concat"}, ["q_cond='concat'", "u_dim=0", "Set u_dim"]),
+    ({"u_dim": 3, "u_type": "discrete"}, ["u_dim=3", "used nowhere", "z_prior_process='cond'", "u_dim=0"]),
+    ({"u_per_step": True}, ["u_per_step=True", "used nowhere"]),
+    ({**CLASSES, "z_prior_process": "cond", "z_latent_size": 0}, ["used nowhere"]),
+    ({**CLASSES, "q_cond": "product"}, ["q_cond='product'", "f_prior_type='mvn'", "q_cond='concat'"]),
+    ({**CLASSES, "f_prior_type": "cond", "u_per_step": True}, ["u_per_step=True", "Use u_per_step=False"]),
+    ({**CLASSES, "f_prior_type": "cond", "f_prior_kappa": 0.5}, ["f_prior_kappa=0.5", "Use f_prior_kappa=0"]),
+    ({**CLASSES, "f_prior_type": "cond", "f_prior_train_var": False}, ["f_prior_train_var=False", "Leave both True"]),
+    ({**CLASSES, "z_prior_process": "cond", "z_prior_train_mean": False}, ["z_prior_train_mean=False", "both True"]),
+    ({**CLASSES, "z_prior_process": "cond", "z_kl_mode": "sampled"}, ["z_kl_mode='sampled'", "Use z_kl_mode='auto'"]),
+    ({**CLASSES, "z_prior_process": "cond", "variational": False}, ["variational=False", "Use variational=True"]),
+    (
+        {**CLASSES, "z_prior_process": "cond", "q_cond": "product", "z_latent_off_diag": True},
+        ["z_latent_off_diag=True", "Use z_latent_off_diag=False"],
+    ),
+    (
+        {**CLASSES, **COMPLEX, "z_prior_process": "cond", "q_cond": "product"},
+        ["gen_cell_type='Complex'", "q_cond='product'", "'concat'"],
+    ),
+    # injective flows
+    ({"gen_cell_type": "GIN"}, ["gen_cell_type='GIN'", "f_to_gen='init'", "f_to_gen='tile'"]),
+    ({**FLOW, "n_factors": 10}, ["n_factors=10", "Use n_factors=0"]),
+    ({**FLOW, "gen_n_hidden": [20, 20]}, ["gen_n_hidden=[20, 20]", "Use one number, at least 14"]),
+    ({**FLOW, "gen_n_hidden": 13}, ["gen_n_hidden=13", "(14 latents and external inputs)", "at least 14"]),
     # planned, not built
     ({"f_prior_type": "lookup"}, ["'f_prior_type'", "'lookup'", "not built yet", "FHVAE", "Leave it at 'mvn'"]),
-    ({"f_prior_type": "cond"}, ["'f_prior_type'", "'cond'", "not built yet", "iVAE", "Leave it at 'mvn'"]),
     ({"f_disc_alpha": 10.0}, ["'f_disc_alpha'", "10.0", "not built yet", "FHVAE", "Leave it at None"]),
     ({"z_per_step": False}, ["'z_per_step'", "False", "not built yet", "FHVAE", "Leave it at True"]),
     ({"q_z_type": "combiner"}, ["'q_z_type'", "'combiner'", "not built yet", "Leave it at 'meanfield'"]),
-    ({"q_z_type": "product"}, ["'q_z_type'", "'product'", "not built yet", "pi-VAE"]),
     ({"z_prior_process": "gated"}, ["'z_prior_process'", "'gated'", "not built yet", "Leave it at 'AR1'"]),
     ({"z1_rnn_type": "BackwardLSTM"}, ["'z1_rnn_type'", "'BackwardLSTM'", "not built yet", "deep Markov"]),
-    ({"u_dim": 3}, ["'u_dim'", "3", "not built yet", "Leave it at 0"]),
     ({"output_dist": "Bernoulli"}, ["'output_dist'", "'Bernoulli'", "not built yet", "Leave it at 'Poisson'"]),
 ]
 
@@ -270,6 +299,11 @@ def test_refused_with_key_value_and_remedy(given, words):
         {"z_prior_rollout": "free", "z_kl_mode": "sampled"},
         {"f_latent_size": 0, "f_to_z": "z2", "z2_units": 0},
         {"z_latent_size": 0, "z1_rnn_type": None, "z2_type": None},
+        {**CLASSES, "f_prior_type": "cond", "q_cond": "product", "z_latent_off_diag": True},
+        {**CLASSES, **COMPLEX, "z_prior_process": "cond", "q_cond": "concat"},
+        {**CLASSES, **COMPLEX, "f_prior_type": "cond", "q_cond": "product"},
+        {**CLASSES, "q_cond": "concat", "variational": False},
+        {**FLOW, "gen_n_hidden": 14},
     ],
 )
 def test_what_can_work_is_not_refused(given):
@@ -311,6 +345,12 @@ def test_presets_follow_their_sources():
     assert (full["f_to_z"], full["z1_rnn_type"], full["z2_units"]) == ("z1", "BidirectionalLSTM", 48)
     assert (factorized["f_to_z"], factorized["z1_rnn_type"], factorized["z2_units"]) == (None, "Dense", 0)
     assert (beta["z_latent_size"], beta["f_prior_type"], beta["kl_f_beta"]) == (0, "standard", 4.0)
+    ivae, pi = preset("ivae"), preset("pi_vae_sequence", u_dim=8)
+    assert (ivae["q_cond"], ivae["z1_units"], ivae["z1_activation"], ivae["learning_rate"]) == (
+        "concat", [60, 60], "tanh", 5e-4
+    )  # fmt: skip
+    assert (pi["q_cond"], pi["gen_cell_type"], pi["u_dim"], pi["f_latent_size"]) == ("product", "GIN", 8, 0)
+    assert ivae["z_prior_process"] == pi["z_prior_process"] == "cond" and ivae["u_units"] == [20, 20]
 
 
 def test_the_source_of_each_preset_is_beside_it():
@@ -318,7 +358,7 @@ def test_the_source_of_each_preset_is_beside_it():
         text = file.read().split("PRESETS: dict", 1)[1]
     for name in PRESETS:
         assert re.search(rf'^ *# .*\n *(PRESETS\[)?"{name}"', text, re.MULTILINE), name
-    assert "1803.02991" in text and "Higgins" in text
+    assert "1803.02991" in text and "Higgins" in text and "1907.04809" in text and "2011.04798" in text
 
 
 def test_changes_to_a_preset():

@@ -17,6 +17,7 @@ from indl.data.hdf5 import (
     save_recording,
     save_trials,
 )
+from indl.data.label_simulations import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
 from indl.data.lazy import LazyArray
 from indl.data.mapping import read_mat, read_npz
 from indl.data.nap import from_pynapple
@@ -37,6 +38,8 @@ __all__ = [
     "CheckReport",
     "Finding",
     "JoinedRecording",
+    "LabelledData",
+    "LabelledPart",
     "LazyArray",
     "NWBContents",
     "Recording",
@@ -62,10 +65,13 @@ __all__ = [
     "merge",
     "open_recording",
     "pad_session",
+    "pi_vae_continuous",
+    "pi_vae_discrete",
     "read_mat",
     "read_npz",
     "read_nwb",
     "rebin",
     "save_recording",
     "save_trials",
+    "tcl",
 ]

@@ -56,7 +56,7 @@ def dataset(
         held = {id(array): array for array in (arrays[name] for name in wanted)}
         held = {key: tf.constant(np.asarray(array, np.float32)) for key, array in held.items()}
         found = tf.nest.map_structure(lambda name: held[id(arrays[name])], names)
-        return _untuned(tf.data.Dataset.from_tensor_slices(found).batch(batches.batch_size).repeat(epochs))
+        return untuned(tf.data.Dataset.from_tensor_slices(found).batch(batches.batch_size).repeat(epochs))
 
     def elements() -> Iterator[Any]:
         numbers = itertools.count(first_epoch) if epochs is None else range(first_epoch, first_epoch + epochs)
@@ -69,13 +69,13 @@ def dataset(
         return tf.TensorSpec((None, *np.shape(arrays[name])[1:]), tf.float32)
 
     specs = tf.nest.map_structure(spec, names)
-    found = _untuned(tf.data.Dataset.from_generator(elements, output_signature=specs).prefetch(_PREFETCHED))
+    found = untuned(tf.data.Dataset.from_generator(elements, output_signature=specs).prefetch(_PREFETCHED))
     if epochs is None:
         return found
     return found.apply(tf.data.experimental.assert_cardinality(epochs * len(batches)))
 
 
-def _untuned(data: tf.data.Dataset) -> tf.data.Dataset:
+def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
     """Without autotuning: there is nothing to tune, and its thread holds up the end of an iterator for 0.25 s."""
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -15,7 +15,7 @@ from indl.dists.observations import (
     ZeroInflatedGammaReadout,
     negative_bits_per_spike,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior
+from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior
 
 __all__ = [
     "AR1Prior",
@@ -26,6 +26,7 @@ __all__ = [
     "GaussianObservation",
     "GaussianPrior",
     "GaussianReadout",
+    "LabelPrior",
     "PoissonObservation",
     "PoissonReadout",
     "RecurrentPrior",

@@ -8,6 +8,17 @@ from indl.metrics.baselines import Baselines, fit_baselines
 from indl.metrics.bootstrap import bootstrap_se
 from indl.metrics.cosmoothing_baselines import CosmoothingBaseline, cosmoothing_baseline
 from indl.metrics.decoding import Decoding, VelocityDecoding, ridge_decoding, velocity_r2
+from indl.metrics.identifiability import (
+    MeanCorrelation,
+    RecoveryR2,
+    aligned,
+    circular_distance,
+    identifiability_findings,
+    label_error,
+    label_error_rate,
+    mcc,
+    recovery_r2,
+)
 from indl.metrics.latents import latent_r2, latent_r2_se
 from indl.metrics.psth import psth, psth_r2
 from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
@@ -28,26 +39,35 @@ __all__ = [
     "Baselines",
     "CosmoothingBaseline",
     "Decoding",
+    "MeanCorrelation",
+    "RecoveryR2",
     "SmoothingBaseline",
     "TargetDecoding",
     "VelocityDecoding",
+    "aligned",
     "bits_per_spike",
     "bootstrap_se",
     "channel_means",
+    "circular_distance",
     "cosmoothing",
     "cosmoothing_baseline",
     "cosmoothing_se",
     "fit_baselines",
     "forward_prediction",
     "forward_prediction_se",
+    "identifiability_findings",
+    "label_error",
+    "label_error_rate",
     "latent_r2",
     "latent_r2_se",
+    "mcc",
     "mean_autocorrelation",
     "poisson_nll",
     "psth",
     "psth_r2",
     "rate_r2_flat",
     "rate_r2_per_channel",
+    "recovery_r2",
     "ridge_decoding",
     "smooth_observed",
     "smoothing_baseline",

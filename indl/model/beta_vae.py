@@ -6,6 +6,8 @@ They are called in the order of the data flow::
                         |                                                        +- create_generator - output_dist
                         +- create_z_encoder - make_z_variational - q_z - sample -+
 
+Labels u enter through priors, ``p_u = create_z_prior(params)(u)``, and posteriors; see :func:`label_kl`.
+
 Every function validates the params it is given, so a partial dict is filled up with defaults. A latent
 of size 0 has no encoder, posterior or prior: its functions return None, and take None.
 """
@@ -21,6 +23,8 @@ from keras import layers, ops
 
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
+from indl.dists.labelled import LabelKL, LabelProduct
+from indl.dists.log_gaussian import LogGaussian
 from indl.dists.observations import (
     GammaReadout,
     GaussianReadout,
@@ -28,11 +32,13 @@ from indl.dists.observations import (
     SquaredErrorReadout,
     ZeroInflatedGammaReadout,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, RecurrentPrior, StudentTPrior
+from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior
 from indl.layers.augmentation import SampleValidation
 from indl.layers.cell_l2 import CellL2
 from indl.layers.coordinated_dropout import CoordinatedDropout
+from indl.layers.flows import InjectiveFlow
 from indl.layers.initial_state import TrainableState
+from indl.layers.labels import AppendLabels
 from indl.layers.masks import Dropout
 from indl.layers.missing import FillMissing, TimeMask
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
@@ -47,11 +53,13 @@ __all__ = [
     "create_f_prior",
     "create_generator",
     "create_generator_complex",
+    "create_label_input",
     "create_time_mask",
     "create_z_encoder",
     "create_z_prior",
     "generate_default_args",
     "generate_default_params",
+    "label_kl",
     "make_f_variational",
     "make_z_variational",
     "output_dist",
@@ -61,15 +69,18 @@ __all__ = [
 Params = Mapping[str, Any]
 
 
-def prepare_inputs(params: Params, inputs: Any, sample_mask: Any = None, session: Any = None) -> tuple[Any, Any, Any]:
-    """Transform, sample validation, dropout, coordinated dropout and read-in of the encoders' input, in this order.
+def prepare_inputs(
+    params: Params, inputs: Any, sample_mask: Any = None, session: Any = None, u: Any = None
+) -> tuple[Any, Any, Any]:
+    """Transform, sample validation, dropout, coordinated dropout, read-in and labels of the encoders' input, in order.
 
     With ``f_enc_input_samps = S > 0`` the first S bins are the f-encoder's alone: the z-encoder starts after them,
     sample validation and coordinated dropout spare them, and their reconstruction always trains. The time axis stays
     whole: the z-encoder's input holds zeros there, and so does its first stage's output.
 
     Keys: missing_data, input_transform, sample_validation_rate, dropout_rate, coordinated_dropout_rate,
-    coordinated_dropout_pass_rate, input_factors, n_sessions, f_enc_input_samps, seed.
+    coordinated_dropout_pass_rate, input_factors, n_sessions, f_enc_input_samps, seed, q_cond, u_dim, u_type,
+    u_per_step.
 
     Args:
         params: parameters.
@@ -77,6 +88,8 @@ def prepare_inputs(params: Params, inputs: Any, sample_mask: Any = None, session
         sample_mask: which samples stay visible in sample validation, 1 or 0, shape of the inputs; where
             sample_validation_rate > 0.
         session: with n_sessions > 1, the session of each trial, integers (batch,), which picks its read-in.
+        u: with q_cond='concat', the labels, which are appended to both outputs: integers (batch[, time]) or vectors
+            (batch[, time], u_dim).
 
     Returns:
         f-encoder input (batch, time or S, channels or input_factors), z-encoder input (batch, time, ...), and
@@ -84,7 +97,8 @@ def prepare_inputs(params: Params, inputs: Any, sample_mask: Any = None, session
 
     Raises:
         ValueError: params that do not validate, inputs of another rank, a segment as long as the trial, a mask
-            without sample_validation_rate, or the other way round, or no session for a model of several.
+            without sample_validation_rate, or the other way round, or no session for a model of several, or no labels
+            for one that reads them.
     """
     p = validate_params(params)
     if len(inputs.shape) != 3:
@@ -123,9 +137,34 @@ def prepare_inputs(params: Params, inputs: Any, sample_mask: Any = None, session
             x = SessionReadIn(p["input_factors"], p["n_sessions"], name="read_in")(x, _session(session))
         else:
             x = layers.Dense(p["input_factors"], name="read_in")(x)
-    if not segment:
-        return x, x, cd_mask
-    return x[:, :segment], PadTime(before=segment, name="after_segment")(x[:, segment:]), cd_mask
+    f_in, z_in = x, x
+    if segment:
+        f_in, z_in = x[:, :segment], PadTime(before=segment, name="after_segment")(x[:, segment:])
+    if p["q_cond"] != "concat":
+        return f_in, z_in, cd_mask
+    append = AppendLabels(p["u_dim"], p["u_type"] == "discrete", p["u_per_step"], name="append_labels")
+    together = append(z_in, _labels(p, u))
+    return append(f_in, u) if segment else together, together, cd_mask
+
+
+def create_label_input(params: Params, n_times: int | None = None) -> Any:
+    """The symbolic input of labels, or None where u_dim is 0.
+
+    Keys: u_dim, u_type, u_per_step, forward_steps.
+
+    Args:
+        params: parameters.
+        n_times: bins of a trial; None: any number.
+
+    Returns:
+        Classes: int32 (batch,), or (batch, time + forward_steps) with u_per_step. Vectors: float32, with u_dim behind.
+    """
+    p = validate_params(params)
+    if not p["u_dim"]:
+        return None
+    steps = None if n_times is None else n_times + p["forward_steps"]
+    shape = (*((steps,) if p["u_per_step"] else ()), *(() if _classes(p) else (p["u_dim"],)))
+    return keras.Input(shape, dtype="int32" if _classes(p) else "float32", name="u")
 
 
 def create_time_mask(params: Params, inputs: Any) -> Any:
@@ -182,33 +221,45 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any
     return _dropout(p, encoded, "f_dropout")
 
 
-def make_f_variational(params: Params, enc_f: Any) -> Gaussian | None:
-    """The posterior q(f | x).
+def make_f_variational(params: Params, enc_f: Any, u: Any = None, p_u: LogGaussian | None = None) -> Gaussian | None:
+    """The posterior q(f | x); with q_cond='product' and f_prior_type='cond', q(f | x, u), its product with p(f | u).
 
-    Keys: f_latent_size, q_f_init_std, f_latent_off_diag, q_f_scale, q_f_min_var.
+    Keys: f_latent_size, q_f_init_std, f_latent_off_diag, q_f_scale, q_f_min_var, q_cond, f_prior_type, u_dim, u_type.
 
     Args:
         params: parameters.
         enc_f: (batch, E), or None.
+        u: labels of the trials, for a product.
+        p_u: the prior at these labels, ``create_f_prior(params)(u)``, for a product.
 
     Returns:
         A :class:`~indl.dists.gaussian.Gaussian` of event size f_latent_size, or None.
+
+    Raises:
+        ValueError: a product without `u` and `p_u`.
     """
     p = validate_params(params)
     if enc_f is None or not p["f_latent_size"]:
         return None
     scale = {"full": p["f_latent_off_diag"], "scale_link": p["q_f_scale"], "min_variance": p["q_f_min_var"]}
-    return GaussianHead(p["f_latent_size"], p["q_f_init_std"], **scale, name="q_f")(enc_f)
+    q = GaussianHead(p["f_latent_size"], p["q_f_init_std"], **scale, name="q_f")(enc_f)
+    return _product(p, q, u, p_u, "q_f_product") if p["f_prior_type"] == "cond" else q
 
 
-def create_f_prior(params: Params) -> GaussianPrior | None:
+def create_f_prior(params: Params) -> Any:
     """The prior p(f), a layer: called on q(f) it returns the KL per trial.
 
-    Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa.
+    With f_prior_type='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(f | u) when called on
+    labels; :func:`label_kl` is the KL from it.
+
+    Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa, u_dim,
+    u_type, u_units.
     """
     p = validate_params(params)
     if not p["f_latent_size"]:
         return None
+    if p["f_prior_type"] == "cond":
+        return _label_prior(p, "f")
     if p["f_prior_kappa"] > 0:
         settings = {"init_std": p["f_prior_kappa"] ** 0.5, "train_mean": False, "train_var": False}
     elif p["f_prior_type"] == "standard":
@@ -288,34 +339,45 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
     return unfold(_dropout(p, x, "z_dropout"), n)
 
 
-def make_z_variational(params: Params, enc_z: Any) -> Gaussian | None:
-    """The mean-field posterior q(z_t | x) of every bin.
+def make_z_variational(params: Params, enc_z: Any, u: Any = None, p_u: LogGaussian | None = None) -> Gaussian | None:
+    """The mean-field posterior q(z_t | x) of every bin; with q_cond='product' and z_prior_process='cond' q(z_t | x, u).
 
-    Keys: z_latent_size, q_z_init_std, z_latent_off_diag.
+    Keys: z_latent_size, q_z_init_std, z_latent_off_diag, q_cond, z_prior_process, u_dim, u_type.
 
     Args:
         params: parameters.
         enc_z: (batch[, S], time, E), or None.
+        u: labels of the trials, or of their bins, for a product.
+        p_u: the prior at these labels, ``create_z_prior(params)(u)``, for a product.
 
     Returns:
         A :class:`~indl.dists.gaussian.Gaussian` of event size z_latent_size, or None.
+
+    Raises:
+        ValueError: a product without `u` and `p_u`.
     """
     p = validate_params(params)
     if enc_z is None or not p["z_latent_size"]:
         return None
-    return GaussianHead(p["z_latent_size"], p["q_z_init_std"], full=p["z_latent_off_diag"], name="q_z")(enc_z)
+    q = GaussianHead(p["z_latent_size"], p["q_z_init_std"], full=p["z_latent_off_diag"], name="q_z")(enc_z)
+    return _product(p, q, u, p_u, "q_z_product") if p["z_prior_process"] == "cond" else q
 
 
 def create_z_prior(params: Params) -> Any:
     """The prior p(z), a layer: called on q(z), and on the sample that drove the generator, it returns the KL a bin.
 
+    With z_prior_process='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(z | u) when called
+    on labels; :func:`label_kl` is the KL from it.
+
     Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_tau, z_prior_init_std, z_prior_train_tau,
-    z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed.
+    z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim, u_type, u_units.
     """
     p = validate_params(params)
     size, process = p["z_latent_size"], p["z_prior_process"]
     if not size:
         return None
+    if process == "cond":
+        return _label_prior(p, "z")
     if process == "standard":
         return GaussianPrior(size, 1.0, train_mean=False, train_var=False, name="z_prior")
     training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
@@ -335,6 +397,20 @@ def create_z_prior(params: Params) -> Any:
     if process == "AR1":
         return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
+
+
+def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:
+    """KL(q || p(. | u)) in nats, (batch,) for f and (batch, time) for z; NaN where a label is unknown.
+
+    Keys: u_dim, u_type.
+
+    Args:
+        params: parameters.
+        q: the posterior.
+        p_u: the prior at the labels, ``create_z_prior(params)(u)``.
+        u: the labels.
+    """
+    return LabelKL(_classes(validate_params(params)))(q, p_u, u)
 
 
 def create_generator(
@@ -385,6 +461,12 @@ def create_generator(
         name = f"gen_{i}"
         if p["gen_cell_type"] == "Dense":
             x = layers.Dense(units, activation=p["gen_activation"], name=name)(x)
+            continue
+        if p["gen_cell_type"] == "GIN":
+            # Hidden layers as in pi-VAE: a quarter of the width, two in each network.
+            hidden = {key: [max(1, units // 4)] * 2 for key in ("hidden", "lift_hidden")}
+            activation = {key: p["gen_activation"] for key in ("activation", "lift_activation")}
+            x = InjectiveFlow(units, **hidden, **activation, name=name)(x)
             continue
         init = _initial_state(p, x, f if how in ("init", "both") else None, units, i)
         x, _ = recurrent(
@@ -506,6 +588,38 @@ def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
     return readout(factors, _session(session)) if several else readout(factors)
 
 
+def _label_prior(p: Params, latent: str) -> LabelPrior:
+    return LabelPrior(
+        p[f"{latent}_latent_size"], p["u_dim"], p["u_type"], as_list(p["u_units"]), name=f"{latent}_prior"
+    )
+
+
+def _classes(p: Params) -> int | None:
+    """How many classes labels have; None where they are vectors."""
+    return p["u_dim"] if p["u_type"] == "discrete" else None
+
+
+def _product(p: Params, q: Gaussian, u: Any, p_u: Any, name: str) -> Gaussian:
+    """The posterior of a latent with a label prior."""
+    if p["q_cond"] != "product":
+        return q
+    if p_u is None:
+        raise ValueError(
+            "A product posterior needs the prior at the labels. Given: p_u=None. Pass u=u, p_u=prior(u), with the "
+            "layer that create_f_prior or create_z_prior gives."
+        )
+    return LabelProduct(_classes(p), name=name)(q, p_u, _labels(p, u))
+
+
+def _labels(p: Params, u: Any) -> Any:
+    if u is None:
+        raise ValueError(
+            f"A posterior with q_cond={p['q_cond']!r} reads labels. Given: u=None. Pass "
+            "u=create_label_input(params, n_times), or set q_cond='none'."
+        )
+    return u
+
+
 def _session(session: Any) -> Any:
     if session is None:
         raise ValueError(
@@ -550,7 +664,7 @@ def _penalty(p: Params, name: str) -> Any:
 
 def _kernel_size(cell: str | None, units: int) -> int:
     """Entries of the recurrent kernels of one layer."""
-    if cell in (None, "Dense"):
+    if cell in (None, "Dense", "GIN"):
         return 0
     ways = 2 if cell.startswith("Bidirectional") else 1
     gates = {"LSTM": 4, "SimpleRNN": 1}.get(cell.removeprefix("Bidirectional"), 3)

@@ -87,7 +87,7 @@ def lfads_roles(model: keras.Model) -> dict[str, Role]:
 
 def lfads_weights(model: keras.Model) -> dict[str, np.ndarray]:
     """The values of all roles; see :func:`lfads_roles`."""
-    return {name: role.factor * role.join(role.variables) for name, role in lfads_roles(model).items()}
+    return values_of(lfads_roles(model))
 
 
 def load_lfads_weights(model: keras.Model, weights: Mapping[str, Any]) -> None:
@@ -100,9 +100,18 @@ def load_lfads_weights(model: keras.Model, weights: Mapping[str, Any]) -> None:
     Raises:
         ValueError: a role is missing, is not known, or has another shape; the model is unchanged then.
     """
-    roles = lfads_roles(model)
+    assign_roles(lfads_roles(model), weights)
+
+
+def values_of(roles: Mapping[str, Role]) -> dict[str, np.ndarray]:
+    """The values of roles by name."""
+    return {name: role.factor * role.join(role.variables) for name, role in roles.items()}
+
+
+def assign_roles(roles: Mapping[str, Role], weights: Mapping[str, Any]) -> None:
+    """Sets roles; see :func:`load_lfads_weights`."""
     values = {name: np.asarray(value) for name, value in weights.items()}
-    current = lfads_weights(model)
+    current = values_of(roles)
     wrong = [
         f"{name}: {'none' if name not in values else values[name].shape} instead of {value.shape}"
         for name, value in current.items()
@@ -112,12 +121,12 @@ def load_lfads_weights(model: keras.Model, weights: Mapping[str, Any]) -> None:
     if wrong:
         raise ValueError(
             f"The weights do not fit the model. Given: {'; '.join(wrong[:5])}. Build the model with the sizes, and the "
-            "controller or none, of the one that the weights come from."
+            "parts, of the one that the weights come from."
         )
     for name, role in roles.items():
         start = 0
         for variable in role.variables:
             stop = start + variable.shape[role.axis]
             part = np.take(values[name], np.arange(start, stop), role.axis)
-            variable.assign(part / role.factor)
+            variable.assign(np.asarray(part / role.factor, part.dtype))
             start = stop

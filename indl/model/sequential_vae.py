@@ -18,11 +18,13 @@ from indl.data.recording import Recording, Split
 from indl.data.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observations import OBSERVATIONS, PoissonObservation
+from indl.dists.priors import LabelPrior
 from indl.dists.sample import GivenLatents, PosteriorSamples, Sampler, sampling
 from indl.layers.augmentation import sample_validation_losses
 from indl.layers.coordinated_dropout import block_gradient
 from indl.layers.draws import compiled
 from indl.model import beta_vae, guarded_adam  # noqa: F401  a saved model names its optimizer
+from indl.model.labels import LabelForm
 from indl.model.side_by_side import SideBySide, parts_for
 from indl.model.term_means import TermMeans
 from indl.params import validate_params
@@ -38,6 +40,7 @@ _READS = {
     "ext_input": "what was applied or measured in every bin of the target, not the inferred inputs z",
     "sample_mask": "1 for each sample of x that sample validation leaves visible, 0 for the hidden ones",
     "session": "the number of each trial's session, counted from 0",
+    "u": "the label of each trial, or of each bin of the target: a class counted from 0, or a vector",
 }
 
 
@@ -56,8 +59,9 @@ class SequentialVAE(keras.Model):
 
     Args:
         inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
-            (``ext_input``, ``sample_mask``, ``session``), whose keys are then those of the arrays that all methods
-            take. Without a ``sample_mask`` nothing is hidden.
+            (``ext_input``, ``sample_mask``, ``session``, ``u``), whose keys are then those of the arrays that all
+            methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` are needed in training and by
+            ``evaluate``; elsewhere only by a model with ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
             (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``factors``, ``gen_out``, ``cd_mask``,
             ``sample_mask``.
@@ -96,6 +100,9 @@ class SequentialVAE(keras.Model):
         super().__init__(*args, **{**kwargs, "outputs": outputs})
         given = kwargs["inputs"]
         self._named_inputs = dict(given) if isinstance(given, Mapping) else {"x": tf.nest.flatten(given)[0]}
+        labels = self._named_inputs.get("u")
+        #: The form of the labels that the model learns from; None: it reads none.
+        self.labels = None if labels is None else LabelForm.of(labels, params["u_dim"] if params else 0)
         self._graph_outputs = outputs
         self._rates = outputs["p_x"].mean()
         self.params = None if params is None else dict(params)
@@ -124,8 +131,14 @@ class SequentialVAE(keras.Model):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What the model must be given: ``"x"``, and perhaps ``"ext_input"``."""
-        return tuple(name for name in self._named_inputs if name != "sample_mask")
+        """What the model must be given: ``"x"``, and perhaps ``"ext_input"``; labels where it cannot do without."""
+        optional = {"sample_mask"} if self.needs_labels else {"sample_mask", "u"}
+        return tuple(name for name in self._named_inputs if name not in optional)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the encoders read labels, so that nothing can be inferred without."""
+        return self.labels is not None and (not self.params or self.params["q_cond"] == "concat")
 
     @property
     def metrics_names(self) -> list[str]:
@@ -178,6 +191,8 @@ class SequentialVAE(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The training objective; called by ``fit`` and ``evaluate``."""
+        if self.labels is not None and not (isinstance(x, Mapping) and "u" in x):
+            raise self.labels.missing("x")
         target = y if y is not None else x["x"] if isinstance(x, Mapping) else x
         terms = self.loss_terms(target, y_pred)
         terms["neg_elbo"] = terms["nll"] + terms["kl_f"] + terms["kl_z"]
@@ -276,6 +291,7 @@ class SequentialVAE(keras.Model):
         """
         self.check_arrays(x, y)
         self._check_mask(x, "x")
+        self.check_labels(x, "x")
         validation = kwargs.get("validation_data")
         if isinstance(validation, np.ndarray):
             raise ValueError(
@@ -284,12 +300,18 @@ class SequentialVAE(keras.Model):
         if validation is not None and isinstance(validation, tuple | list):
             self.check_arrays(*validation[:2], names=("validation x", "validation y"))
             self._check_mask(validation[0], "validation x")
+            self.check_labels(validation[0], "validation x")
         if kwargs.get("batch_size") is not None:
             check_whole(kwargs["batch_size"], "batch_size", 1)
         if self.optimizer is not None and not self.optimizer.built:
             # Built before the first step, the train function is traced once, and slots can be restored.
             self.optimizer.build(self.trainable_variables)
         return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first."""
+        self.check_labels(x, "x")
+        return super().evaluate(x, y, *args, **kwargs)
 
     def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
         """Refuses arrays that this model cannot be trained on, in words; data sets and tensors pass unseen."""
@@ -311,6 +333,17 @@ class SequentialVAE(keras.Model):
                 events = support == "events"
                 check_positive(target, name, self.params["gamma_loc"] if events and self.params else 0.0, events)
             self._check_width(x, names[0])
+
+    def check_labels(self, x: Any, name: str = "x") -> None:
+        """Refuses arrays without labels, or with unknown ones, where the model learns from them; data sets pass."""
+        if self.labels is None or not isinstance(x, Mapping | np.ndarray):
+            return
+        if not isinstance(x, Mapping) or "u" not in x:
+            raise self.labels.missing(name)
+        arrays = self._as_inputs(x, name)
+        self.labels.check(
+            arrays["u"], len(arrays["x"]), arrays["x"].shape[1] + self._forward_steps, f"{name}['u']", known=True
+        )
 
     def init_readout(self, target: Any, session: Any = None) -> None:
         """Sets the read-out bias to the mean of `target` (trials, time, channels): the log mean count a bin.
@@ -408,7 +441,7 @@ class SequentialVAE(keras.Model):
         """
         p_x = self._run(["p_x"], x, batch_size)["p_x"]
         observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
-        target = _numbers(x if target is None else target, "target")
+        target = _numbers((x["x"] if isinstance(x, Mapping) else x) if target is None else target, "target")
         if target.shape != observed[0].shape:
             raise ValueError(
                 f"The target does not fit the read-out. Given: shape {target.shape} for {tuple(observed[0].shape)}. "
@@ -474,6 +507,8 @@ class SequentialVAE(keras.Model):
             inputs["session"] = np.broadcast_to(session, (n,))
         if ext_input is not None:
             inputs["ext_input"] = ops.convert_to_tensor(ext_input, "float32")
+        if self.needs_labels:
+            inputs["u"] = np.zeros(self.labels.shape(n, shapes["x"][1] + self._forward_steps))
         inputs = self._as_inputs(inputs if len(inputs) > 1 else inputs["x"], check_bins=False)
         latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
         return self._passes["decode"](inputs, latents)
@@ -484,7 +519,15 @@ class SequentialVAE(keras.Model):
         return [name for name in ("f", "z") if name in self._graph_outputs]
 
     def generate(
-        self, n: int, time: int, seed: int = 0, f: Any = None, z: Any = None, ext_input: Any = None, session: Any = None
+        self,
+        n: int,
+        time: int,
+        seed: int = 0,
+        f: Any = None,
+        z: Any = None,
+        ext_input: Any = None,
+        session: Any = None,
+        u: Any = None,
     ) -> dict[str, np.ndarray]:
         """Draws trials from the model: latents from their priors, then the generator.
 
@@ -495,9 +538,12 @@ class SequentialVAE(keras.Model):
             f, z: latents to hold fixed, (n, F) and (n, time, Z), instead of drawing them.
             ext_input: external input, (n, time, D), for a model with one. Default: zeros.
             session: of a model of several sessions, the one to draw trials of, or one for each trial.
+            u: for a model with label priors, the label of all trials (a class, or a vector), of each trial (n first),
+                or, with ``u_per_step``, of each bin of each trial (n, time first).
 
         Raises:
-            ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given.
+            ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given; or
+                the prior of a latent that is not given depends on labels, and they are not given or do not fit.
 
         Returns:
             ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
@@ -512,10 +558,16 @@ class SequentialVAE(keras.Model):
                 "An auto-encoder without priors cannot draw latents. Given: a model with variational=False. Pass its "
                 f"latents {names} (from encode), or train with variational=True."
             )
+        if u is not None:
+            if self.labels is None:
+                raise ValueError(
+                    "This model knows no labels. Given: u. Leave it out, or build the model with u_dim > 0."
+                )
+            u = self.labels.spread(_numbers(u, "u"), n, time)
         if "f" in names and f is None:
-            given["f"] = self.get_layer("f_prior").sample(n, seed=seeds[0])
+            given["f"] = self._draw("f_prior", (n,), seeds[0], u)
         if "z" in names and z is None:
-            given["z"] = self.get_layer("z_prior").sample(n, time, seed=seeds[1])
+            given["z"] = self._draw("z_prior", (n, time), seeds[1], u)
         p_x = self.decode(given["f"], given["z"], time, ext_input, session)
         out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
@@ -606,14 +658,35 @@ class SequentialVAE(keras.Model):
         return dict(self._named_inputs) if len(self._named_inputs) > 1 else self.x
 
     def _complete(self, x: Any) -> Any:
-        """The model's input with a mask that hides nothing, where the model reads one and is given none."""
-        if "sample_mask" not in self._named_inputs or (isinstance(x, Mapping) and "sample_mask" in x):
+        """The model's input with a mask that hides nothing, and unknown labels, where it reads them and has none."""
+        absent = {"sample_mask", "u"} & self._named_inputs.keys() - (x.keys() if isinstance(x, Mapping) else {"x"})
+        if not absent or (absent == {"u"} and self.needs_labels):
             return x
         given = dict(x) if isinstance(x, Mapping) else {"x": x}
-        # A view on a single number costs no memory.
-        is_array = isinstance(given["x"], np.ndarray)
-        ones = np.broadcast_to(np.float32(1), given["x"].shape) if is_array else ops.ones_like(given["x"])
-        return {**given, "sample_mask": ones}
+        if "sample_mask" in absent:
+            # A view on a single number costs no memory.
+            is_array = isinstance(given["x"], np.ndarray)
+            ones = np.broadcast_to(np.float32(1), given["x"].shape) if is_array else ops.ones_like(given["x"])
+            given["sample_mask"] = ones
+        if "u" in absent and not self.needs_labels:
+            given["u"] = self.labels.unknown(given["x"], self._forward_steps)
+        return given
+
+    def _draw(self, prior: str, shape: tuple[int, ...], seed: int, u: np.ndarray | None) -> Any:
+        """Draws of a latent: trials, and bins of a dynamic one; at the labels `u` from a prior that depends on them."""
+        layer = self.get_layer(prior)
+        if not isinstance(layer, LabelPrior):
+            return layer.sample(*shape, seed=seed)
+        if u is None:
+            raise ValueError(
+                "What is drawn from this model depends on labels. Given: u=None. Pass u, one label "
+                f"(u_dim={layer.u_dim}) for all trials or one for each; or the latents themselves."
+            )
+        return layer.sample(u, *shape[1:], seed=seed)
+
+    @property
+    def _forward_steps(self) -> int:
+        return self.params["forward_steps"] if self.params else 0
 
     def _check_mask(self, x: Any, name: str) -> None:
         given = x if isinstance(x, Mapping) else {"x": x}
@@ -632,7 +705,7 @@ class SequentialVAE(keras.Model):
                 raise ValueError(
                     f"This model reads more than one array. Given: {type(x).__name__} alone. Pass a dict with the keys "
                     f"{sorted(names)}: x (trials, time, channels), ext_input (trials, time, dimensions), session "
-                    "(trials,)."
+                    "(trials,), u the labels."
                 )
             x = _numbers(x, name)
             self._check_width(x, name, check_bins)
@@ -644,9 +717,10 @@ class SequentialVAE(keras.Model):
         arrays = {key: _numbers(x[key], f"{name}[{key!r}]") for key in self._named_inputs if key in x}
         self._check_width(arrays["x"], f"{name}['x']", check_bins)
         trials, bins = arrays["x"].shape[:2]
-        forward = self.params["forward_steps"] if self.params and check_bins else 0
-        for key in arrays.keys() - {"x"}:
-            steps = bins + forward if key == "ext_input" else bins
+        if "u" in arrays:
+            self.labels.check(arrays["u"], trials, bins + self._forward_steps, f"{name}['u']", known=self.needs_labels)
+        for key in arrays.keys() - {"x", "u"}:
+            steps = bins + self._forward_steps if key == "ext_input" else bins
             wanted = (trials, *(steps if size is None else size for size in self._named_inputs[key].shape[1:]))
             if arrays[key].shape != wanted or not np.isfinite(arrays[key]).all():
                 raise ValueError(
@@ -824,14 +898,20 @@ def build_sequential_vae(
     if p["n_sessions"] > 1:
         session = keras.Input((), dtype="int32", name="session")
         read = {**(read if isinstance(read, dict) else {"x": inputs}), "session": session}
-    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs, sample_mask, session)
+    u = beta_vae.create_label_input(p, n_times)
+    if u is not None:
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "u": u}
+    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs, sample_mask, session, u)
     mask = beta_vae.create_time_mask(p, inputs)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
     if sample_mask is not None:
         outputs["sample_mask"] = sample_mask
     many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
     drawing = {"at_test": p["sample_at_test"], "draws": p["variational"]}
-    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask))
+    # Priors that depend on labels may be part of posteriors, so they come before them.
+    p_f = beta_vae.create_f_prior(p)(u) if p["f_latent_size"] and p["f_prior_type"] == "cond" else None
+    p_z = beta_vae.create_z_prior(p)(u) if p["z_latent_size"] and p["z_prior_process"] == "cond" else None
+    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask), u, p_f)
     f = z = q_z = None
     if q_f is not None:
         f = q_f.sample(many, seed=beta_vae.stream(p, "f"), **drawing)
@@ -842,7 +922,7 @@ def build_sequential_vae(
         if q_z is not None:
             outputs["con_states"], z = con_states, q_z.drawn
     else:
-        q_z = beta_vae.make_z_variational(p, enc_z)
+        q_z = beta_vae.make_z_variational(p, enc_z, u, p_z)
         if q_z is not None:
             # With f in its encoder, q(z) has the samples axis already: one z for each f.
             n_z = None if len(q_z.loc.shape) == 4 else many
@@ -853,9 +933,9 @@ def build_sequential_vae(
         outputs |= {"q_z": q_z, "z": z}
     if p["variational"]:
         if q_f is not None:
-            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f)
+            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f) if p_f is None else beta_vae.label_kl(p, q_f, p_f, u)
         if q_z is not None:
-            kl_z = beta_vae.create_z_prior(p)(q_z)
+            kl_z = beta_vae.create_z_prior(p)(q_z) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
             # Beyond a trial's end there is nothing to pay for.
             outputs["kl_z"] = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]

@@ -9,6 +9,7 @@ run `%matplotlib inline` once.
 from indl.plots.behavior import decoding
 from indl.plots.conditions import psths
 from indl.plots.counts import calibration
+from indl.plots.label_latents import plot_recovered_latents
 from indl.plots.latents import autocorrelation, factors_3d
 from indl.plots.overview import data_overview
 from indl.plots.rates import raster_with_rates, rates_against_truth
@@ -21,6 +22,7 @@ __all__ = [
     "decoding",
     "factors_3d",
     "kl_per_dimension",
+    "plot_recovered_latents",
     "psths",
     "raster_with_rates",
     "rates_against_truth",

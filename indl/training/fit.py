@@ -55,7 +55,7 @@ class TrainingResult(NamedTuple):
 
 
 def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any]:
-    """The params with channels, forward steps, missing samples, external inputs and sessions of the recording.
+    """The params with channels, forward steps, missing samples, external inputs, sessions and classes of the recording.
 
     Raises:
         ValueError: params that do not validate, or an f-encoder segment as long as the trials.
@@ -72,6 +72,12 @@ def params_for(params: Mapping[str, Any], recording: Recording) -> dict[str, Any
         found = 1 + int(max(part.session.max() for part in (recording.train, recording.valid)))
         # A model of more sessions may go on with the trials of some.
         given["n_sessions"] = max(found, params.get("n_sessions", 1))
+    if isinstance(params, Mapping) and params.get("u_type") == "discrete" and not params.get("u_per_step"):
+        # Labels that are no numbers from 0 on are refused where they are read.
+        labels = [part.label for part in (recording.train, recording.valid) if part.label is not None]
+        found = [int(label.max()) + 1 for label in labels if label.dtype.kind in "iu"]
+        if isinstance(params.get("u_dim", 0), int):
+            given["u_dim"] = max([params.get("u_dim", 0), *found])
     p = validate_params({**params, **given} if isinstance(params, Mapping) else params)
     if p["f_enc_input_samps"] >= recording.n_times:
         raise ValueError(
@@ -151,7 +157,7 @@ def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0)
         ValueError: spike jitter of a recording that is not of spike counts.
     """
     reads = ("x", *(("ext_input",) if params["ext_input_dim"] else ()))
-    reads += ("session",) if params["n_sessions"] > 1 else ()
+    reads += (*(("session",) if params["n_sessions"] > 1 else ()), *(("u",) if params["u_dim"] else ()))
     jitter, shift, rate = (
         params[key] for key in ("spike_jitter_width", "temporal_shift_std", "sample_validation_rate")
     )
@@ -160,7 +166,7 @@ def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0)
             f"Spike jitter moves spikes. Given: spike_jitter_width={jitter}, a recording of signals. Use "
             "temporal_shift_std for signals."
         )
-    parts = [arrays_of(part, reads) for part in (recording.train, recording.valid)]
+    parts = [arrays_of(part, reads, params) for part in (recording.train, recording.valid)]
     if rate:
         reads = (*reads, "sample_mask")
         for i, arrays in enumerate(parts):
@@ -242,7 +248,9 @@ def train(
         )
     model.optimizer.build(model.trainable_variables)
     for part in (recording.train, recording.valid):
-        model.check_arrays(inputs_of(model, part), part.recon)
+        given = inputs_of(model, part, labels=True)
+        model.check_arrays(given, part.recon)
+        model.check_labels(given)
     parts = make_callbacks(p, recording, hidden_every, skip_nonfinite)
     settings = {"params": p, "epochs": epochs, "hidden_every": hidden_every}
     if folder is not None:

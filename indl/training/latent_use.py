@@ -9,6 +9,7 @@ import numpy as np
 
 from indl.data.recording import Split
 from indl.data.trials import time_mask
+from indl.dists.priors import LabelPrior
 from indl.model.inputs import inputs_of
 
 
@@ -43,12 +44,17 @@ class LatentUse(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
             self.epochs.append(epoch)
-            for name, values in kl_per_dimension(self.model, inputs_of(self.model, self.part, self.trials)).items():
+            for name, values in kl_per_dimension(self.model, self._inputs()).items():
                 self.kl[name].append(values)
+
+    def _inputs(self) -> Any:
+        return inputs_of(self.model, self.part, self.trials, labels=True)
 
 
 def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
     """KL of every latent dimension, mean over the trials `x`, as the model reads them, summed over bins, in nats.
+
+    Of a prior that depends on labels, only where `x` holds them.
 
     Returns:
         ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
@@ -56,8 +62,13 @@ def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
     found, counts = {}, x["x"] if isinstance(x, dict) else x
     for name, q in model.encode(x).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
+        labels = ()
+        if isinstance(prior, LabelPrior):
+            if not isinstance(x, dict) or "u" not in x:
+                continue
+            labels = (np.asarray(x["u"], "int32" if prior.u_type == "discrete" else "float32"),)
         if hasattr(prior, "kl_per_dimension"):
-            kl = np.asarray(prior.kl_per_dimension(q))
+            kl = np.asarray(prior.kl_per_dimension(q, *labels))
             if kl.ndim == 3:
                 # The padding of a shorter trial is no part of it.
                 belongs = np.pad(time_mask(counts), ((0, 0), (0, kl.shape[1] - counts.shape[1])), mode="edge")

@@ -79,6 +79,8 @@ class BetaSchedule:
 class BetaSchedules(keras.callbacks.Callback):
     """Sets ``model.beta_f``, ``model.beta_z`` and ``model.l2_weight`` before every step (or epoch), and logs them.
 
+    Of a model without some of them, those it has.
+
     Steps and epochs are absolute, so a run that continues from an epoch finds the right weights.
 
     Args:
@@ -122,12 +124,15 @@ class BetaSchedules(keras.callbacks.Callback):
             self._assign(self.epoch * self.params["steps"] + batch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if logs is not None:
-            logs["beta_f"], logs["beta_z"] = float(self.model.beta_f), float(self.model.beta_z)
-            if self.l2.kind != "constant":
-                logs["l2_weight"] = float(self.model.l2_weight)
+        for name, schedule in self._weights().items():
+            if logs is not None and (name != "l2_weight" or schedule.kind != "constant"):
+                logs[name] = float(getattr(self.model, name))
 
     def _assign(self, step: int) -> None:
-        self.model.beta_f.assign(self.f(step))
-        self.model.beta_z.assign(self.z(step))
-        self.model.l2_weight.assign(self.l2(step))
+        for name, schedule in self._weights().items():
+            getattr(self.model, name).assign(schedule(step))
+
+    def _weights(self) -> dict[str, BetaSchedule]:
+        """The schedules of the weights that the model has: pi-VAE has beta_z alone."""
+        found = {"beta_f": self.f, "beta_z": self.z, "l2_weight": self.l2}
+        return {name: schedule for name, schedule in found.items() if hasattr(self.model, name)}

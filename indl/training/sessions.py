@@ -10,7 +10,7 @@ from indl.data.pcr import Alignment, SessionWeights
 from indl.data.recording import Recording
 from indl.data.sessions import JoinedRecording, pad_session
 from indl.model.sequential_vae import SequentialVAE
-from indl.training.fit import make_model
+from indl.training.fit import make_model, params_for
 
 
 def init_sessions(model: SequentialVAE, alignment: Alignment, freeze: bool = True) -> None:
@@ -83,7 +83,8 @@ def add_session(
         session.
 
     Raises:
-        ValueError: the model has no read-in, or the recording has other forward steps or external inputs.
+        ValueError: the model has no read-in, or the recording has other forward steps or external inputs, or classes of
+            labels that the model does not know.
     """
     p = model.params or {}
     if not p.get("input_factors"):
@@ -97,6 +98,12 @@ def add_session(
             "The new session must have what the model predicts and reads. Given: "
             f"{recording.forward_steps} forward steps and {external} external inputs, for {p['forward_steps']} and "
             f"{p['ext_input_dim']}. Split the trials alike."
+        )
+    classes = params_for(p, recording)["u_dim"]
+    if classes > p["u_dim"]:
+        raise ValueError(
+            f"The new session has classes that the model does not know. Given: {classes} for u_dim={p['u_dim']}. Build "
+            "the first model with u_dim of all sessions."
         )
     n, heldin = p["n_sessions"], model.x.shape[-1]
     width, heldout = max(heldin, recording.n_heldin), max(p["out_dim"] - heldin, recording.n_heldout)

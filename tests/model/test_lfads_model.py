@@ -420,7 +420,7 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(named):
         (rest, ["factors/kernel: none instead of (6, 3)"]),
         ({**changed, "factors/kernel": np.ones((3, 6))}, ["factors/kernel: (3, 6) instead of (6, 3)"]),
         ({**changed, "factors/bias": np.ones(3)}, ["factors/bias: not a role of this model"]),
-        ({}, ["generator/kernel: none", "controller or none"]),
+        ({}, ["generator/kernel: none", "Build the model with the sizes"]),
     ):
         refused(lambda given=given: load_lfads_weights(model, given), "do not fit the model", *words)
     assert_same(model.get_weights(), before)

@@ -460,6 +460,13 @@ def test_any_length_can_be_generated(n_times):
             alone.generate(3, 13)
 
 
+def test_forward_steps_have_external_input_in_generation():
+    model = tiny_model(n_times=None, ext_input_dim=2, forward_steps=2, gen_cell_type="Dense", f_to_gen="tile")
+    ext_input = np.random.default_rng(0).normal(size=(3, 10, 2))
+    made, silent = (model.generate(3, 10, ext_input=values) for values in (ext_input, None))
+    assert made["rates"].shape == (3, 10, 5) and np.abs(made["rates"] - silent["rates"])[:, -1].max() > 1e-5
+
+
 @pytest.mark.parametrize("changes", [
     {}, {"f_latent_size": 0}, {"z_latent_size": 0}, {"forward_steps": 2, "f_enc_input_samps": 2},
     {"sample_at_test": True, "q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"},

@@ -2,7 +2,8 @@
 
 from indl.dists.priors.ar1 import AR1Prior
 from indl.dists.priors.gaussian import GaussianPrior
+from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
 from indl.dists.priors.student_t import StudentTPrior
 
-__all__ = ["AR1Prior", "GaussianPrior", "RecurrentPrior", "StudentTPrior"]
+__all__ = ["AR1Prior", "GaussianPrior", "LabelPrior", "RecurrentPrior", "StudentTPrior"]

@@ -1,0 +1,88 @@
+"""Posteriors and KL terms that depend on labels, some of which may be unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from indl.dists.gaussian import Gaussian, as_gaussian
+from indl.dists.log_gaussian import LogGaussian
+from indl.dists.priors.base import mean_over_samples
+from indl.dists.priors.label import aligned
+from indl.dists.sample import current_sampling
+from indl.registry import register
+
+
+def known_labels(u: Any, n_classes: int | None) -> Any:
+    """Which labels are known, bool (batch[, time]): classes from 0 to `n_classes` - 1, or vectors of finite numbers.
+
+    Args:
+        u: classes (batch[, time]), -1 where unknown; or vectors (batch[, time], length), NaN where unknown.
+        n_classes: number of classes; None: the labels are vectors.
+    """
+    if n_classes is None:
+        return ops.all(ops.isfinite(u), axis=-1)
+    return ops.logical_and(u >= 0, u < n_classes)
+
+
+class _Labelled(keras.layers.Layer):
+    """What reads labels, `n_classes` of them or, where it is None, vectors."""
+
+    def __init__(self, n_classes: int | None = None, **kwargs: Any):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.n_classes = n_classes
+
+    def known(self, u: Any, rank: int) -> Any:
+        """Which labels are known, with axes of length 1 behind the trials up to `rank` axes."""
+        known = known_labels(u, self.n_classes)
+        return (
+            ops.expand_dims(known, tuple(range(1, 1 + rank - len(known.shape)))) if len(known.shape) < rank else known
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "n_classes": self.n_classes}
+
+
+@register
+class LabelProduct(_Labelled):
+    """q(z | x, u), proportional to q(z | x) p(z | u) (Zhou & Wei 2020); q(z | x) alone where u is unknown.
+
+    Args:
+        n_classes: number of classes of a discrete label; None: labels are vectors.
+    """
+
+    def call(self, q: Any, p: Any, u: Any) -> Gaussian:
+        """The diagonal posterior from q (batch[, S][, time], D), p(. | u) and the labels of trials or of steps."""
+        q, p = as_gaussian(q), LogGaussian(*p)
+        rows = ops.shape(q.loc)[0]
+        if current_sampling() is not None:
+            # A Sample layer before q has repeated its rows.
+            p, u = LogGaussian(*(_repeated(part, rows) for part in p)), _repeated(u, rows)
+        found = LogGaussian(q.loc, 2 * ops.log(q.scale)).product(aligned(p, q.loc)).gaussian()
+        known = self.known(u, len(q.loc.shape) - 1)[..., None]
+        return Gaussian(*(ops.where(known, new, old) for new, old in zip(found[:2], q[:2], strict=True)))
+
+    def compute_output_spec(self, q: Any, p: Any, u: Any) -> Gaussian:
+        return Gaussian(*(keras.KerasTensor(part.shape, part.dtype) for part in as_gaussian(q)[:2]))
+
+
+@register
+class LabelKL(_Labelled):
+    """KL(q || p(. | u)) in nats, (batch,) or (batch, time), the mean over samples; NaN where u is unknown.
+
+    Args:
+        n_classes: number of classes of a discrete label; None: labels are vectors.
+    """
+
+    def call(self, q: Any, p: Any, u: Any) -> Any:
+        q = as_gaussian(q)
+        kl = mean_over_samples(q.kl_divergence(aligned(LogGaussian(*p), q.loc).gaussian()))
+        # No number would be right, and NaN stops a training that unknown labels have slipped into.
+        return ops.where(self.known(u, len(kl.shape)), kl, ops.full_like(kl, float("nan")))
+
+
+def _repeated(x: Any, rows: Any) -> Any:
+    return ops.repeat(x, rows // ops.shape(x)[0], axis=0)

@@ -1,0 +1,483 @@
+"""The Keras model that trains pi-VAE, and what a trained one is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from scipy.special import gammaln, logsumexp, softmax
+
+from indl.data.checks import check_trials, check_whole
+from indl.data.tf_data import untuned
+from indl.dists.log_gaussian import LogGaussian
+from indl.layers.draws import compiled
+from indl.metrics.identifiability import identifiability_findings
+from indl.model import guarded_adam  # noqa: F401  a saved model names its optimizer
+from indl.model.batch_stacks import batch_stacks, train_on_stack
+from indl.model.pi_vae_loss import reconstruction_nll
+from indl.model.term_means import TermMeans
+from indl.registry import register
+
+#: What the loss is made of, and what is logged.
+PARTS = ("nll", "kl_z", "kl_z_encoder")
+TERMS = (*PARTS, "neg_elbo", "loss")
+#: Names of the outputs in later releases of the PyTorch port.
+OTHER_NAMES = {
+    "firing_rate": "posterior_firing_rate",
+    "lambda_mean": "label_mean",
+    "lambda_log_variance": "label_log_variance",
+    "z_mean": "encoder_mean",
+    "z_log_variance": "encoder_log_variance",
+    "z_sample": "posterior_z_sample",
+}
+_ROWS = 4096
+
+
+@register
+class PiVAE(keras.Model):
+    """pi-VAE over tensors that the builders, or the user, have made.
+
+    The loss, in nats a row, is ``nll + beta_z (alpha kl_z_encoder + (1 - alpha) kl_z)``, where kl_z is
+    KL(q(z|x,u) || p(z|u)) and kl_z_encoder is KL(q(z|x) || p(z|u)); ``neg_elbo = nll + kl_z`` is the bound under any
+    weights. Constants of the data are left out of `nll`. `alpha` and `beta_z` (the params' kl_weight at the start) are
+    variables: callbacks change them without a new trace. A call draws one sample of each row, in training and at
+    inference alike. All methods but :meth:`fit` and :meth:`evaluate` draw with numpy, by their own seed.
+
+    Args:
+        inputs: ``{"x": (rows, X), "u": (rows,) classes or (rows, U)}``.
+        outputs: a dict with ``firing_rate``, ``lambda_mean``, ``lambda_log_variance``, ``posterior_mean``,
+            ``posterior_log_variance``, ``z_mean``, ``z_log_variance``, ``z_sample``, and ``noise_log_variance`` for
+            Gaussian observations.
+        params: the params dict that the model was built from.
+    """
+
+    def __init__(self, *args: Any, params: Mapping[str, Any], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.params = dict(params)
+        self._symbols = {**dict(kwargs["inputs"]), **dict(kwargs["outputs"])}
+        self.alpha = keras.Variable(params["alpha"], trainable=False, dtype="float32", name="alpha")
+        self.beta_z = keras.Variable(params["kl_weight"], trainable=False, dtype="float32", name="beta_z")
+        self.loss_parts = PARTS
+        self.finite_terms = keras.Variable(
+            np.ones(len(PARTS)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
+        )
+        self.term_means = TermMeans(TERMS)
+        self._passes: dict[str, Any] = {}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "params": self.params}
+
+    def __call__(self, inputs: Any, u: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """``model(x, u)``, or ``model({"x": x, "u": u})``; see the class for the outputs."""
+        if u is not None:
+            u = ops.convert_to_tensor(u)
+            inputs = {"x": ops.convert_to_tensor(inputs), "u": ops.reshape(u, (-1,)) if self.discrete else u}
+        return super().__call__(inputs, **kwargs)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether labels are classes."""
+        return self.params["discrete_labels"]
+
+    @property
+    def decoder_observation_model(self) -> str:
+        """``"poisson"`` or ``"gaussian"``."""
+        return self.params["decoder_observation_model"]
+
+    @property
+    def observation_noise_model(self) -> Any:
+        """The layer that owns the log variances of Gaussian observations; None for counts."""
+        return None if "noise_log_variance" not in self._symbols else self.get_layer("observation_noise")
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what ``evaluate`` returns as a list."""
+        return ["loss", *sorted(set(TERMS) - {"loss"})]
+
+    # --- training -------------------------------------------------------------------------------
+
+    def loss_terms(self, x: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Each term of each row, in nats, shape (rows,)."""
+        encoder = LogGaussian(outputs["z_mean"], outputs["z_log_variance"])
+        prior = LogGaussian(outputs["lambda_mean"], outputs["lambda_log_variance"])
+        terms = {
+            "nll": reconstruction_nll(x, outputs["firing_rate"], outputs.get("noise_log_variance")),
+            "kl_z": encoder.product_kl(prior),
+            "kl_z_encoder": encoder.kl_divergence(prior),
+        }
+        divergence = self.alpha * terms["kl_z_encoder"] + (1 - self.alpha) * terms["kl_z"]
+        terms["neg_elbo"] = terms["nll"] + terms["kl_z"]
+        terms["loss"] = terms["nll"] + self.beta_z * divergence
+        return terms
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The training objective; called by ``fit`` and ``evaluate``."""
+        terms = self.loss_terms(x["x"], y_pred)
+        if sample_weight is not None:
+            terms["loss"] = terms["loss"] * ops.cast(sample_weight, "float32")
+        finite = True
+        if training:
+            found = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
+            self.finite_terms.assign(self.finite_terms * ops.cast(found, "float32"))
+            finite = ops.all(found)
+        self.term_means.update_state(terms, finite)
+        return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def train_step(self, data: Any) -> Any:
+        """One step of ``fit``, or one for each batch of a stack; see :mod:`indl.model.batch_stacks`."""
+        self.finite_terms.assign(ops.ones_like(self.finite_terms))
+        # Noise is drawn with the generator that is fast in the mode.
+        with compiled(bool(self.jit_compile)):
+            if not isinstance(data, tuple) or len(data) != 2 or len(data[0]["x"].shape) != 3:
+                return super().train_step(data)
+            step = super().train_step
+            train_on_stack(lambda batch: step((batch,)), *data)
+        return self.get_metrics_result()
+
+    def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """``keras.Model.fit`` on ``(x, u)``, or ``{"x": x, "u": u}``; arrays are checked first.
+
+        Args:
+            x: observations (rows, X) and labels: classes (rows,), or real labels (rows, U); or a data set of both.
+            y: None.
+            batch_size: rows. Default: that of the params.
+            **kwargs: of ``keras.Model.fit``; `validation_data` is a pair like `x`.
+
+        Raises:
+            ValueError: arrays that the model cannot be trained on.
+
+        Warns:
+            UserWarning: the labels, or the prior after training, do not identify the latents.
+        """
+        labels = None
+        if isinstance(x, tuple | list | Mapping):
+            x = self._pair(x, "x")
+            labels = np.unique(x["u"], axis=0)
+            batch_size = check_whole(self.params["batch_size"] if batch_size is None else batch_size, "batch_size", 1)
+            order = kwargs.get("shuffle", True), self.params["seed"], kwargs.get("initial_epoch", 0)
+            x, kwargs["steps_per_epoch"] = batch_stacks(x, batch_size, *order)
+            batch_size, kwargs["shuffle"] = None, False
+        if isinstance(kwargs.get("validation_data"), tuple | list | Mapping):
+            given = kwargs["validation_data"]
+            given = given[0] if isinstance(given, tuple | list) and len(given) == 1 else given
+            rows = tf.data.Dataset.from_tensor_slices((self._pair(given, "validation x"),))
+            rows = rows.batch(kwargs.pop("validation_batch_size", None) or _ROWS)
+            kwargs["validation_data"] = untuned(rows)
+        history = super().fit(x, y, batch_size=batch_size, **kwargs)
+        if labels is not None:
+            for finding in self.identifiability_findings(labels):
+                warnings.warn(finding, UserWarning, stacklevel=2)
+        return history
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """``keras.Model.evaluate`` on ``(x, u)``: means of one draw of each row; see :meth:`neg_elbo`."""
+        return super().evaluate(self._pair(x, "x") if isinstance(x, tuple | list | Mapping) else x, y, **kwargs)
+
+    def identifiability_findings(self, u: Any) -> list[str]:
+        """Which conditions of identifiable latents the prior at the labels `u` breaks, in words; none: [].
+
+        See :func:`indl.metrics.identifiability.identifiability_findings`.
+        """
+        labels = np.unique(self._labels(u), axis=0)
+        # A few hundred labels show the rank; a continuous set has as many as rows.
+        labels = labels[:: max(1, len(labels) // 500)]
+        prior = self.label_statistics(labels)
+        return identifiability_findings(prior.loc, prior.log_variance, labels)
+
+    # --- inference ------------------------------------------------------------------------------
+
+    def posterior(self, x: Any, u: Any = None) -> LogGaussian:
+        """q(z | x, u), or q(z | x) where no label is given, as arrays (rows, Z)."""
+        q = LogGaussian(*self._run("encoder", self._observations(x)))
+        if u is None:
+            return q
+        return LogGaussian(*map(np.asarray, q.product(self.label_statistics(u))))
+
+    def encode(self, x: Any, u: Any = None, sample: bool = False, seed: int = 0) -> np.ndarray:
+        """Latents of observations, (rows, Z).
+
+        Args:
+            x: observations (rows, X).
+            u: labels; None: the encoder alone.
+            sample: a draw from the posterior instead of its mean.
+            seed: seed of the draw.
+        """
+        q = self.posterior(x, u)
+        return _draw(q, (), seed) if sample else q.loc
+
+    def decode(self, z: Any) -> np.ndarray:
+        """Expected counts, or means of signals, of latents: (..., Z) to (..., X)."""
+        z = np.asarray(z, "float32")
+        if not z.ndim or z.shape[-1] != self.params["z_dim"] or not np.isfinite(z).all():
+            raise ValueError(
+                f"Latents do not fit the model. Given: shape {z.shape}, {(~np.isfinite(z)).sum()} values that are not "
+                f"finite. Pass (..., {self.params['z_dim']}), as encode returns them."
+            )
+        return self._run("decoder", z.reshape(-1, z.shape[-1]))[0].reshape(*z.shape[:-1], -1)
+
+    def label_statistics(self, u: Any) -> LogGaussian:
+        """p(z | u) of labels, as arrays (labels, Z)."""
+        return LogGaussian(*self._run("prior", self._labels(u)))
+
+    def sample(self, u: Any, n_samples: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+        """Draws from the model at given labels.
+
+        Args:
+            u: one label, or several.
+            n_samples: draws of each.
+            seed: seed of all draws.
+
+        Returns:
+            ``z`` (n_samples, labels, Z), ``rates`` and ``x``, counts or signals, (n_samples, labels, X). A single
+            label (an integer, or one real vector) has no labels axis.
+        """
+        n, rng = check_whole(n_samples, "n_samples", 1), np.random.default_rng(check_whole(seed, "seed"))
+        one = np.ndim(u) == (0 if self.discrete or self.params["u_dim"] == 1 else 1)
+        prior = self.label_statistics(u)
+        z = _draw(prior, (n,), rng)
+        rates = self.decode(z)
+        if self.decoder_observation_model == "poisson":
+            x = rng.poisson(np.minimum(rates, 1e9)).astype("float32")
+        else:
+            x = rates + np.exp(0.5 * self._noise()) * rng.standard_normal(rates.shape, dtype="float32")
+        found = {"z": z, "rates": rates, "x": x}
+        return {name: value[:, 0] for name, value in found.items()} if one else found
+
+    def infer(self, x: Any, u: Any = None, seed: int = 0) -> dict[str, np.ndarray]:
+        """Every output at once, under the names of both versions of the PyTorch port.
+
+        Beside the outputs of a call there are a sample of q(z | x) alone and its rates, ``encoder_z_sample`` and
+        ``encoder_firing_rate``; without labels there are only the four entries of the encoder.
+
+        Args:
+            x: observations (rows, X).
+            u: labels, or None.
+            seed: seed of both samples.
+        """
+        rng, q = np.random.default_rng(check_whole(seed, "seed")), self.posterior(x)
+        found = {"z_mean": q.loc, "z_log_variance": q.log_variance, "encoder_z_sample": _draw(q, (), rng)}
+        found["encoder_firing_rate"] = self.decode(found["encoder_z_sample"])
+        if u is not None:
+            prior = self.label_statistics(u)
+            q = LogGaussian(*map(np.asarray, q.product(prior)))
+            found |= {"lambda_mean": prior.loc, "lambda_log_variance": prior.log_variance}
+            found |= {"posterior_mean": q.loc, "posterior_log_variance": q.log_variance, "z_sample": _draw(q, (), rng)}
+            found["firing_rate"] = self.decode(found["z_sample"])
+        return {**found, **{other: found[name] for name, other in OTHER_NAMES.items() if name in found}}
+
+    # --- likelihoods and labels -----------------------------------------------------------------
+
+    def neg_elbo(self, x: Any, u: Any, n_samples: int = 50, seed: int = 0) -> np.ndarray:
+        """The negative bound on log p(x | u) of each row in nats, averaged over samples; constants of x dropped.
+
+        Args:
+            x: observations (rows, X).
+            u: labels.
+            n_samples: draws of each row.
+            seed: seed of the draws.
+        """
+        x, n = self._observations(x), check_whole(n_samples, "n_samples", 1)
+        q, prior, rng = self.posterior(x), self.label_statistics(u), np.random.default_rng(check_whole(seed, "seed"))
+        both = LogGaussian(*map(np.asarray, q.product(prior)))
+        noise = None if self.observation_noise_model is None else self._noise()
+        total, together = np.zeros(len(x)), max(1, _ROWS // len(x))
+        for i in range(0, n, together):
+            mean = self.decode(_draw(both, (min(together, n - i),), rng))
+            total += np.asarray(reconstruction_nll(x, mean, noise)).sum(0)
+        return total / n + np.asarray(q.product_kl(prior))
+
+    def label_log_likelihood(self, x: Any, labels: Any = None, n_samples: int = 1000, seed: int = 0) -> np.ndarray:
+        """log p(x | u) of each row at each of some labels, in nats: the log mean over draws of p(z | u).
+
+        Args:
+            x: observations (rows, X).
+            labels: candidates; None: all classes.
+            n_samples: draws of each label.
+            seed: seed of the draws.
+
+        Returns:
+            Shape (rows, labels), with all constants.
+
+        Raises:
+            ValueError: no candidates for continuous labels.
+        """
+        x, prior = self._observations(x).astype("float64"), self.label_statistics(self._candidates(labels))
+        z = _draw(prior, (check_whole(n_samples, "n_samples", 1),), seed)
+        found = np.empty((len(x), z.shape[1]))
+        poisson = self.decoder_observation_model == "poisson"
+        if poisson:
+            constant = gammaln(x + 1).sum(1)
+        else:
+            noise = self._noise().astype("float64")
+            precision = np.exp(-noise)
+            constant = 0.5 * (np.square(x) @ precision + noise.sum() + len(noise) * np.log(2 * np.pi))
+        for label in range(z.shape[1]):
+            mean = self.decode(z[:, label]).astype("float64")
+            if poisson:
+                inner = x @ np.log(mean).T - mean.sum(1)
+            else:
+                inner = x @ (mean * precision).T - 0.5 * np.square(mean) @ precision
+            found[:, label] = logsumexp(inner, axis=1) - np.log(len(z)) - constant
+        return found
+
+    def log_likelihood(self, x: Any, labels: Any = None, n_samples: int = 1000, seed: int = 0) -> np.ndarray:
+        """log p(x) of each row in nats, labels being equally likely; arguments as :meth:`label_log_likelihood`."""
+        found = self.label_log_likelihood(x, labels, n_samples, seed)
+        return logsumexp(found, axis=1) - np.log(found.shape[1])
+
+    def label_posterior(self, x: Any, labels: Any = None, n_samples: int = 1000, seed: int = 0) -> np.ndarray:
+        """p(u | x) over candidates that are equally likely before; arguments as :meth:`label_log_likelihood`."""
+        return softmax(self.label_log_likelihood(x, labels, n_samples, seed), axis=1)
+
+    def predict_labels(self, x: Any, n_samples: int | None = None, seed: int = 0) -> np.ndarray:
+        """Probabilities of classes by the distance of latents, (rows, classes): the decoder of the PyTorch port.
+
+        The logit of a class is minus the expected squared distance between a latent of q(z | x) and one of p(z | u).
+        It is no likelihood: :meth:`label_posterior` is, and is the better decoder.
+
+        Args:
+            x: observations (rows, X).
+            n_samples: None: the exact expectation. Else, as in the port, the mean over so many draws of each class,
+                from one draw of q(z | x).
+            seed: seed of the draws.
+
+        Raises:
+            ValueError: labels are continuous.
+        """
+        if not self.discrete:
+            raise ValueError(
+                "Only classes have probabilities by distance. Given: a model of continuous labels. Call "
+                "label_posterior(x, labels) with candidates."
+            )
+        q, prior = self.posterior(x), self.label_statistics(self._candidates(None))
+        if n_samples is None:
+            # The variance of q adds the same to every class.
+            distance = np.square(q.loc[:, None] - prior.loc).sum(-1) + np.exp(prior.log_variance).sum(-1)
+            return softmax(-distance, axis=1)
+        rng = np.random.default_rng(check_whole(seed, "seed"))
+        z = _draw(q, (), rng)
+        return distance_probabilities(z, _draw(prior, (check_whole(n_samples, "n_samples", 1),), rng))
+
+    def inference_function(self, what: str) -> tuple[Any, list[tf.TensorSpec]]:
+        """A function of x without labels, on the encoder's mean, for export, and its signature.
+
+        `what` is ``"rates"`` or ``"encode"``.
+        """
+        encoder, decoder = self._part("encoder"), self._part("decoder")
+
+        def encode(x: Any) -> dict[str, Any]:
+            return dict(zip(("z_mean", "z_log_variance"), encoder(x), strict=True))
+
+        def rates(x: Any) -> dict[str, Any]:
+            return {"rates": tf.nest.flatten(decoder(encoder(x)[0]))[0]}
+
+        return {"encode": encode, "rates": rates}[what], [tf.TensorSpec((None, self.params["x_dim"]), name="x")]
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a SavedModel without labels needs :func:`indl.export.export_saved_model`."""
+        raise TypeError(
+            "A PiVAE draws samples and reads labels, which a deployed one should not. Given: model.export(...). "
+            "Call indl.export.export_saved_model(model, path) instead."
+        )
+
+    # --- internals ------------------------------------------------------------------------------
+
+    def _part(self, name: str) -> keras.Model:
+        ends = {
+            "encoder": ("x", ("z_mean", "z_log_variance")),
+            "prior": ("u", ("lambda_mean", "lambda_log_variance")),
+            "decoder": ("z_sample", ("firing_rate",)),
+        }
+        begin, outputs = ends[name]
+        return keras.Model(self._symbols[begin], [self._symbols[output] for output in outputs])
+
+    def _run(self, name: str, rows: np.ndarray) -> list[np.ndarray]:
+        """One part of the graph on all rows, some thousands at a time."""
+        if name not in self._passes:
+            part = self._part(name)
+            signature = [tf.TensorSpec(part.inputs[0].shape, part.inputs[0].dtype)]
+            self._passes[name] = tf.function(
+                lambda given: tf.nest.flatten(part(given, training=False)), autograph=False, input_signature=signature
+            )
+        found = [self._passes[name](rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
+        return [np.concatenate(pieces) for pieces in zip(*found, strict=True)]
+
+    def _noise(self) -> np.ndarray:
+        return np.asarray(self.observation_noise_model.log_variance)
+
+    def _candidates(self, labels: Any) -> Any:
+        if labels is not None:
+            return labels
+        if not self.discrete:
+            raise ValueError(
+                "Continuous labels have no list of candidates. Given: labels=None. Pass some, (labels, "
+                f"{self.params['u_dim']}), for example a grid over their range."
+            )
+        return np.arange(self.params["u_dim"])
+
+    def _pair(self, given: Any, name: str) -> dict[str, np.ndarray]:
+        """Observations and labels of training, checked."""
+        keys = sorted(given) if isinstance(given, Mapping) else ["u", "x"] if len(given) == 2 else []
+        if keys != ["u", "x"]:
+            what = f"keys {keys}" if isinstance(given, Mapping) else f"{len(given)} arrays"
+            raise ValueError(f"{name} must be observations and labels. Given: {what}. Pass (x, u).")
+        x, u = (given["x"], given["u"]) if isinstance(given, Mapping) else given
+        x, u = self._observations(x, name), self._labels(u)
+        counts = self.decoder_observation_model == "poisson"
+        check_trials(x[None], counts=counts, names=(name, name), stacklevel=4)
+        if len(u) != len(x):
+            raise ValueError(
+                f"Every row of {name} needs a label. Given: {len(x)} rows and {len(u)} labels. Select the same rows."
+            )
+        return {"x": x, "u": u}
+
+    def _observations(self, x: Any, name: str = "x") -> np.ndarray:
+        x = np.asarray(x, "float32")
+        if x.ndim != 2 or x.shape[1] != self.params["x_dim"] or not len(x) or not np.isfinite(x).all():
+            raise ValueError(
+                f"{name} does not fit the model. Given: shape {x.shape}, {(~np.isfinite(x)).sum()} values that are not "
+                f"finite. Pass finite observations (rows, {self.params['x_dim']}): bins of trials are rows, "
+                "x.reshape(-1, x.shape[-1])."
+            )
+        return x
+
+    def _labels(self, u: Any) -> np.ndarray:
+        """Labels as the model reads them: int32 (labels,), or float32 (labels, U)."""
+        n, given = self.params["u_dim"], np.asarray(u)
+        if self.discrete:
+            found = given.reshape(-1)
+            good = given.ndim <= 2 and given.size == (len(given) if given.ndim else 1) and given.dtype.kind in "iuf"
+            if good and len(found) and (found == np.round(found)).all() and found.min() >= 0 and found.max() < n:
+                return found.astype("int32")
+            raise ValueError(
+                f"Labels are not classes of the model. Given: shape {given.shape}, values such as "
+                f"{found[:3].tolist()}. Pass whole numbers from 0 to {n - 1}, (rows,) or (rows, 1)."
+            )
+        found = given.reshape(-1, n) if given.ndim <= 1 and given.size % n == 0 and (n == 1 or given.ndim) else given
+        if found.ndim == 2 and found.shape[1] == n and len(found) and np.isfinite(found.astype("float64")).all():
+            return found.astype("float32")
+        raise ValueError(f"Labels do not fit the model. Given: shape {given.shape}. Pass finite numbers (rows, {n}).")
+
+
+def distance_probabilities(z: np.ndarray, label_samples: np.ndarray) -> np.ndarray:
+    """Softmax over classes of minus the mean squared distance.
+
+    Args:
+        z: latents (rows, Z).
+        label_samples: draws of every class, (draws, classes, Z).
+    """
+    distance = np.square(z[:, None, None] - label_samples).sum(-1).mean(1)
+    return softmax(-distance, axis=1)
+
+
+def _draw(q: LogGaussian, shape: tuple[int, ...], seed: Any) -> np.ndarray:
+    """Draws (*shape, rows, Z) with numpy; `seed` is one, or a generator to go on with."""
+    noise = np.random.default_rng(seed).standard_normal((*shape, *np.shape(q.loc)), dtype="float32")
+    return np.asarray(q.loc + np.asarray(q.stddev()) * noise)
