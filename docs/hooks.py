@@ -1,4 +1,4 @@
-"""What the documentation build adds: the parameter table, which no page holds in its source."""
+"""What the documentation build adds: the parameter tables, which no page holds in its source."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from indl.pi_vae_params import TABLE as PI_VAE_TABLE
+
 
 def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
-    """Puts the table between the markers of the page of parameters."""
-    return _tables().fill(markdown, level=2) if page.file.src_uri == "parameters.md" else markdown
+    """Puts each table between the markers of its page."""
+    if page.file.src_uri == "parameters.md":
+        return _tables().fill(markdown, level=2)
+    return _tables().fill(markdown, level=3, table=PI_VAE_TABLE) if page.file.src_uri == "pi_vae.md" else markdown
 
 
 def _tables() -> Any:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from indl.params import TABLE, markdown_table
+from indl.params import TABLE, Param, markdown_table
 
 BEGIN, END = "<!-- params -->", "<!-- /params -->"
 
 
-def params_markdown(level: int = 3) -> str:
-    """The whole table under headings of the given level."""
-    groups = dict.fromkeys(row.group for row in TABLE)
-    return "\n\n".join(f"{'#' * level} {group}\n\n{markdown_table(group)}" for group in groups)
+def params_markdown(level: int = 3, table: Sequence[Param] = TABLE) -> str:
+    """A whole table under headings of the given level."""
+    groups = dict.fromkeys(row.group for row in table)
+    return "\n\n".join(f"{'#' * level} {group}\n\n{markdown_table(group, table)}" for group in groups)
 
 
-def fill(text: str, level: int = 3) -> str:
-    """The text with the table between its markers.
+def fill(text: str, level: int = 3, table: Sequence[Param] = TABLE) -> str:
+    """The text with a table between its markers.
 
     Raises:
         ValueError: the text has no pair of markers, or several.
@@ -31,7 +32,7 @@ def fill(text: str, level: int = 3) -> str:
         raise ValueError(f"A page needs one pair of markers. Given: {text.count(BEGIN)} of {BEGIN} and "
                          f"{text.count(END)} of {END}. Write both where the table belongs.")  # fmt: skip
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{params_markdown(level)}\n\n{END}", text)
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{params_markdown(level, table)}\n\n{END}", text)
 
 
 def main(arguments: list[str]) -> int:

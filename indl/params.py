@@ -585,10 +585,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     return name, _checked(row, key, value)
 
 
-def markdown_table(group: str | None = None, table: Sequence[Param] | None = None) -> str:
+def markdown_table(group: str | None = None, table: Sequence[Param] = TABLE) -> str:
     """The table, or another one, as Markdown for the README and the documentation; `group` limits it to one heading."""
     lines = ["| parameter | default | allowed | tunable | meaning |", "| --- | --- | --- | --- | --- |"]
-    for row in TABLE if table is None else table:
+    for row in table:
         if group in (None, row.group):
             default = f"{row.default:.4g}" if isinstance(row.default, float) else repr(row.default)
             meaning = row.meaning

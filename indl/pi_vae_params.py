@@ -13,38 +13,17 @@ from indl.params import ACTIVATIONS, Param, changed_preset, resolve
 _SIZES, _ENC, _DEC, _PRIOR, _TRAIN = "Sizes", "Encoder", "Decoder", "Label prior", "Training"
 
 
-def _mlp(
-    prefix: str, what: str, group: str, units: int | None, activation: str, low: int = 1, alias: str = ""
-) -> tuple[Param, ...]:
+def _mlp(prefix: str, what: str, group: str, units: int | None, activation: str, alias: str = "") -> tuple[Param, ...]:
     """The three rows of one network."""
-
-    def names(end: str) -> dict[str, Any]:
-        return {"name": f"{prefix}_{end}", "aliases": (f"{alias}_{end}",) if alias else ()}
-
     rule = ", at least channels // 4 (None: just that)" if units is None else ""
-    search: dict[str, Any] = {"search": ("choice", (60, 120, 240))} if prefix == "encoder" else {}
-    return (
-        Param(
-            **names("n_hidden_layers"), default=2, kind="int", meaning=f"hidden layers of {what}", group=group, low=0
-        ),
-        Param(
-            **names("hidden_layer_dim"),
-            default=units,
-            kind="int",
-            meaning=f"units of each of them{rule}",
-            group=group,
-            low=low,
-            none=units is None,
-            **search,
-        ),
-        Param(
-            **names("hidden_layer_activation"),
-            default=activation,
-            kind="choice",
-            meaning="their activation",
-            group=group,
-            choices=ACTIVATIONS,
-        ),
+    rows = {
+        "n_hidden_layers": (2, "int", f"hidden layers of {what}", {"low": 0}),
+        "hidden_layer_dim": (units, "int", f"units of each of them{rule}", {"low": 1, "none": units is None}),
+        "hidden_layer_activation": (activation, "choice", "their activation", {"choices": ACTIVATIONS}),
+    }
+    return tuple(
+        Param(f"{prefix}_{end}", *row, group, aliases=(f"{alias}_{end}",) if alias else (), **bounds)
+        for end, (*row, bounds) in rows.items()
     )
 
 
@@ -52,7 +31,7 @@ def _mlp(
 TABLE: tuple[Param, ...] = (
     Param("x_dim", None, "int", "channels of the observation", _SIZES, low=1, none=True),
     Param("u_dim", None, "int", "number of classes, or length of a continuous label", _SIZES, low=1, none=True),
-    Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1, search=("choice", (2, 3, 4))),
+    Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1),
     Param("discrete_labels", True, "bool", "labels are classes counted from 0 (False: real vectors)", _SIZES),
     *_mlp("encoder", "the encoder", _ENC, 120, "tanh"),
     Param("decoder_n_gin_blocks", 2, "int", "GIN blocks: a permutation, then couplings", _DEC, low=0),
@@ -71,9 +50,9 @@ TABLE: tuple[Param, ...] = (
     Param("z_prior_min_variance", 0.0, "float", "added to every variance of p(z | u)", _PRIOR, low=0),
     Param("alpha", 0.0, "float",
           "share of KL(q(z|x) || p(z|u)) in the divergence; the rest is KL(q(z|x,u) || p(z|u)), which alone gives "
-          "the bound", _TRAIN, low=0, high=1, search=("choice", (0.0, 0.25, 0.5))),
-    Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0, search=("log", 0.1, 10.0)),
-    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0, search=("log", 1e-4, 5e-3)),
+          "the bound", _TRAIN, low=0, high=1),
+    Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0),
+    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0),
     Param("batch_size", 200, "int", "bins of a batch", _TRAIN, low=1),
     Param("seed", 0, "int", "seed of all draws", _TRAIN, low=0),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from indl.params import ROWS, TABLE
+from indl.pi_vae_params import TABLE as PI_VAE_TABLE
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -100,6 +101,13 @@ def test_page_of_parameters_is_filled_at_build_time(tables):
     filled = tables.fill(source, level=2)
     assert "kl_z_beta" not in source
     assert all(f"| `{name}` |" in filled for name in ROWS)
+
+
+def test_page_of_pi_vae_is_filled_too(tables):
+    source = (DOCS / "pi_vae.md").read_text(encoding="utf-8")
+    filled = tables.fill(source, level=3, table=PI_VAE_TABLE)
+    for row in PI_VAE_TABLE:
+        assert f"| `{row.name}` |" in filled and f"| `{row.name}` |" not in source
 
 
 def test_markers_are_needed(tables):

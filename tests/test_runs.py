@@ -88,6 +88,7 @@ def test_repetition_tells_what_differs(finished, tmp_path):
     assert (tmp_path / "run_rerun" / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_repetition_refuses_other_data(finished, tmp_path):
     save_recording(lorenz(**{**DATA, "seed": 2}), tmp_path / "other.h5")
     with pytest.raises(RunError, match="not the one of the run.*--data"):
@@ -122,6 +123,7 @@ def test_folder_in_use_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_killed_command_goes_on_and_ends_at_the_same_numbers(finished, tmp_path):
     """The command line, killed in the middle of training, then given again."""
     save_recording(lorenz(**DATA), tmp_path / "data.h5")

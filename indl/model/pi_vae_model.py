@@ -157,6 +157,10 @@ class PiVAE(keras.Model):
             UserWarning: the labels, or the prior after training, do not identify the latents.
         """
         labels = None
+        if y is not None or isinstance(x, np.ndarray):
+            raise ValueError(
+                "Labels belong to the input. Given: x and y apart, or x alone. Pass a pair, model.fit((x, u))."
+            )
         if isinstance(x, tuple | list | Mapping):
             x = self._pair(x, "x")
             labels = np.unique(x["u"], axis=0)

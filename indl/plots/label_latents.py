@@ -25,6 +25,7 @@ def plot_recovered_latents(
     *,
     dims: tuple[int, int] = (0, 1),
     names: Sequence[str] | None = None,
+    truth_name: str = "true",
     label_name: str = "label",
     period: float | None = None,
     max_points: int = 4000,
@@ -45,6 +46,7 @@ def plot_recovered_latents(
         path: Where to write the figure. None: nowhere.
         dims: Which two latents are drawn, where there are more.
         names: Names of the latents, (latents,). None: numbers.
+        truth_name: What the first panel holds, where it is no known truth but what the others are compared with.
         label_name: What the label is, with its unit, for the legend or colour bar.
         period: Where continuous labels are on a circle, its length in their unit (360, 2 pi): colours then come round.
         max_points: How many rows are drawn at most, evenly chosen over the labels.
@@ -67,13 +69,13 @@ def plot_recovered_latents(
     truth, recovered, label = _finite_rows(truth, recovered, label)
     n_rows, n_latents = truth.shape
     names = style.names_of(names, [f"latent {i}" for i in range(n_latents)])
-    panels = {"true": truth}
+    panels = {truth_name: truth}
     for name, codes in recovered.items():
         panels[f"{style.short(name)}, {_r2_text(codes, truth)}"] = aligned(codes, truth) if n_rows > 1 else truth
     if n_latents == 1:
-        del panels["true"]
+        del panels[truth_name]
         points = {title: np.hstack([truth, values]) for title, values in panels.items()}
-        axis_names = [f"true {names[0]}", f"recovered {names[0]}"]
+        axis_names = [f"{truth_name} {names[0]}", f"recovered {names[0]}"]
     else:
         dims = _checked_dims(dims, n_latents)
         points = {title: values[:, dims] for title, values in panels.items()}

@@ -482,6 +482,7 @@ def test_exported_model_equals_the_live_one(counts_model, tmp_path):
 
 BAD = {
     "no label": (lambda m: m.fit((X,)), ["1 arrays", "(x, u)"]),
+    "labels as y": (lambda m: m.fit(X, CLASSES), ["Given: x and y apart", "model.fit((x, u))"]),
     "other keys": (lambda m: m.fit({"x": X, "v": CLASSES}), ["keys ['v', 'x']"]),
     "channels": (lambda m: m.fit((X[:, :5], CLASSES)), ["(60, 5)", "(rows, 8)"]),
     "trials": (lambda m: m.encode(X[None]), ["(1, 60, 8)", "reshape"]),

@@ -38,6 +38,13 @@ def test_codes_are_drawn_where_the_affine_map_takes_them():
     assert (true.get_xlabel(), true.get_ylabel()) == ("latent 0", "latent 1")
 
 
+def test_what_is_compared_with_may_be_no_truth():
+    figure = plots.plot_recovered_latents(TRUE, MIXED, LABEL, truth_name="posterior mean")
+    assert figure.axes[0].get_title() == "posterior mean"
+    figure = plots.plot_recovered_latents(TRUE[:, :1], MIXED, LABEL, truth_name="posterior mean")
+    assert figure.axes[0].get_xlabel() == "posterior mean latent 0"
+
+
 def test_discrete_labels_have_a_colour_each():
     words = np.array(["left", "right", "up"])[LABEL]
     figure = plots.plot_recovered_latents(TRUE, MIXED, words, label_name="target")

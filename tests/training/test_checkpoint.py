@@ -216,6 +216,7 @@ def test_damaged_state_is_told(recording, tmp_path):
             train(PARAMS, recording, epochs=2, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_model_of_ones_own_goes_on_too(recording, tmp_path):
     """Its optimizer is not built before the first call."""
 

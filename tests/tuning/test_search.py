@@ -26,6 +26,7 @@ def recording():
     return lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=10, seed=0, heldout=2)
 
 
+@pytest.mark.slow
 def test_isolated_search_keeps_models_whose_score_can_be_reproduced(recording, tmp_path):
     hypermodel = SequentialHyperModel(recording, tune=TUNE, fixed=SMALL)
     tuner = IsolatedRandomSearch(hypermodel, max_trials=2, seed=0, directory=tmp_path, project_name="s")

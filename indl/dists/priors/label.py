@@ -11,7 +11,7 @@ from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.log_gaussian import LogGaussian, log_gaussian
-from indl.dists.priors.base import Prior, mean_over_samples
+from indl.dists.priors.base import Prior
 from indl.layers.mlp import MLP
 from indl.registry import register
 
@@ -20,7 +20,7 @@ from indl.registry import register
 class LabelPrior(Prior):
     """p(z | u) = N(m(u), diag(v(u))), the label prior of pi-VAE and iVAE (Khemakhem et al. 2020; Zhou & Wei 2020).
 
-    Called on labels it gives the prior as a value; :meth:`kl` is the divergence from it.
+    Called on labels it gives the prior as a value; :class:`~indl.dists.labelled.LabelKL` is the divergence from it.
 
     Args:
         size: size of the latent.
@@ -89,11 +89,6 @@ class LabelPrior(Prior):
         """
         p = self(u)
         return (p if like is None else aligned(p, like)).gaussian()
-
-    def kl(self, q: Any, u: Any) -> Any:
-        """KL(q || p(. | u)) in nats: (batch,) for a static posterior, (batch, time) for a sequence."""
-        q = as_gaussian(q)
-        return mean_over_samples(q.kl_divergence(self.gaussian(u, q.loc)))
 
     def kl_per_dimension(self, q: Any, u: Any) -> Any:
         """KL(q || p(. | u)) of each dimension in nats, shape (batch[, time], D)."""
