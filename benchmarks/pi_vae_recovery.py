@@ -26,12 +26,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 VARIANTS: dict[str, dict[str, Any]] = {
     "alpha 0.5": {"alpha": 0.5},
     "alpha 0": {"alpha": 0.0},
-    "alpha 0, floor": {"alpha": 0.0, "z_prior_min_variance": 0.1},
+    "alpha 0.5 to 0": {"alpha": 0.5},
     "no labels": {"alpha": 0.0},
 }
 EPOCHS = {"discrete": 600, "continuous": 1000}
 BATCHES = {"discrete": 200, "continuous": 300}
 PATIENCE = 80
+#: Epochs in which alpha falls from a half to nothing, in the variant of that name.
+FALL = (100, 200)
 SCORES = ("gap", "r2_posterior", "r2_encoder", "mcc_weak", "mcc_strong", "r2_label", "label_error")
 
 
@@ -44,6 +46,7 @@ def fit(kind: str, seed: int, variant: str, epochs: int | None = None) -> tuple[
     from indl.data import pi_vae_continuous, pi_vae_discrete
     from indl.model.pi_vae import build_pi_vae
     from indl.pi_vae_params import pi_vae_preset
+    from indl.training import BetaSchedule, WeightSchedule
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -59,12 +62,18 @@ def fit(kind: str, seed: int, variant: str, epochs: int | None = None) -> tuple[
     train, valid = (
         (part.x, part.u if labelled else np.zeros(len(part.x), "int64")) for part in (data.train, data.valid)
     )
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
+    how = {"patience": PATIENCE, "restore_best_weights": True, "mode": "min"}
+    callbacks = [keras.callbacks.EarlyStopping("val_loss", **how)]
+    if variant == "alpha 0.5 to 0":
+        fall = BetaSchedule("linear", 0.0, FALL[0], FALL[1] - FALL[0], begin=0.5)
+        # The loss before the end of the fall is another one.
+        stop = keras.callbacks.EarlyStopping("val_neg_elbo", start_from_epoch=FALL[1], **how)
+        callbacks = [WeightSchedule("alpha", fall), stop]
     with warnings.catch_warnings():
         # One label cannot identify latents: that is what the variant is for.
         warnings.simplefilter("ignore" if not labelled else "default")
         history = model.fit(
-            train, validation_data=valid, epochs=epochs or EPOCHS[kind], shuffle=False, verbose=0, callbacks=[stop]
+            train, validation_data=valid, epochs=epochs or EPOCHS[kind], shuffle=False, verbose=0, callbacks=callbacks
         )
     return model, data, history.history
 

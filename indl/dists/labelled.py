@@ -10,7 +10,7 @@ from keras import ops
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors.base import mean_over_samples
-from indl.dists.priors.label import aligned
+from indl.dists.priors.label import with_axes_of
 from indl.dists.sample import current_sampling
 from indl.registry import register
 
@@ -50,6 +50,8 @@ class _Labelled(keras.layers.Layer):
 class LabelProduct(_Labelled):
     """q(z | x, u), proportional to q(z | x) p(z | u) (Zhou & Wei 2020); q(z | x) alone where u is unknown.
 
+    Unknown labels are for inference: gradients of a batch that holds some are not finite.
+
     Args:
         n_classes: number of classes of a discrete label; None: labels are vectors.
     """
@@ -61,7 +63,7 @@ class LabelProduct(_Labelled):
         if current_sampling() is not None:
             # A Sample layer before q has repeated its rows.
             p, u = LogGaussian(*(_repeated(part, rows) for part in p)), _repeated(u, rows)
-        found = LogGaussian(q.loc, 2 * ops.log(q.scale)).product(aligned(p, q.loc)).gaussian()
+        found = LogGaussian(q.loc, 2 * ops.log(q.scale)).product(with_axes_of(p, q.loc)).gaussian()
         known = self.known(u, len(q.loc.shape) - 1)[..., None]
         return Gaussian(*(ops.where(known, new, old) for new, old in zip(found[:2], q[:2], strict=True)))
 
@@ -79,7 +81,7 @@ class LabelKL(_Labelled):
 
     def call(self, q: Any, p: Any, u: Any) -> Any:
         q = as_gaussian(q)
-        kl = mean_over_samples(q.kl_divergence(aligned(LogGaussian(*p), q.loc).gaussian()))
+        kl = mean_over_samples(q.kl_divergence(with_axes_of(LogGaussian(*p), q.loc).gaussian()))
         # No number would be right, and NaN stops a training that unknown labels have slipped into.
         return ops.where(self.known(u, len(kl.shape)), kl, ops.full_like(kl, float("nan")))
 

@@ -17,6 +17,8 @@ from sklearn.linear_model import LinearRegression
 from indl.data.checks import shown
 from indl.metrics.r2 import r2_per_column
 
+# In standard deviations of the prior, or in log variance: the tables of a prior start with less.
+_LEAST_RANGE = 0.1
 FORMS = ("strong", "weak")
 METHODS = ("pearson", "spearman")
 
@@ -251,8 +253,10 @@ def identifiability_findings(
     must vary. Where the mean of all latents is constant the variance alone may do (that theory has a case for it, not
     checked here), where the variance is, latents are found at best up to an affine map.
 
-    The span is the numerical rank of the rows (1, natural parameters), less 1, after rows and columns are scaled to
-    norm 1: neither units of the latents nor a very narrow prior at one label change it.
+    A mean that varies by less than a tenth of the prior's standard deviation, or a variance by less than a tenth of
+    itself, counts as one that does not. The span is the numerical rank of the rows (1, natural parameters), less 1,
+    after rows and columns are scaled to norm 1: neither units of the latents nor a very narrow prior at one label
+    change it.
 
     Ask it of fitted priors. A network of continuous labels that cover a short range is nearly affine before it is
     trained, which is told as too small a span.
@@ -261,8 +265,7 @@ def identifiability_findings(
         label_mean: Mean of p(z | u) of some rows, (n, latents).
         label_log_variance: Log variance of p(z | u) of the same rows, (n, latents).
         labels: Labels of the rows, (n,) or (n, label dimensions). The first row of each label counts.
-        tolerance: What counts as none: singular values below this share of the largest, means whose standard deviation
-            over labels is below this share of the prior's own, log variances whose standard deviation is below it.
+        tolerance: Singular values below this share of the largest count as none.
 
     Returns:
         One text a finding; empty where the conditions hold. They are necessary for the theory, and no proof that a
@@ -286,7 +289,8 @@ def identifiability_findings(
     # Centred and in units of the prior's own spread, where neither offset nor scale costs digits.
     log_scale = log_variance.mean(axis=0)
     mean, log_variance = (mean - mean.mean(axis=0)) / np.exp(log_scale / 2), log_variance - log_scale
-    constant = {"mean": mean.std(axis=0) <= tolerance, "variance": log_variance.std(axis=0) <= tolerance}
+    parts = {"mean": mean, "variance": log_variance}
+    constant = {name: np.ptp(part, axis=0) < _LEAST_RANGE for name, part in parts.items()}
     advice = {
         "mean": "Let it depend on the label, unless zero means are part of the model.",
         "variance": "Let it depend on the label: without, latents are found at best up to an affine map.",

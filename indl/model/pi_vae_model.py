@@ -12,13 +12,15 @@ import tensorflow as tf
 from keras import ops
 from scipy.special import gammaln, logsumexp, softmax
 
-from indl.data.checks import check_trials, check_whole
+from indl.data.checks import check_whole
 from indl.data.tf_data import untuned
+from indl.dists.labelled import known_labels
 from indl.dists.log_gaussian import LogGaussian
 from indl.layers.draws import compiled
 from indl.metrics.identifiability import identifiability_findings
 from indl.model import guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.model.batch_stacks import batch_stacks, train_on_stack
+from indl.model.pi_vae_inputs import RowInputs, check_rows
 from indl.model.pi_vae_loss import reconstruction_nll
 from indl.model.term_means import TermMeans
 from indl.registry import register
@@ -35,6 +37,14 @@ OTHER_NAMES = {
     "z_log_variance": "encoder_log_variance",
     "z_sample": "posterior_z_sample",
 }
+#: The parts of the graph: where each begins, and what it gives.
+_ENDS = {
+    "encoder": ("x", ("z_mean", "z_log_variance")),
+    "prior": ("u", ("lambda_mean", "lambda_log_variance")),
+    "decoder": ("z_sample", ("firing_rate",)),
+}
+#: Options of Keras's fit that stacks of batches cannot follow.
+_NOT_OF_ARRAYS = {"steps_per_epoch", "validation_split", "sample_weight", "class_weight"}
 _ROWS = 4096
 
 
@@ -51,15 +61,23 @@ class PiVAE(keras.Model):
     Args:
         inputs: ``{"x": (rows, X), "u": (rows,) classes or (rows, U)}``.
         outputs: a dict with ``firing_rate``, ``lambda_mean``, ``lambda_log_variance``, ``posterior_mean``,
-            ``posterior_log_variance``, ``z_mean``, ``z_log_variance``, ``z_sample``, and ``noise_log_variance`` for
-            Gaussian observations.
+            ``posterior_log_variance``, ``z_mean``, ``z_log_variance``, ``z_sample``, and ``noise_log_variance`` of a
+            layer named ``observation_noise`` for Gaussian observations.
         params: the params dict that the model was built from.
     """
 
-    def __init__(self, *args: Any, params: Mapping[str, Any], **kwargs: Any):
+    # Keras keeps the graph of a sub-class in its file if it takes *args and **kwargs.
+    def __init__(self, *args: Any, params: Mapping[str, Any] | None = None, **kwargs: Any):
+        if params is None or not {"inputs", "outputs"} <= kwargs.keys():
+            raise ValueError(
+                f"A PiVAE takes its tensors and params by name. Given: {len(args)} positional arguments, "
+                f"{sorted(kwargs)}. Write PiVAE(inputs=..., outputs=..., params=...), or call build_pi_vae."
+            )
         super().__init__(*args, **kwargs)
         self.params = dict(params)
         self._symbols = {**dict(kwargs["inputs"]), **dict(kwargs["outputs"])}
+        counts = params["decoder_observation_model"] == "poisson"
+        self._rows = RowInputs(params["x_dim"], params["u_dim"], params["discrete_labels"], counts)
         self.alpha = keras.Variable(params["alpha"], trainable=False, dtype="float32", name="alpha")
         self.beta_z = keras.Variable(params["kl_weight"], trainable=False, dtype="float32", name="beta_z")
         self.loss_parts = PARTS
@@ -101,8 +119,8 @@ class PiVAE(keras.Model):
 
     # --- training -------------------------------------------------------------------------------
 
-    def loss_terms(self, x: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Each term of each row, in nats, shape (rows,)."""
+    def loss_terms(self, x: Any, outputs: Mapping[str, Any], u: Any = None) -> dict[str, Any]:
+        """Each term of each row, in nats, shape (rows,); kl_z is NaN where a label of `u` cannot be."""
         encoder = LogGaussian(outputs["z_mean"], outputs["z_log_variance"])
         prior = LogGaussian(outputs["lambda_mean"], outputs["lambda_log_variance"])
         terms = {
@@ -110,6 +128,10 @@ class PiVAE(keras.Model):
             "kl_z": encoder.product_kl(prior),
             "kl_z_encoder": encoder.kl_divergence(prior),
         }
+        if u is not None:
+            # A class that is not in the tables would have a prior all the same.
+            known = known_labels(u, self.params["u_dim"] if self.discrete else None)
+            terms["kl_z"] = ops.where(known, terms["kl_z"], float("nan"))
         divergence = self.alpha * terms["kl_z_encoder"] + (1 - self.alpha) * terms["kl_z"]
         terms["neg_elbo"] = terms["nll"] + terms["kl_z"]
         terms["loss"] = terms["nll"] + self.beta_z * divergence
@@ -119,7 +141,7 @@ class PiVAE(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The training objective; called by ``fit`` and ``evaluate``."""
-        terms = self.loss_terms(x["x"], y_pred)
+        terms = self.loss_terms(x["x"], y_pred, x.get("u"))
         if sample_weight is not None:
             terms["loss"] = terms["loss"] * ops.cast(sample_weight, "float32")
         finite = True
@@ -145,10 +167,11 @@ class PiVAE(keras.Model):
         """``keras.Model.fit`` on ``(x, u)``, or ``{"x": x, "u": u}``; arrays are checked first.
 
         Args:
-            x: observations (rows, X) and labels: classes (rows,), or real labels (rows, U); or a data set of both.
+            x: observations (rows, X) and labels: classes (rows,), or real labels (rows, U); or a data set of batches
+                ``(x, u)`` or ``({"x": x, "u": u},)``, which passes unseen.
             y: None.
             batch_size: rows. Default: that of the params.
-            **kwargs: of ``keras.Model.fit``; `validation_data` is a pair like `x`.
+            **kwargs: of ``keras.Model.fit``; `validation_data` is like `x`.
 
         Raises:
             ValueError: arrays that the model cannot be trained on.
@@ -156,40 +179,51 @@ class PiVAE(keras.Model):
         Warns:
             UserWarning: the labels, or the prior after training, do not identify the latents.
         """
-        labels = None
-        if y is not None or isinstance(x, np.ndarray):
-            raise ValueError(
-                "Labels belong to the input. Given: x and y apart, or x alone. Pass a pair, model.fit((x, u))."
-            )
-        if isinstance(x, tuple | list | Mapping):
-            x = self._pair(x, "x")
+        x, labels = self._rows.for_keras(x, y), None
+        if isinstance(x, Mapping):
+            unfit = sorted(_NOT_OF_ARRAYS & {name for name, value in kwargs.items() if value is not None})
+            if unfit:
+                raise ValueError(
+                    f"Arrays are put into batches here. Given: {', '.join(unfit)}. Leave it out, or pass a data set of "
+                    "batches ({'x': x, 'u': u},), to which Keras's own rules apply."
+                )
             labels = np.unique(x["u"], axis=0)
             batch_size = check_whole(self.params["batch_size"] if batch_size is None else batch_size, "batch_size", 1)
-            order = kwargs.get("shuffle", True), self.params["seed"], kwargs.get("initial_epoch", 0)
-            x, kwargs["steps_per_epoch"] = batch_stacks(x, batch_size, *order)
-            batch_size, kwargs["shuffle"] = None, False
-        if isinstance(kwargs.get("validation_data"), tuple | list | Mapping):
-            given = kwargs["validation_data"]
-            given = given[0] if isinstance(given, tuple | list) and len(given) == 1 else given
-            rows = tf.data.Dataset.from_tensor_slices((self._pair(given, "validation x"),))
-            rows = rows.batch(kwargs.pop("validation_batch_size", None) or _ROWS)
-            kwargs["validation_data"] = untuned(rows)
-        history = super().fit(x, y, batch_size=batch_size, **kwargs)
-        if labels is not None:
+            if self.distribute_strategy.num_replicas_in_sync == 1:
+                order = kwargs.get("shuffle", True), self.params["seed"], kwargs.get("initial_epoch", 0)
+                x, kwargs["steps_per_epoch"] = batch_stacks(x, batch_size, *order)
+                batch_size, kwargs["shuffle"] = None, False
+        given = kwargs.get("validation_data")
+        if given is not None:
+            # As Keras writes it: (inputs,) or (inputs, None).
+            if isinstance(given, tuple | list) and given and all(part is None for part in given[1:]):
+                given = given[0]
+            given = self._rows.for_keras(given, name="validation x")
+            if isinstance(given, Mapping):
+                rows = tf.data.Dataset.from_tensor_slices((given,))
+                given = untuned(rows.batch(kwargs.pop("validation_batch_size", None) or _ROWS))
+            kwargs["validation_data"] = given
+        history = super().fit(x, batch_size=batch_size, **kwargs)
+        # Of the prior of a run that broke down nothing can be said.
+        if labels is not None and all(np.isfinite(part).all() for part in self.label_statistics(labels)):
             for finding in self.identifiability_findings(labels):
                 warnings.warn(finding, UserWarning, stacklevel=2)
         return history
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """``keras.Model.evaluate`` on ``(x, u)``: means of one draw of each row; see :meth:`neg_elbo`."""
-        return super().evaluate(self._pair(x, "x") if isinstance(x, tuple | list | Mapping) else x, y, **kwargs)
+        return super().evaluate(self._rows.for_keras(x, y), **kwargs)
+
+    def predict(self, x: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """``keras.Model.predict`` on ``(x, u)``: the outputs of a call, as arrays."""
+        return super().predict(self._rows.for_keras(x), **kwargs)
 
     def identifiability_findings(self, u: Any) -> list[str]:
         """Which conditions of identifiable latents the prior at the labels `u` breaks, in words; none: [].
 
         See :func:`indl.metrics.identifiability.identifiability_findings`.
         """
-        labels = np.unique(self._labels(u), axis=0)
+        labels = np.unique(self._rows.labels(u), axis=0)
         # A few hundred labels show the rank; a continuous set has as many as rows.
         labels = labels[:: max(1, len(labels) // 500)]
         prior = self.label_statistics(labels)
@@ -199,10 +233,8 @@ class PiVAE(keras.Model):
 
     def posterior(self, x: Any, u: Any = None) -> LogGaussian:
         """q(z | x, u), or q(z | x) where no label is given, as arrays (rows, Z)."""
-        q = LogGaussian(*self._run("encoder", self._observations(x)))
-        if u is None:
-            return q
-        return LogGaussian(*map(np.asarray, q.product(self.label_statistics(u))))
+        q = LogGaussian(*self._run("encoder", self._rows.observations(x)))
+        return q if u is None else _joint(q, self.label_statistics(u))
 
     def encode(self, x: Any, u: Any = None, sample: bool = False, seed: int = 0) -> np.ndarray:
         """Latents of observations, (rows, Z).
@@ -219,7 +251,7 @@ class PiVAE(keras.Model):
     def decode(self, z: Any) -> np.ndarray:
         """Expected counts, or means of signals, of latents: (..., Z) to (..., X)."""
         z = np.asarray(z, "float32")
-        if not z.ndim or z.shape[-1] != self.params["z_dim"] or not np.isfinite(z).all():
+        if not z.size or z.shape[-1:] != (self.params["z_dim"],) or not np.isfinite(z).all():
             raise ValueError(
                 f"Latents do not fit the model. Given: shape {z.shape}, {(~np.isfinite(z)).sum()} values that are not "
                 f"finite. Pass (..., {self.params['z_dim']}), as encode returns them."
@@ -228,7 +260,7 @@ class PiVAE(keras.Model):
 
     def label_statistics(self, u: Any) -> LogGaussian:
         """p(z | u) of labels, as arrays (labels, Z)."""
-        return LogGaussian(*self._run("prior", self._labels(u)))
+        return LogGaussian(*self._run("prior", self._rows.labels(u)))
 
     def sample(self, u: Any, n_samples: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
         """Draws from the model at given labels.
@@ -243,7 +275,6 @@ class PiVAE(keras.Model):
             label (an integer, or one real vector) has no labels axis.
         """
         n, rng = check_whole(n_samples, "n_samples", 1), np.random.default_rng(check_whole(seed, "seed"))
-        one = np.ndim(u) == (0 if self.discrete or self.params["u_dim"] == 1 else 1)
         prior = self.label_statistics(u)
         z = _draw(prior, (n,), rng)
         rates = self.decode(z)
@@ -252,7 +283,7 @@ class PiVAE(keras.Model):
         else:
             x = rates + np.exp(0.5 * self._noise()) * rng.standard_normal(rates.shape, dtype="float32")
         found = {"z": z, "rates": rates, "x": x}
-        return {name: value[:, 0] for name, value in found.items()} if one else found
+        return {name: value[:, 0] for name, value in found.items()} if self._rows.is_one_label(u) else found
 
     def infer(self, x: Any, u: Any = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Every output at once, under the names of both versions of the PyTorch port.
@@ -270,7 +301,7 @@ class PiVAE(keras.Model):
         found["encoder_firing_rate"] = self.decode(found["encoder_z_sample"])
         if u is not None:
             prior = self.label_statistics(u)
-            q = LogGaussian(*map(np.asarray, q.product(prior)))
+            q = _joint(q, prior)
             found |= {"lambda_mean": prior.loc, "lambda_log_variance": prior.log_variance}
             found |= {"posterior_mean": q.loc, "posterior_log_variance": q.log_variance, "z_sample": _draw(q, (), rng)}
             found["firing_rate"] = self.decode(found["z_sample"])
@@ -287,9 +318,9 @@ class PiVAE(keras.Model):
             n_samples: draws of each row.
             seed: seed of the draws.
         """
-        x, n = self._observations(x), check_whole(n_samples, "n_samples", 1)
+        x, n = self._rows.observations(x), check_whole(n_samples, "n_samples", 1)
         q, prior, rng = self.posterior(x), self.label_statistics(u), np.random.default_rng(check_whole(seed, "seed"))
-        both = LogGaussian(*map(np.asarray, q.product(prior)))
+        both = _joint(q, prior)
         noise = None if self.observation_noise_model is None else self._noise()
         total, together = np.zeros(len(x)), max(1, _ROWS // len(x))
         for i in range(0, n, together):
@@ -312,7 +343,7 @@ class PiVAE(keras.Model):
         Raises:
             ValueError: no candidates for continuous labels.
         """
-        x, prior = self._observations(x).astype("float64"), self.label_statistics(self._candidates(labels))
+        x, prior = self._rows.observations(x).astype("float64"), self.label_statistics(self._rows.candidates(labels))
         z = _draw(prior, (check_whole(n_samples, "n_samples", 1),), seed)
         found = np.empty((len(x), z.shape[1]))
         poisson = self.decoder_observation_model == "poisson"
@@ -360,10 +391,11 @@ class PiVAE(keras.Model):
                 "Only classes have probabilities by distance. Given: a model of continuous labels. Call "
                 "label_posterior(x, labels) with candidates."
             )
-        q, prior = self.posterior(x), self.label_statistics(self._candidates(None))
+        q, prior = self.posterior(x), self.label_statistics(self._rows.candidates(None))
         if n_samples is None:
             # The variance of q adds the same to every class.
-            distance = np.square(q.loc[:, None] - prior.loc).sum(-1) + np.exp(prior.log_variance).sum(-1)
+            mean, log_variance = (part.astype("float64") for part in prior)
+            distance = np.square(q.loc[:, None] - mean).sum(-1) + np.exp(np.minimum(log_variance, 600)).sum(-1)
             return softmax(-distance, axis=1)
         rng = np.random.default_rng(check_whole(seed, "seed"))
         z = _draw(q, (), rng)
@@ -380,7 +412,7 @@ class PiVAE(keras.Model):
             return dict(zip(("z_mean", "z_log_variance"), encoder(x), strict=True))
 
         def rates(x: Any) -> dict[str, Any]:
-            return {"rates": tf.nest.flatten(decoder(encoder(x)[0]))[0]}
+            return {"rates": decoder(encoder(x)[0])[0]}
 
         return {"encode": encode, "rates": rates}[what], [tf.TensorSpec((None, self.params["x_dim"]), name="x")]
 
@@ -393,81 +425,29 @@ class PiVAE(keras.Model):
 
     # --- internals ------------------------------------------------------------------------------
 
-    def _part(self, name: str) -> keras.Model:
-        ends = {
-            "encoder": ("x", ("z_mean", "z_log_variance")),
-            "prior": ("u", ("lambda_mean", "lambda_log_variance")),
-            "decoder": ("z_sample", ("firing_rate",)),
-        }
-        begin, outputs = ends[name]
-        return keras.Model(self._symbols[begin], [self._symbols[output] for output in outputs])
+    def _part(self, name: str) -> Any:
+        """One part of the graph, as a function of a tensor that gives a list."""
+        begin, outputs = _ENDS[name]
+        part = keras.Model(self._symbols[begin], [self._symbols[output] for output in outputs])
+        return lambda given: tf.nest.flatten(part(given, training=False))
 
     def _run(self, name: str, rows: np.ndarray) -> list[np.ndarray]:
         """One part of the graph on all rows, some thousands at a time."""
         if name not in self._passes:
-            part = self._part(name)
-            signature = [tf.TensorSpec(part.inputs[0].shape, part.inputs[0].dtype)]
-            self._passes[name] = tf.function(
-                lambda given: tf.nest.flatten(part(given, training=False)), autograph=False, input_signature=signature
-            )
+            begin = self._symbols[_ENDS[name][0]]
+            signature = [tf.TensorSpec(begin.shape, begin.dtype)]
+            self._passes[name] = tf.function(self._part(name), autograph=False, input_signature=signature)
         found = [self._passes[name](rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
         return [np.concatenate(pieces) for pieces in zip(*found, strict=True)]
 
     def _noise(self) -> np.ndarray:
         return np.asarray(self.observation_noise_model.log_variance)
 
-    def _candidates(self, labels: Any) -> Any:
-        if labels is not None:
-            return labels
-        if not self.discrete:
-            raise ValueError(
-                "Continuous labels have no list of candidates. Given: labels=None. Pass some, (labels, "
-                f"{self.params['u_dim']}), for example a grid over their range."
-            )
-        return np.arange(self.params["u_dim"])
 
-    def _pair(self, given: Any, name: str) -> dict[str, np.ndarray]:
-        """Observations and labels of training, checked."""
-        keys = sorted(given) if isinstance(given, Mapping) else ["u", "x"] if len(given) == 2 else []
-        if keys != ["u", "x"]:
-            what = f"keys {keys}" if isinstance(given, Mapping) else f"{len(given)} arrays"
-            raise ValueError(f"{name} must be observations and labels. Given: {what}. Pass (x, u).")
-        x, u = (given["x"], given["u"]) if isinstance(given, Mapping) else given
-        x, u = self._observations(x, name), self._labels(u)
-        counts = self.decoder_observation_model == "poisson"
-        check_trials(x[None], counts=counts, names=(name, name), stacklevel=4)
-        if len(u) != len(x):
-            raise ValueError(
-                f"Every row of {name} needs a label. Given: {len(x)} rows and {len(u)} labels. Select the same rows."
-            )
-        return {"x": x, "u": u}
-
-    def _observations(self, x: Any, name: str = "x") -> np.ndarray:
-        x = np.asarray(x, "float32")
-        if x.ndim != 2 or x.shape[1] != self.params["x_dim"] or not len(x) or not np.isfinite(x).all():
-            raise ValueError(
-                f"{name} does not fit the model. Given: shape {x.shape}, {(~np.isfinite(x)).sum()} values that are not "
-                f"finite. Pass finite observations (rows, {self.params['x_dim']}): bins of trials are rows, "
-                "x.reshape(-1, x.shape[-1])."
-            )
-        return x
-
-    def _labels(self, u: Any) -> np.ndarray:
-        """Labels as the model reads them: int32 (labels,), or float32 (labels, U)."""
-        n, given = self.params["u_dim"], np.asarray(u)
-        if self.discrete:
-            found = given.reshape(-1)
-            good = given.ndim <= 2 and given.size == (len(given) if given.ndim else 1) and given.dtype.kind in "iuf"
-            if good and len(found) and (found == np.round(found)).all() and found.min() >= 0 and found.max() < n:
-                return found.astype("int32")
-            raise ValueError(
-                f"Labels are not classes of the model. Given: shape {given.shape}, values such as "
-                f"{found[:3].tolist()}. Pass whole numbers from 0 to {n - 1}, (rows,) or (rows, 1)."
-            )
-        found = given.reshape(-1, n) if given.ndim <= 1 and given.size % n == 0 and (n == 1 or given.ndim) else given
-        if found.ndim == 2 and found.shape[1] == n and len(found) and np.isfinite(found.astype("float64")).all():
-            return found.astype("float32")
-        raise ValueError(f"Labels do not fit the model. Given: shape {given.shape}. Pass finite numbers (rows, {n}).")
+def _joint(q: LogGaussian, prior: LogGaussian) -> LogGaussian:
+    """q(z | x, u) of each row and its label, as arrays."""
+    check_rows(len(q.loc), len(prior.loc))
+    return LogGaussian(*map(np.asarray, q.product(prior)))
 
 
 def distance_probabilities(z: np.ndarray, label_samples: np.ndarray) -> np.ndarray:
@@ -477,11 +457,12 @@ def distance_probabilities(z: np.ndarray, label_samples: np.ndarray) -> np.ndarr
         z: latents (rows, Z).
         label_samples: draws of every class, (draws, classes, Z).
     """
-    distance = np.square(z[:, None, None] - label_samples).sum(-1).mean(1)
+    distance = np.square(z[:, None, None].astype("float64") - label_samples).sum(-1).mean(1)
     return softmax(-distance, axis=1)
 
 
 def _draw(q: LogGaussian, shape: tuple[int, ...], seed: Any) -> np.ndarray:
     """Draws (*shape, rows, Z) with numpy; `seed` is one, or a generator to go on with."""
-    noise = np.random.default_rng(seed).standard_normal((*shape, *np.shape(q.loc)), dtype="float32")
+    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(check_whole(seed, "seed"))
+    noise = rng.standard_normal((*shape, *np.shape(q.loc)), dtype="float32")
     return np.asarray(q.loc + np.asarray(q.stddev()) * noise)

@@ -136,3 +136,34 @@ class BetaSchedules(keras.callbacks.Callback):
         """The schedules of the weights that the model has: pi-VAE has beta_z alone."""
         found = {"beta_f": self.f, "beta_z": self.z, "l2_weight": self.l2}
         return {name: schedule for name, schedule in found.items() if hasattr(self.model, name)}
+
+
+class WeightSchedule(keras.callbacks.Callback):
+    """Sets one weight of a model before every epoch, and logs it.
+
+    For example pi-VAE's `alpha`, from a half to 0: ``BetaSchedule("linear", 0.0, start=100, ramp=100, begin=0.5)``.
+
+    Args:
+        name: the model's variable, such as ``"alpha"`` or ``"beta_z"``.
+        schedule: its value by epoch.
+    """
+
+    def __init__(self, name: str, schedule: BetaSchedule):
+        super().__init__()
+        self.name = name
+        self.schedule = schedule
+
+    def set_model(self, model: Any) -> None:
+        if not isinstance(getattr(model, self.name, None), keras.Variable):
+            raise ValueError(
+                f"The model has no weight of that name. Given: {self.name!r} of a {type(model).__name__}. Use the name "
+                "of a variable such as 'beta_z', or 'alpha' of a PiVAE."
+            )
+        super().set_model(model)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        getattr(self.model, self.name).assign(self.schedule(epoch))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if logs is not None:
+            logs[self.name] = float(getattr(self.model, self.name))

@@ -1,5 +1,7 @@
 """pi-VAE: what it computes, against closed forms and simulation, and how it is used."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -18,10 +20,10 @@ from indl.model.pi_vae import (
     create_pi_encoder,
     create_pi_posterior,
 )
-from indl.model.pi_vae_model import OTHER_NAMES, distance_probabilities
+from indl.model.pi_vae_model import OTHER_NAMES, PiVAE, distance_probabilities
 from indl.pi_vae_params import PRESETS, pi_vae_preset, validate_pi_vae_params
 from indl.training.guard import FiniteGuard, NonFiniteError
-from indl.training.schedules import BetaSchedule, BetaSchedules
+from indl.training.schedules import BetaSchedule, BetaSchedules, WeightSchedule
 from tests.checks import assert_close, assert_mean, saved_and_loaded, untrained
 
 TINY = {"encoder_hidden_layer_dim": 8, "z_prior_hidden_layer_dim": 5, "batch_size": 20}
@@ -91,6 +93,13 @@ def test_parameter_counts(name, u_dim, discrete, parameters):
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == parameters
 
 
+@pytest.mark.parametrize("x_dim, z_dim, parameters", [(100, 2, 21_269), (120, 2, 30_474), (192, 4, 77_272)])
+def test_decoders_of_the_published_fits(x_dim, z_dim, parameters):
+    """Simulation, rat and macaque in the original code: separate couplings, networks a quarter of the channels wide."""
+    flow = build_pi_vae({"z_dim": z_dim}, x_dim, 3).get_layer("flow")
+    assert sum(int(np.prod(weight.shape)) for weight in flow.trainable_weights) == parameters
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
     "changes",
@@ -109,7 +118,8 @@ def test_suite(changes):
     """Builds; every weight is trained; the loss falls; a file gives the same model back, which trains on."""
     discrete = changes.get("discrete_labels", True)
     model, u = tiny(3 if discrete else 2, **changes), CLASSES if discrete else VECTORS
-    assert set(model.outputs and model(X, u)) >= set(OTHER_NAMES)
+    names = {*OTHER_NAMES, "posterior_mean", "posterior_log_variance"}
+    assert set(model(X, u)) == names | ({"noise_log_variance"} if "decoder_observation_model" in changes else set())
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x={"x": X}, y_pred=model(X, u))
     variables = model.trainable_variables
@@ -186,6 +196,12 @@ def test_params_that_cannot_be(params, words):
     assert all(word in str(error.value) for word in ["Given: ", *words])
 
 
+def test_tensors_are_given_by_name():
+    x = keras.Input((8,))
+    with pytest.raises(ValueError, match=r"Given: 2 positional arguments, \[\]"):
+        PiVAE({"x": x}, {"firing_rate": x})
+
+
 def test_sizes_are_asked_for():
     with pytest.raises(ValueError, match=r"Given: x_dim=None"):
         create_pi_decoder(TINY, keras.Input((2,)))
@@ -238,7 +254,7 @@ def test_a_stack_is_its_batches_one_after_the_other(compiled):
     for stacked in (True, False):
         model = tiny(alpha=0.5, compiled=compiled)
         rows = {"x": X[:50], "u": CLASSES[:50].astype("int32")}
-        with pytest.warns(UserWarning) if stacked else np.errstate():
+        with pytest.warns(UserWarning) if stacked else contextlib.nullcontext():
             if stacked:
                 history = model.fit(rows, epochs=3, shuffle=False, verbose=0).history
             else:
@@ -269,6 +285,19 @@ def test_betas_follow_a_schedule():
     assert history["beta_z"] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert "beta_f" not in history
     np.testing.assert_allclose(history["loss"][0], history["nll"][0], rtol=1e-6)
+
+
+def test_alpha_follows_a_schedule():
+    model = tiny(alpha=0.5)
+    fall = WeightSchedule("alpha", BetaSchedule("linear", 0.0, start=1, ramp=2, begin=0.5))
+    with pytest.warns(UserWarning):
+        history = model.fit((X, CLASSES), epochs=4, verbose=0, callbacks=[fall]).history
+    assert history["alpha"] == [0.5, 0.5, 0.25, 0.0]
+    for epoch, alpha in enumerate(history["alpha"]):
+        divergence = alpha * history["kl_z_encoder"][epoch] + (1 - alpha) * history["kl_z"][epoch]
+        assert history["loss"][epoch] == pytest.approx(history["nll"][epoch] + divergence, rel=1e-5)
+    with pytest.raises(ValueError, match="Given: 'alfa' of a PiVAE"):
+        model.fit((X, CLASSES), verbose=0, callbacks=[WeightSchedule("alfa", fall.schedule)])
 
 
 def test_same_seed_same_run():
@@ -464,7 +493,8 @@ def test_labels_by_distance(counts_model):
 def test_identifiability_is_checked():
     model = randomized(tiny(u_dim=3))
     found = model.identifiability_findings(CLASSES)
-    assert any("5" in finding and "3" in finding for finding in found)
+    assert any("Given: 3 of them for 2 latents, which need 5" in finding for finding in found)
+    assert any("variance does not vary" in finding for finding in tiny(u_dim=6).identifiability_findings(np.arange(6)))
     model = randomized(tiny(u_dim=6))
     assert model.identifiability_findings(np.arange(6)) == []
     prior = model.get_layer("label_prior")
@@ -482,7 +512,23 @@ def test_exported_model_equals_the_live_one(counts_model, tmp_path):
 
 BAD = {
     "no label": (lambda m: m.fit((X,)), ["1 arrays", "(x, u)"]),
-    "labels as y": (lambda m: m.fit(X, CLASSES), ["Given: x and y apart", "model.fit((x, u))"]),
+    "x alone": (lambda m: m.fit(X), ["Given: ndarray.", "(x, u)"]),
+    "nothing": (lambda m: m.fit(), ["Given: NoneType."]),
+    "labels as y": (lambda m: m.fit(X, CLASSES), ["Given: ndarray, and y apart", "(x, u)"]),
+    "labels as y of evaluate": (lambda m: m.evaluate(X, CLASSES), ["Given: ndarray, and y apart"]),
+    "validation without labels": (
+        lambda m: m.fit((X, CLASSES), validation_data=(X,)),
+        ["validation x", "Given: ndarray."],
+    ),
+    "options of other data": (
+        lambda m: m.fit((X, CLASSES), validation_split=0.2, class_weight={0: 1.0}),
+        ["Given: class_weight, validation_split", "data set"],
+    ),
+    "labels of other rows": (lambda m: m.encode(X[:1], CLASSES), ["1 rows and 60 labels"]),
+    "labels of other rows for the bound": (lambda m: m.neg_elbo(X, CLASSES[:1]), ["60 rows and 1 labels"]),
+    "no latents": (lambda m: m.decode(np.zeros((0, 2))), ["(0, 2)"]),
+    "seed": (lambda m: m.encode(X, sample=True, seed=-1), ["seed"]),
+    "text": (lambda m: m.label_statistics(["left"]), ["from 0 to 2", "'left'"]),
     "other keys": (lambda m: m.fit({"x": X, "v": CLASSES}), ["keys ['v', 'x']"]),
     "channels": (lambda m: m.fit((X[:, :5], CLASSES)), ["(60, 5)", "(rows, 8)"]),
     "trials": (lambda m: m.encode(X[None]), ["(1, 60, 8)", "reshape"]),
@@ -505,6 +551,78 @@ def test_bad_input(counts_model, case):
     with pytest.raises(ValueError) as error:
         call(counts_model)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_flat_labels_are_not_cut_into_vectors(linear_model):
+    with pytest.raises(ValueError, match=r"shape \(4,\)"):
+        linear_model.sample([0.0, 1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="Pass finite numbers"):
+        linear_model.label_statistics([["a", "b"]])
+    with pytest.raises(ValueError, match="Pass finite numbers"):
+        linear_model.label_statistics([[1e300, 0.0]])
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_data_sets_and_keras_forms(named):
+    model = tiny()
+    pair = {"x": X, "u": CLASSES.astype("int32")}
+    rows = (pair,) if named else (pair["x"], pair["u"])
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(20)
+    history = model.fit(data, epochs=1, verbose=0, validation_data=data).history
+    assert np.isfinite(history["val_loss"]).all()
+    with pytest.warns(UserWarning):
+        model.fit(pair if named else (X, CLASSES), epochs=1, verbose=0, validation_data=(pair, None))
+    found = model.predict(data if named else (X, CLASSES), verbose=0)
+    assert_close(found["posterior_mean"], model.encode(X, CLASSES))
+    assert_close(found["z_mean"], model.encode(X))
+    assert np.isfinite(model.evaluate(data, return_dict=True, verbose=0)["loss"])
+
+
+def test_a_class_that_is_none_breaks_the_loss():
+    model = tiny()
+    outputs = model(X, CLASSES)
+    terms = model.loss_terms(X, outputs, tf.constant(np.where(CLASSES == 1, 7, CLASSES)))
+    np.testing.assert_array_equal(np.isnan(terms["kl_z"]), CLASSES == 1)
+    np.testing.assert_array_equal(np.isnan(terms["loss"]), CLASSES == 1)
+    assert np.isfinite(model.loss_terms(X, outputs, tf.constant(CLASSES))["loss"]).all()
+
+
+def test_a_run_that_broke_down_returns_its_history():
+    model = tiny()
+    model.compile(optimizer=keras.optimizers.SGD(1e8), jit_compile=False)
+    history = model.fit((X, CLASSES), epochs=3, verbose=0).history
+    assert len(history["loss"]) == 3
+
+
+def test_replicas_are_given_plain_batches():
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        model = tiny()
+    assert np.isfinite(model.evaluate((X, CLASSES), verbose=0)).all()
+
+
+@pytest.mark.parametrize("log_variance", [-300.0, -100.0, 100.0, 300.0])
+def test_extreme_priors_give_finite_numbers(log_variance):
+    model = randomized(tiny())
+    prior = model.get_layer("label_prior")
+    prior.log_variance_embedding.assign(np.full((3, 2), log_variance) * [[1], [1], [0]])
+    assert np.isfinite(model.predict_labels(X)).all()
+    np.testing.assert_allclose(model.predict_labels(X).sum(1), 1)
+    assert np.isfinite(model.posterior(X, CLASSES)).all()
+    assert all(np.isfinite(value) for value in model.evaluate((X, CLASSES), verbose=0))
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(x={"x": X, "u": tf.constant(CLASSES)}, y_pred=model(X, CLASSES))
+    gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_smallest_sizes():
+    for x_dim in (2, 3):
+        model = build_pi_vae({"encoder_hidden_layer_dim": 4, "z_dim": 2}, x_dim, 3)
+        z = RNG.normal(size=(5, 2)).astype("float32")
+        flow = model.get_layer("flow")
+        assert_close(flow.inverse(flow(z)), z, 1e-4)
+        assert model.encode(X[:1, :x_dim], [1]).shape == (1, 2)
 
 
 def test_continuous_labels_that_do_not_fit(linear_model):

@@ -88,7 +88,7 @@ class LabelPrior(Prior):
             like: a tensor whose axes between the trials and the last the labels may lack: time, samples.
         """
         p = self(u)
-        return (p if like is None else aligned(p, like)).gaussian()
+        return (p if like is None else with_axes_of(p, like)).gaussian()
 
     def kl_per_dimension(self, q: Any, u: Any) -> Any:
         """KL(q || p(. | u)) of each dimension in nats, shape (batch[, time], D)."""
@@ -108,7 +108,7 @@ class LabelPrior(Prior):
         return {**super().get_config(), **config, "activation": keras.activations.serialize(self.activation)}
 
 
-def aligned(p: LogGaussian, like: Any) -> LogGaussian:
+def with_axes_of(p: LogGaussian, like: Any) -> LogGaussian:
     """p with the axes of `like` between the trials and the last that it lacks: samples, time."""
     axes = tuple(range(1, 1 + len(like.shape) - len(p.loc.shape)))
     return LogGaussian(*(ops.expand_dims(part, axes) for part in p)) if axes else p
