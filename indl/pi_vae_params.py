@@ -54,7 +54,7 @@ TABLE: tuple[Param, ...] = (
     Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0),
     Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0),
     Param("batch_size", 200, "int", "bins of a batch", _TRAIN, low=1),
-    Param("seed", 0, "int", "seed of all draws", _TRAIN, low=0),
+    Param("seed", 0, "int", "seed of draws and of the order of rows", _TRAIN, low=0),
 )
 # fmt: on
 
@@ -64,7 +64,7 @@ ALIASES: dict[str, str] = {alias: row.name for row in TABLE for alias in row.ali
 #: Settings of published versions. Layout alone: `x_dim` and `u_dim` come from the data.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # Zhou & Wei 2020, as their code builds it today: 60 units, at least 30 in the decoder's networks.
+    # Zhou & Wei 2020: the widths of their code today, with one encoder network of two heads for their two.
     "pi_vae_original": {
         "encoder_hidden_layer_dim": 60,
         "decoder_affine_hidden_layer_dim": 30,
