@@ -76,6 +76,7 @@ def test_repetition_gives_every_number_again(finished, tmp_path):
     assert changed_versions(finished[0]) == []
 
 
+@pytest.mark.slow
 def test_repetition_tells_what_differs(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
@@ -171,6 +172,7 @@ def test_repetition_is_never_the_run_itself(finished, tmp_path):
     assert len(steps) == 3, "an earlier repetition is done again"
 
 
+@pytest.mark.slow
 def test_run_file_tells_of_the_last_start(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     execute(replace(RUN, samples=0, skip_nonfinite=True), tmp_path / "run")

@@ -66,7 +66,7 @@ VARIANTS = {
 
 
 #: What the other variants cover most of.
-LONG_VARIANTS = ("dsae_factorized", "full_covariances_and_segment", "sampled_kl_at_test")
+LONG_VARIANTS = ("dsae_factorized", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
 
 
 @pytest.mark.parametrize(

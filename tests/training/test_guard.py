@@ -206,6 +206,7 @@ def test_epoch_of_which_nothing_is_left_ends_the_run(recording):
         train(PARAMS, recording, epochs=2, model=model, skip_nonfinite=True)
 
 
+@pytest.mark.slow
 def test_run_that_broke_and_goes_on_skipping_has_a_whole_history(recording, tmp_path):
     with pytest.raises(NonFiniteError):
         train(PARAMS, recording, epochs=3, folder=tmp_path, callbacks=[Poison(1, 0, readout)])

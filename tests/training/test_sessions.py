@@ -196,6 +196,7 @@ def test_posterior_samples_keep_their_session(model, joined):
     assert (found[..., :3] > 0.1).all()
 
 
+@pytest.mark.slow
 def test_training_resumes_and_is_saved(joined, tmp_path):
     params = {**PARAMS, "coordinated_dropout_rate": 0.3, "loss_reduction": "mean"}
     result = train(params, joined)
