@@ -44,7 +44,8 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
         >>> counts = LazyArray(path, "counts")
         >>> counts
         LazyArray((4, 3, 2) in counts of counts.h5)
-        >>> counts[[2, 0]][:, 0, 0].tolist()
+        >>> chosen = counts[[2, 0]]
+        >>> chosen[:, 0, 0].tolist()
         [12.0, 0.0]
     """
 

@@ -57,7 +57,7 @@ class LabelProduct(_Labelled):
     """
 
     def call(self, q: Any, p: Any, u: Any) -> Gaussian:
-        """The diagonal posterior from q (batch[, S][, time], D), p(. | u) and the labels of trials or of steps."""
+        """The diagonal posterior from q ``(batch[, S][, time], D)``, p(. | u) and the labels of trials or of steps."""
         q, p = as_gaussian(q), LogGaussian(*p)
         rows = ops.shape(q.loc)[0]
         if current_sampling() is not None:

@@ -27,7 +27,7 @@ class AppendLabels(keras.layers.Layer):
         self.per_step = per_step
 
     def call(self, sequence: Any, u: Any) -> Any:
-        """(batch, time, D + u_dim) from (batch, time, D) and labels (batch[, at least time][, u_dim])."""
+        """(batch, time, D + u_dim) from (batch, time, D) and labels ``(batch[, at least time][, u_dim])``."""
         shape = ops.shape(sequence)
         u = u[:, : shape[1]] if self.per_step else u
         features = ops.one_hot(u, self.u_dim, dtype=sequence.dtype) if self.discrete else ops.cast(u, sequence.dtype)
