@@ -81,11 +81,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def default_pi_vae_params() -> dict[str, Any]:
-    """All defaults in one dict."""
-    return validate_pi_vae_params({})
-
-
 def pi_vae_preset(name: str, **changes: Any) -> dict[str, Any]:
     """A complete, validated params dict of a published version.
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from indl.layers.mlp import MLP
+from indl.layers.mlp import MLP, Networked
 from indl.registry import register
 
 #: A coupling's log scales lie within this bound, but the last, which balances the others.
@@ -43,19 +43,19 @@ class Permutation(keras.layers.Layer):
 
     def call(self, h: Any) -> Any:
         order = ops.convert_to_tensor(self.order)
-        return _reorder(h, order, _inverse(order))
+        return _reorder(h, order, ops.argsort(order))
 
     def inverse(self, y: Any) -> Any:
         """h from y."""
         order = ops.convert_to_tensor(self.order)
-        return _reorder(y, _inverse(order), order)
+        return _reorder(y, ops.argsort(order), order)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
 @register
-class AffineCoupling(keras.layers.Layer):
+class AffineCoupling(Networked):
     """Scales and shifts some coordinates by functions of the others; the volume stays.
 
     With ``a`` the first `slice_size` coordinates and ``b`` the rest, ``y = concat(b exp(s(a)) + t(a), a)``: the
@@ -69,11 +69,8 @@ class AffineCoupling(keras.layers.Layer):
     """
 
     def __init__(self, slice_size: int, hidden: Sequence[int] = (), activation: Any = "relu", **kwargs: Any):
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
+        super().__init__(hidden, activation, **kwargs)
         self.slice_size = slice_size
-        self.hidden = list(hidden)
-        self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: Any) -> None:
         moved = input_shape[-1] - self.slice_size
@@ -109,9 +106,7 @@ class AffineCoupling(keras.layers.Layer):
         return ops.sum(self.scale_and_shift(h[..., : self.slice_size])[0], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        activation = keras.activations.serialize(self.activation)
-        config = {"slice_size": self.slice_size, "hidden": self.hidden, "activation": activation}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), "slice_size": self.slice_size}
 
 
 @register
@@ -183,7 +178,7 @@ class GINBlock(keras.layers.Layer):
 
 
 @register
-class Lift(keras.layers.Layer):
+class Lift(Networked):
     """z (..., Z) to ``concat(z, t(z))`` (..., `size`): injective whatever t is.
 
     Args:
@@ -193,11 +188,8 @@ class Lift(keras.layers.Layer):
     """
 
     def __init__(self, size: int, hidden: Sequence[int] = (), activation: Any = "relu", **kwargs: Any):
-        kwargs.setdefault("dtype", "float32")
-        super().__init__(**kwargs)
+        super().__init__(hidden, activation, **kwargs)
         self.size = size
-        self.hidden = list(hidden)
-        self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: Any) -> None:
         self.latent_size = input_shape[-1]
@@ -220,8 +212,7 @@ class Lift(keras.layers.Layer):
         return h[..., : self.latent_size]
 
     def get_config(self) -> dict[str, Any]:
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "size": self.size, "hidden": self.hidden, "activation": activation}
+        return {**super().get_config(), "size": self.size}
 
 
 @register
@@ -284,10 +275,6 @@ class InjectiveFlow(keras.layers.Layer):
         lift = {"lift_hidden": self.lift.hidden, "lift_activation": keras.activations.serialize(self.lift.activation)}
         own = {"size": self.size, "n_blocks": self.n_blocks, "activation": keras.activations.serialize(self.activation)}
         return {**super().get_config(), **self.settings, **own, **lift}
-
-
-def _inverse(order: Any) -> Any:
-    return ops.argsort(order)
 
 
 @tf.custom_gradient

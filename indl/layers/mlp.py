@@ -10,22 +10,37 @@ import keras
 from indl.registry import register
 
 
-@register
-class MLP(keras.layers.Layer):
-    """Maps (..., in) to (..., `size`).
+class Networked(keras.layers.Layer):
+    """A layer with one MLP, or that is one: the settings of its hidden layers.
 
     Args:
-        size: outputs.
         hidden: units of each hidden layer; none: one linear map.
         activation: activation of the hidden layers, a Keras name or callable.
     """
 
-    def __init__(self, size: int, hidden: Sequence[int] = (), activation: Any = "relu", **kwargs: Any):
+    def __init__(self, hidden: Sequence[int] = (), activation: Any = "relu", **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.size = size
         self.hidden = list(hidden)
         self.activation = keras.activations.get(activation)
+
+    def get_config(self) -> dict[str, Any]:
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "hidden": self.hidden, "activation": activation}
+
+
+@register
+class MLP(Networked):
+    """Maps (..., in) to (..., `size`).
+
+    Args:
+        size: outputs.
+        hidden, activation: see :class:`Networked`.
+    """
+
+    def __init__(self, size: int, hidden: Sequence[int] = (), activation: Any = "relu", **kwargs: Any):
+        super().__init__(hidden, activation, **kwargs)
+        self.size = size
         functions = [self.activation] * len(self.hidden) + [None]
         self.dense = [
             keras.layers.Dense(units, activation=function, dtype=self.dtype_policy, name=f"dense_{i}")
@@ -43,5 +58,4 @@ class MLP(keras.layers.Layer):
         return x
 
     def get_config(self) -> dict[str, Any]:
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "size": self.size, "hidden": self.hidden, "activation": activation}
+        return {**super().get_config(), "size": self.size}

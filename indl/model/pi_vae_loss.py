@@ -7,8 +7,9 @@ from typing import Any
 from keras import ops
 
 from indl.dists.log_gaussian import LogGaussian, bounded_exp
+from indl.pi_vae_params import ROWS
 
-OBSERVATION_MODELS = ("poisson", "gaussian")
+OBSERVATION_MODELS = ROWS["decoder_observation_model"].choices
 
 
 def reconstruction_nll(x: Any, mean: Any, log_variance: Any = None) -> Any:
