@@ -43,7 +43,7 @@ def measure(case: tuple[int, ...], what: str, mode: str, repeats: int, policy: s
     import numpy as np
     import tensorflow as tf
 
-    from indl.model.sequential_vae import build_sequential_vae
+    from indl.model.assemble import build_sequential_vae
     from indl.params import preset
     from indl.training.fit import make_optimizer
 

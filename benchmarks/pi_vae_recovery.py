@@ -45,7 +45,7 @@ def fit(kind: str, seed: int, variant: str, epochs: int | None = None) -> tuple[
 
     from indl.data import pi_vae_continuous, pi_vae_discrete
     from indl.model.pi_vae import build_pi_vae
-    from indl.pi_vae_params import pi_vae_preset
+    from indl.params.pi_vae import pi_vae_preset
     from indl.training import BetaSchedule, WeightSchedule
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -33,7 +33,7 @@ def measure(labels: str, batch: int, repeats: int, epochs: int, threads: int) ->
     import tensorflow as tf
 
     from indl.model.pi_vae import build_pi_vae
-    from indl.pi_vae_params import pi_vae_preset
+    from indl.params.pi_vae import pi_vae_preset
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     discrete, rows = labels == "discrete", 40 * batch

@@ -31,7 +31,7 @@ def measure(batch: int, n_times: int, n_channels: int) -> dict[str, float]:
     import numpy as np
     import tensorflow as tf
 
-    from indl.model.sequential_vae import build_sequential_vae
+    from indl.model.assemble import build_sequential_vae
     from indl.params import preset
 
     keras.utils.set_random_seed(0)

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from indl.pi_vae_params import TABLE as PI_VAE_TABLE
+from indl.params.pi_vae import TABLE as PI_VAE_TABLE
 
 
 def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:

@@ -19,7 +19,7 @@ BEGIN, END = "<!-- params -->", "<!-- /params -->"
 def params_markdown(level: int = 3, table: Sequence[Param] = TABLE) -> str:
     """A whole table under headings of the given level."""
     groups = dict.fromkeys(row.group for row in table)
-    return "\n\n".join(f"{'#' * level} {group}\n\n{markdown_table(group, table)}" for group in groups)
+    return "\n\n".join(f"{'#' * level} {group}\n\n{markdown_table(table, group)}" for group in groups)
 
 
 def fill(text: str, level: int = 3, table: Sequence[Param] = TABLE) -> str:

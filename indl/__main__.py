@@ -1,5 +1,5 @@
 """``python -m indl``."""
 
-from indl.cli import app
+from indl.cli.app import app
 
 app(prog_name="python -m indl")

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from indl.dists.gaussian import Gaussian
-from indl.model.sequential_vae import build_sequential_vae
+from indl.model.assemble import build_sequential_vae
 from tests.conftest import parity_files
 
 TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo", "heldin_nll")

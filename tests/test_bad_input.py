@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 from typer.testing import CliRunner
 
-from indl.cli import app
+from indl.cli.app import app
 from indl.data import (
     Recording,
     RecordingError,

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from indl import metrics
 from indl.dists import AR1Prior, Gaussian, PoissonObservation
-from indl.dists.sample import GivenNoise, sampling
 from indl.params import preset
+from indl.sampling.modes import GivenNoise, sampling
 from indl.training import BetaSchedule
 from indl.training.fit import make_optimizer
 from indl.training.selection import BestWeights

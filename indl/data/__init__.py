@@ -3,12 +3,11 @@
 Nothing here imports TensorFlow or Keras: a recording is numpy arrays and a few numbers.
 """
 
-from indl.data.batches import Batches
-from indl.data.checks import check_bin_width, check_trials
-from indl.data.chop_plan import ChopPlan
-from indl.data.chopping import chop, merge
-from indl.data.examination.findings import CheckReport, Finding
-from indl.data.hdf5 import (
+from indl.data.batches.batches import Batches
+from indl.data.checks.arrays import check_bin_width, check_trials
+from indl.data.checks.findings import CheckReport, Finding
+from indl.data.examination.examine import examine, examine_file
+from indl.data.files.hdf5 import (
     RecordingError,
     load_continuous,
     load_recording,
@@ -17,20 +16,21 @@ from indl.data.hdf5 import (
     save_recording,
     save_trials,
 )
-from indl.data.label_simulations import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
-from indl.data.lazy import LazyArray
-from indl.data.mapping import read_mat, read_npz
-from indl.data.nap import from_pynapple
-from indl.data.nwb import NWBContents, describe_nwb, read_nwb
-from indl.data.rebinning import rebin
-from indl.data.recording import Recording, Split
-from indl.data.report import examine, examine_file
-from indl.data.series import Series
-from indl.data.sessions import JoinedRecording, join_sessions, pad_session
-from indl.data.smoothing import gaussian_smooth
-from indl.data.spikes import bin_continuous, bin_spikes
-from indl.data.synthetic import lorenz
-from indl.data.trials import Trials
+from indl.data.prepare.chopping import chop, merge
+from indl.data.prepare.joining import JoinedRecording, join_sessions, pad_session
+from indl.data.prepare.rebinning import rebin
+from indl.data.prepare.smoothing import gaussian_smooth
+from indl.data.readers.mapping import read_mat, read_npz
+from indl.data.readers.nap import from_pynapple
+from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
+from indl.data.simulate.labelled import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
+from indl.data.simulate.lorenz import lorenz
+from indl.data.spikes.binning import bin_continuous, bin_spikes
+from indl.data.values.chop_plan import ChopPlan
+from indl.data.values.lazy import LazyArray
+from indl.data.values.recording import Recording, Split
+from indl.data.values.series import Series
+from indl.data.values.trials import Trials
 
 __all__ = [
     "Batches",

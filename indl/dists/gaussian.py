@@ -9,7 +9,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from indl.dists.sample import Sample, reparameterize
+from indl.sampling.draws import reparameterize
+from indl.sampling.layer import Sample
 
 
 class Gaussian(NamedTuple):
@@ -70,7 +71,7 @@ class Gaussian(NamedTuple):
     def sample(self, n: int | None = None, seed: Any = None, at_test: bool = False, draws: bool = True) -> Any:
         """Draws by re-parameterisation.
 
-        On symbolic tensors this adds a :class:`~indl.dists.sample.Sample` layer, which draws in training
+        On symbolic tensors this adds a :class:`~indl.sampling.layer.Sample` layer, which draws in training
         and returns the mean at inference unless `at_test` is set. On eager tensors it always draws.
 
         Args:

@@ -11,8 +11,8 @@ from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors.base import mean_over_samples
 from indl.dists.priors.label import with_axes_of
-from indl.dists.sample import current_sampling
 from indl.registry import register
+from indl.sampling.modes import current_sampling
 
 
 def known_labels(u: Any, n_classes: int | None) -> Any:

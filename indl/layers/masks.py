@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from indl.layers.draws import words
 from indl.registry import register
+from indl.sampling.draws import words
 
 _LEVELS = 1 << 16
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from indl.dists.sample import current_sampling
 from indl.registry import register
+from indl.sampling.modes import current_sampling
 
 
 @register

@@ -19,13 +19,13 @@ from indl.metrics.identifiability import (
     mcc,
     recovery_r2,
 )
-from indl.metrics.latents import latent_r2, latent_r2_se
+from indl.metrics.latent_r2 import latent_r2, latent_r2_se
 from indl.metrics.psth import psth, psth_r2
-from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
-from indl.metrics.smoothing import channel_means, smooth_observed
+from indl.metrics.rate_scores import rate_r2_flat, rate_r2_per_channel
+from indl.metrics.smooth_observed import channel_means, smooth_observed
 from indl.metrics.smoothing_baseline import SmoothingBaseline, smoothing_baseline
 from indl.metrics.speed import speed_interval_correlation
-from indl.metrics.spikes import (
+from indl.metrics.spike_scores import (
     bits_per_spike,
     cosmoothing,
     cosmoothing_se,

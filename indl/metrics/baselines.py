@@ -9,7 +9,7 @@ import numpy as np
 
 from indl.metrics.cosmoothing_baselines import METHODS, SDS_S, CosmoothingBaseline, are_counts, cosmoothing_baseline
 from indl.metrics.decoding import Decoding, ridge_decoding
-from indl.metrics.smoothing import channel_means, smooth_observed
+from indl.metrics.smooth_observed import channel_means, smooth_observed
 from indl.metrics.targets import TargetDecoding, target_decoding
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from indl.metrics.psth import psth
-from indl.metrics.smoothing import smooth_observed
-from indl.metrics.spikes import cosmoothing, cosmoothing_se, poisson_nll
+from indl.metrics.smooth_observed import smooth_observed
+from indl.metrics.spike_scores import cosmoothing, cosmoothing_se, poisson_nll
 
 if TYPE_CHECKING:
     from indl.data import Recording

@@ -3,7 +3,7 @@
 import numpy as np
 
 from indl.metrics.r2 import r2_per_column
-from indl.metrics.smoothing import smooth_observed
+from indl.metrics.smooth_observed import smooth_observed
 
 
 def psth(counts, label, sd_bins=0.0):

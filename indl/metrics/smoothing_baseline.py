@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from indl.metrics.cosmoothing_baselines import PENALTIES, SDS_S, are_counts, cosmoothing_baseline
-from indl.metrics.latents import latent_r2
-from indl.metrics.rates import rate_r2_flat, rate_r2_per_channel
-from indl.metrics.smoothing import channel_means, smooth_observed
+from indl.metrics.latent_r2 import latent_r2
+from indl.metrics.rate_scores import rate_r2_flat, rate_r2_per_channel
+from indl.metrics.smooth_observed import channel_means, smooth_observed
 
 if TYPE_CHECKING:
     from indl.data import Recording

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from sklearn.metrics import r2_score
 
-from indl.data.checks import check_bin_width
+from indl.data.checks.arrays import check_bin_width
 from indl.plots import style
 
 _MAX_ROWS = 6

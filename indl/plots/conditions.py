@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from indl.data.checks import check_bin_width
-from indl.data.smoothing import gaussian_smooth
+from indl.data.checks.arrays import check_bin_width
+from indl.data.prepare.smoothing import gaussian_smooth
 from indl.plots import style
 
 _N_COLUMNS = 4

@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from indl.data.checks import shown
+from indl.data.checks.arrays import shown
 from indl.metrics.identifiability import aligned, check_period, recovery_r2
 from indl.plots import style
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from indl.data.checks import check_bin_width
+from indl.data.checks.arrays import check_bin_width
 from indl.metrics.autocorrelation import mean_autocorrelation
 from indl.plots import style
 

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import uniform_filter1d
 
-from indl.data.checks import check_bin_width
+from indl.data.checks.arrays import check_bin_width
 from indl.plots import style
 
 _MAX_LINES = 24

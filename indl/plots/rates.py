@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
 
-from indl.data.checks import check_bin_width
+from indl.data.checks.arrays import check_bin_width
 from indl.plots import style
 
 # In none of the two colour maps, so that a missing bin does not look like a count of zero.

@@ -8,12 +8,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from indl.dists.sample import Sampler, current_sampling
 from indl.layers.masks import dropout_mask
 from indl.registry import register
 from indl.rnn.cells import GRUClipStep
 from indl.rnn.recurrent import project
 from indl.rnn.scan import Cell, Lane, product, scan
+from indl.sampling.layer import Sampler
+from indl.sampling.modes import current_sampling
 
 
 class ComplexStep(Cell):
@@ -110,7 +111,7 @@ class ComplexGenerator(Sampler):
         clip_value: bound of both GRU states.
         dropout_rate: ordinary dropout.
         generator_regularizer, controller_regularizer: penalties on the recurrent kernels.
-        at_test, draws, seed: see :class:`~indl.dists.sample.Sampler`.
+        at_test, draws, seed: see :class:`~indl.sampling.layer.Sampler`.
     """
 
     def __init__(

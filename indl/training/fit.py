@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 import keras
 
-from indl.data.augmentation import Augmentation
-from indl.data.batches import Batches
-from indl.data.checks import check_whole
-from indl.data.provenance import digest
-from indl.data.recording import Recording
-from indl.data.sample_mask import SampleMask
-from indl.data.tf_data import dataset
+from indl.data.batches.augmentation import Augmentation
+from indl.data.batches.batches import Batches
+from indl.data.batches.sample_mask import SampleMask
+from indl.data.checks.arrays import check_whole
+from indl.data.values.provenance import digest
+from indl.data.values.recording import Recording
+from indl.feed.tf_data import dataset
 from indl.files import save_model
-from indl.model.guarded_adam import GuardedAdam
-from indl.model.inputs import arrays_of, inputs_of
-from indl.model.sequential_vae import SequentialVAE, build_sequential_vae
+from indl.model.assemble import build_sequential_vae
+from indl.model.inputs.of_recording import arrays_of, inputs_of
+from indl.model.sequence_model import SequentialVAE
+from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
 from indl.training.checkpoint import Checkpoint
 from indl.training.guard import FiniteGuard, NonFiniteError

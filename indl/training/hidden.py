@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from indl.data.recording import Split
-from indl.model.inputs import inputs_of
+from indl.data.values.recording import Split
+from indl.model.inputs.of_recording import inputs_of
 
 #: Trials times sets that are computed at once.
 _ROWS_AT_ONCE = 512
@@ -21,7 +21,7 @@ def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int =
     dropout hides it (the rest is divided by the visible fraction) and scored from posterior means.
 
     Args:
-        model: a :class:`~indl.model.sequential_vae.SequentialVAE`.
+        model: a :class:`~indl.model.sequence_model.SequentialVAE`.
         part: a part of a recording; or trials (trials, time, channels), for a model that reads nothing else.
         folds: number of sets, at least 2.
         seed: seed of the deal; the same trials and seed give the same sets.

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from indl.data.recording import Split
-from indl.data.trials import time_mask
+from indl.data.values.recording import Split
+from indl.data.values.trials import time_mask
 from indl.dists.priors import LabelPrior
-from indl.model.inputs import inputs_of
+from indl.model.inputs.of_recording import inputs_of
 
 
 class LatentUse(keras.callbacks.Callback):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from indl.layers.draws import compiled
-from indl.model.side_by_side import divisible, parts_for
+from indl.model.steps.side_by_side import divisible, parts_for
+from indl.sampling.draws import compiled
 
 #: Seconds of training, as a plain graph, below which a compilation is not paid back.
 WORTH_S = 60.0

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.pcr import Alignment, SessionWeights
-from indl.data.recording import Recording
-from indl.data.sessions import JoinedRecording, pad_session
-from indl.model.sequential_vae import SequentialVAE
+from indl.data.prepare.joining import JoinedRecording, pad_session
+from indl.data.values.recording import Recording
+from indl.model.sequence_model import SequentialVAE
 from indl.training.fit import make_model, params_for
+from indl.training.pcr import Alignment, SessionWeights
 
 
 def init_sessions(model: SequentialVAE, alignment: Alignment, freeze: bool = True) -> None:
@@ -19,9 +19,9 @@ def init_sessions(model: SequentialVAE, alignment: Alignment, freeze: bool = Tru
     Args:
         model: a model whose `input_factors` and `n_factors` are the number of components. A compiled one gets a new
             optimizer of the same settings.
-        alignment: what :func:`~indl.data.pcr.principal_components_regression` found for the sessions, in their order,
-            from the held-in channels; how the read-out is made of it (pseudo-inverse or transpose, log mean or mean
-            counts as bias) is chosen there. Held-out channels keep their read-out.
+        alignment: what :func:`~indl.training.pcr.principal_components_regression` found for the sessions, in their
+            order, from the held-in channels; how the read-out is made of it (pseudo-inverse or transpose, log mean or
+            mean counts as bias) is chosen there. Held-out channels keep their read-out.
         freeze: whether the read-ins stay as they are, as in LFADS; the read-outs train in any case.
 
     Raises:
@@ -73,7 +73,7 @@ def add_session(
     differ by rounding.
 
     Args:
-        model: a model of :func:`~indl.model.sequential_vae.build_sequential_vae` with ``input_factors``.
+        model: a model of :func:`~indl.model.assemble.build_sequential_vae` with ``input_factors``.
         recording: trials of the new session, with the bins of the others.
         name: name of the new session.
         train_core: train what all sessions share as well, which changes the others.

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras_tuner as kt
 
-from indl.data.recording import Recording
-from indl.model.sequential_vae import SequentialVAE
+from indl.data.values.recording import Recording
+from indl.model.sequence_model import SequentialVAE
 from indl.params import preset as preset_params
 from indl.training.fit import (
     first_epoch,

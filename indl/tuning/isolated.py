@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import keras_tuner as kt
 
-from indl.data.hdf5 import save_recording
-from indl.data.provenance import digest
+from indl.data.files.hdf5 import save_recording
+from indl.data.values.provenance import digest
 from indl.files import write_json
 from indl.tuning.hypermodel import SequentialHyperModel
 

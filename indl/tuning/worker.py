@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from indl.data.hdf5 import load_recording
+from indl.data.files.hdf5 import load_recording
 from indl.files import save_model, write_json
 from indl.training.fit import train
 from indl.training.history import best_epoch

@@ -19,7 +19,7 @@ from indl.data import (
     save_recording,
     save_trials,
 )
-from indl.data.recording import OPTIONAL
+from indl.data.values.recording import OPTIONAL
 
 QUICK = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 

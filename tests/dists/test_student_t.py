@@ -8,9 +8,9 @@ from scipy import stats
 
 from indl.dists import Gaussian
 from indl.dists.priors import StudentTPrior
-from indl.dists.sample import GivenNoise, sampling
 from indl.model.beta_vae import create_z_prior
 from indl.params import preset
+from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import TINY, assert_close, assert_mean, assert_same, check_layer, counts, gradients, tiny_model
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from indl.layers import masks
-from indl.layers.draws import compiled
 from indl.layers.masks import Dropout, dropout_mask, keep_mask
+from indl.sampling.draws import compiled
 from tests.checks import assert_same, check_layer
 
 X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")

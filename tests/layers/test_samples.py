@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.dists.sample import GivenLatents, PosteriorSamples, Sample, current_sampling, sampling
 from indl.layers.samples import AppendStatic, FoldSamples, RepeatSamples, UnfoldSamples
+from indl.sampling.layer import Sample
+from indl.sampling.modes import GivenLatents, PosteriorSamples, current_sampling, sampling
 from tests.checks import assert_mean, assert_same, check_layer
 
 X = np.arange(2 * 3 * 4 * 5, dtype="float32").reshape(2, 3, 4, 5)

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from indl.dists import AR1Prior, Gaussian, GaussianObservation, GaussianPrior, PoissonObservation, RecurrentPrior
-from indl.dists.sample import GivenLatents, sampling
 from indl.model import beta_vae
 from indl.params import RNN_CELLS, RNN_TYPES, preset
+from indl.sampling.modes import GivenLatents, sampling
 from tests.checks import TINY, assert_close, assert_same, counts, tiny_model
 
 X = counts()

@@ -12,8 +12,9 @@ from indl.data import Recording, load_recording
 from indl.evaluation import evaluate
 from indl.export import export_saved_model
 from indl.model import beta_vae
-from indl.model.inputs import arrays_of, inputs_of
-from indl.model.sequential_vae import SequentialVAE, build_sequential_vae
+from indl.model.assemble import build_sequential_vae
+from indl.model.inputs.of_recording import arrays_of, inputs_of
+from indl.model.sequence_model import SequentialVAE
 from indl.params import preset
 from indl.training.fit import params_for, train
 from indl.training.latent_use import kl_per_dimension

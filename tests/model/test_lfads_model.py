@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.data.recording import Recording, Split
-from indl.dists.sample import GivenLatents, GivenNoise, PosteriorSamples, sampling
-from indl.model.inputs import arrays_of, inputs_of
-from indl.model.roles import lfads_roles, lfads_weights, load_lfads_weights
-from indl.model.sequential_vae import SequentialVAE
+from indl.data.values.recording import Recording, Split
+from indl.model.inputs.of_recording import arrays_of, inputs_of
+from indl.model.roles.sequence import lfads_roles, lfads_weights, load_lfads_weights
+from indl.model.sequence_model import SequentialVAE
 from indl.params import PRESETS, preset
+from indl.sampling.modes import GivenLatents, GivenNoise, PosteriorSamples, sampling
 from tests.checks import (
     TINY,
     assert_close,

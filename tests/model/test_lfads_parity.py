@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.dists.sample import GivenNoise, sampling
-from indl.model.roles import lfads_roles, load_lfads_weights
-from indl.model.sequential_vae import build_sequential_vae
+from indl.model.assemble import build_sequential_vae
+from indl.model.roles.sequence import lfads_roles, load_lfads_weights
 from indl.params import preset
+from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import assert_close
 from tests.conftest import parity_files
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy.special import gammaln
 
 from indl.export import export_saved_model
-from indl.model.sequential_vae import build_sequential_vae
+from indl.model.assemble import build_sequential_vae
 from indl.params import preset
 from tests.checks import assert_close, gradients, saved_and_loaded
 

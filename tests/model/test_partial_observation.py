@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from scipy.special import gammaln
 
-from indl.data.sample_mask import SampleMask
+from indl.data.batches.sample_mask import SampleMask
 from indl.dists.observations import PoissonObservation
 from indl.export import export_saved_model
+from indl.model.assemble import build_sequential_vae
 from indl.model.beta_vae import prepare_inputs
-from indl.model.sequential_vae import build_sequential_vae
 from indl.params import validate_params
 from tests.checks import TINY, assert_close, assert_mean, parity_cases, saved_and_loaded, tiny_model
 from tests.checks import counts as draw_counts

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.dists.sample import GivenLatents, GivenNoise, PosteriorSamples, sampling
 from indl.layers.cell_l2 import CellL2
 from indl.model.beta_vae import create_generator_complex
 from indl.params import preset
 from indl.rnn import complex_cell
 from indl.rnn.complex_cell import ComplexGenerator, ComplexStep
+from indl.sampling.modes import GivenLatents, GivenNoise, PosteriorSamples, sampling
 from tests.checks import TINY, assert_close, assert_mean, assert_same, check_layer, saved_and_loaded
 
 # All widths differ, so that a mask is known by its shape.

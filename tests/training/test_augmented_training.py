@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from indl.data.recording import Recording
-from indl.data.sample_mask import SampleMask
-from indl.data.synthetic import lorenz
+from indl.data.batches.sample_mask import SampleMask
+from indl.data.simulate.lorenz import lorenz
+from indl.data.values.recording import Recording
 from indl.params import preset
 from indl.training.fit import fit_batches, params_for, train
 

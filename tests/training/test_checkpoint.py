@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from indl.data.synthetic import lorenz
+from indl.data.simulate.lorenz import lorenz
 from indl.params import preset
 from indl.training.checkpoint import CheckpointError
 from indl.training.fit import make_model, make_optimizer, train
@@ -82,7 +82,7 @@ def test_patience_that_ran_out_stays_out(recording, tmp_path):
 
 KILLED = """
     import sys
-    from indl.data.synthetic import lorenz
+    from indl.data.simulate.lorenz import lorenz
     from indl.training.fit import make_model, make_optimizer, train
     import json
     params, data, epochs = json.loads(sys.argv[1])

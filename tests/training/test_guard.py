@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.data.synthetic import lorenz
-from indl.model.guarded_adam import GuardedAdam
+from indl.data.simulate.lorenz import lorenz
+from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import preset
 from indl.training.fit import make_model, train
 from indl.training.guard import FiniteGuard, NonFiniteError

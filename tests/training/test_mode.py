@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from indl.data.synthetic import lorenz
-from indl.layers import draws, masks
-from indl.model.sequential_vae import SequentialVAE
+from indl.data.simulate.lorenz import lorenz
+from indl.layers import masks
+from indl.model.sequence_model import SequentialVAE
 from indl.params import preset
+from indl.sampling import draws
 from indl.training import mode
 from indl.training.fit import make_model, train
 from indl.training.mode import Mode, compiling_pays

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from indl.data.synthetic import lorenz
-from indl.model.guarded_adam import GuardedAdam
+from indl.data.simulate.lorenz import lorenz
+from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import preset
 from indl.training.checkpoint import Checkpoint
 from indl.training.fit import make_callbacks, train

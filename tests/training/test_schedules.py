@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from indl.model.sequential_vae import build_sequential_vae
+from indl.model.assemble import build_sequential_vae
 from indl.params import preset
 from indl.training.schedules import BetaSchedule, BetaSchedules
 

@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from indl import metrics
 from indl.data import Recording, join_sessions, load_recording, pad_session
-from indl.data.pcr import condition_averages, principal_components_regression
 from indl.evaluation import evaluate
 from indl.export import export_saved_model
-from indl.model.inputs import inputs_of, session_inputs
-from indl.model.sequential_vae import build_sequential_vae
+from indl.model.assemble import build_sequential_vae
+from indl.model.inputs.of_recording import inputs_of, session_inputs
 from indl.params import preset
 from indl.training.fit import fit_batches, make_model, params_for, train
+from indl.training.pcr import condition_averages, principal_components_regression
 from indl.training.sessions import add_session, init_sessions, set_session
 from tests.checks import TINY, assert_close, assert_same, gradients, saved_and_loaded
 from tests.messages import faults

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from indl.data.recording import Recording
-from indl.data.synthetic import lorenz
+from indl.data.simulate.lorenz import lorenz
+from indl.data.values.recording import Recording
 from indl.params import preset
 from indl.training.fit import make_model, monitor_of, train
 from indl.training.hidden import hidden_nll
@@ -68,7 +68,7 @@ def test_monitor_is_free_of_beta_and_of_held_out_channels(recording):
 
 def test_real_recording_trains_end_to_end(recording_path):
     """A short run on a real recording beats the mean rates on held-out neurons."""
-    from indl.data.hdf5 import load_recording
+    from indl.data.files.hdf5 import load_recording
     from indl.metrics import cosmoothing
 
     real = load_recording(recording_path("adan_day0.h5"))

@@ -11,8 +11,8 @@ import keras_tuner as kt
 import numpy as np
 import pytest
 
-from indl.data.hdf5 import save_recording
-from indl.data.synthetic import lorenz
+from indl.data.files.hdf5 import save_recording
+from indl.data.simulate.lorenz import lorenz
 from indl.training.hidden import hidden_nll
 from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
 from indl.tuning.isolated import claim_folder

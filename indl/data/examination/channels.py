@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import binom
 
-from indl.data.examination.findings import Finding, listed
+from indl.data.checks.findings import Finding, listed
 from indl.data.examination.statistics import Statistics
 
 # A neuron cannot fire again within about a millisecond, and hardly keeps up 300 Hz for a whole recording.

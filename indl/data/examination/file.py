@@ -9,12 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from indl.data.checks import as_trials
-from indl.data.convention import conversion_factor
-from indl.data.examination.findings import Finding
+from indl.data.checks.arrays import as_trials
+from indl.data.checks.findings import Finding
 from indl.data.examination.parts import Part
-from indl.data.recording import OPTIONAL
-from indl.data.storage import LABELS, RecordingError, Source
+from indl.data.files.convention import conversion_factor
+from indl.data.files.storage import LABELS, RecordingError, Source
+from indl.data.values.recording import OPTIONAL
 
 # Larger datasets stay in the file and are gone through in pieces.
 _MAX_IN_MEMORY = 2**30

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.examination.findings import Finding, listed
+from indl.data.checks.findings import Finding, listed
 from indl.data.examination.statistics import Statistics
 
 PER_TRIAL = ("inds", "start_s", "label")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import spearmanr
 
+from indl.data.checks.findings import Finding, listed
 from indl.data.examination.channels import some_channels
-from indl.data.examination.findings import Finding, listed
 from indl.data.examination.statistics import Statistics
 
 _FEW_TRIALS = 20

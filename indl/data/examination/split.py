@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from indl.data.examination.findings import Finding, listed
+from indl.data.checks.findings import Finding, listed
 from indl.data.examination.parts import PER_TRIAL, SEQUENCES, Part
 from indl.data.examination.statistics import Statistics
 

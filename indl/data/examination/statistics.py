@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks import pieces
+from indl.data.checks.arrays import pieces
 
 # Counts up to this are told apart in the histograms; no neuron fires as often in a bin.
 _MAX_COUNT = 255

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from indl.dists.sample import current_sampling
-from indl.layers.sessions import each_session, of_trials
+from indl.layers.session_read_in import each_session, of_trials
+from indl.sampling.modes import current_sampling
 
 
 class Readout(keras.layers.Layer):

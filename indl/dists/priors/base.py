@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
-from indl.dists.sample import GivenNoise, current_sampling, reparameterize
+from indl.sampling.draws import reparameterize
+from indl.sampling.modes import GivenNoise, current_sampling
 
 
 class Prior(keras.layers.Layer):

@@ -11,8 +11,8 @@ from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.priors.base import Prior, fixed_or_new_noise, mean_over_samples
-from indl.dists.sample import reparameterize
 from indl.registry import register
+from indl.sampling.draws import reparameterize
 
 
 @register

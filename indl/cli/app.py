@@ -1,0 +1,426 @@
+"""The command line: ``python -m indl demo|check|baseline|train|rerun|evaluate|tune|export|params``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from indl.params import PRESETS, TABLE, markdown_table, parse_setting, preset
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+
+#: What the demo changes in the default preset: training alone, no part of the model.
+DEMO_SETTINGS = {
+    "kl_f_schedule": "linear",
+    "kl_z_schedule": "linear",
+    "kl_f_ramp": 15,
+    "kl_z_ramp": 15,
+    "learning_rate": 4e-3,
+    "lr_schedule": "cosine",
+}
+DEMO_EPOCHS = 45
+_WITHOUT_TENSORFLOW = ("check", "baseline", "params")
+_FIGURES = (".png", ".pdf", ".svg")
+
+Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
+Preset = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training trials; default: the preset's.")]
+Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
+Lag = Annotated[float, typer.Option(help="Seconds by which behaviour is later than the rates.")]
+Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on the same data.")]
+
+
+@app.callback()
+def _quiet(context: typer.Context) -> None:
+    """Sequential variational auto-encoders for neural population recordings."""
+    warnings.showwarning = _print_warning
+    # TensorFlow greets on stderr while it is imported, before any log level applies.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "--help" not in sys.argv and context.invoked_subcommand not in _WITHOUT_TENSORFLOW:
+        stderr = os.dup(2)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            try:
+                import tensorflow  # noqa: F401
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("demo_out"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training trials.")] = DEMO_EPOCHS,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
+) -> None:
+    """Trains the default preset on a seeded Lorenz benchmark with known rates; 5 of its 29 neurons are held out."""
+    from indl.runs import Run
+
+    data = {"kind": "lorenz", "seed": seed, "heldout": 5}
+    params = preset("default", **DEMO_SETTINGS, seed=seed)
+    _run(Run(data, params, epochs, samples=0, baselines=True), out, fresh=True)
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Recording in the HDF5 convention, or an NWB file with trials.")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Page of figures: .png, .pdf or .svg.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="JSON file of the report.")] = None,
+    counts: Annotated[bool | None, typer.Option("--counts/--signal", help="What it holds, if not as it says.")] = None,
+    bin_width: Annotated[float | None, typer.Option(help="Bin width in seconds, where the file does not say.")] = None,
+    intervals: Annotated[str | None, typer.Option(help="NWB: table or tag of the trials.")] = None,
+) -> None:
+    """Lists what is wrong or suspicious about a recording; exit code 1 where it cannot be used."""
+    from indl.data.examination.examine import examine, opened
+    from indl.files import write_json
+
+    if out and out.suffix not in _FIGURES:
+        _fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
+
+    def look() -> tuple[Any, dict[str, Any] | None]:
+        with opened(data, counts, bin_width, intervals) as found:
+            report = examine(found, counts=counts, bin_width_s=bin_width)
+            console.print(str(report), markup=False, highlight=False, soft_wrap=True)
+            return report, _overview(found, bin_width) if out else None
+
+    report, drawn = _reported(look)
+    if json_file:
+        _reported(lambda: write_json(json_file, report.to_dict()))
+    if out:
+        _reported(lambda: _draw_overview(drawn, report, out))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def baseline(
+    data: Data,
+    lag: Annotated[str, typer.Option(help="Seconds by which behaviour is later than the counts, or auto.")] = "auto",
+    sd: Annotated[str, typer.Option(help="Smoothing of the counts it is decoded from in seconds, or auto.")] = "0.1",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and bootstrap.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+) -> None:
+    """Scores what a recording yields without a model: co-smoothing, behaviour and conditions in one table."""
+    from indl.files import write_json
+    from indl.metrics import fit_baselines
+
+    lag_s, sd_s = _seconds("--lag", lag), _seconds("--sd", sd)
+    recording = _load(data)
+    with console.status("fitting baselines"):
+        found = _reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
+    table = Table(title=f"validation trials: {len(recording.valid)}")
+    for column in ("score", "method", "value", "settings"):
+        table.add_column(column)
+    for row in found.rows():
+        table.add_row(*row)
+    console.print(table)
+    for what, reason in found.left_out.items():
+        console.print(f"left out: {what} ({reason})", highlight=False)
+    if out:
+        _reported(lambda: write_json(out, found.as_dict()))
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    preset_name: Preset = "default",
+    settings: Settings = None,
+    epochs: Epochs = None,
+    samples: Samples = 50,
+    lag: Lag = 0.0,
+    baselines: Baselines = False,
+    skip_nonfinite: Annotated[bool, typer.Option(help="Leave out steps that are not finite, and count them.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Begin anew where the folder holds a run.")] = False,
+) -> None:
+    """Trains on a recording; writes model, SavedModel, settings, history, metrics, figures and TensorBoard logs.
+
+    The same command on the same folder goes on with a run that was interrupted.
+    """
+    from indl.runs import Run
+
+    params = _reported(lambda: preset(preset_name, **dict(parse_setting(text) for text in settings or [])))
+    source = {"kind": "file", "path": str(data.resolve())}
+    _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
+
+
+@app.command()
+def rerun(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the repetition; default: RUN_rerun.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The recording, where it has moved.")] = None,
+) -> None:
+    """Repeats a run from its folder and compares every number; exit code 1 where one differs."""
+    from indl.runs import changed_versions, read, repeat
+    from indl.training.progress import TrainingProgress
+
+    monitor = _reported(lambda: read(run))["monitor"]
+    for change in changed_versions(run):
+        console.print(f"another version: {change}", highlight=False)
+    out = out or run.with_name(f"{run.resolve().name}_rerun")
+    progress = TrainingProgress(monitor, console)
+    try:
+        _, differences = _reported(lambda: repeat(run, out, data, [progress]))
+    finally:
+        progress.close()
+    if not differences:
+        console.print(f"every number of the history and the scores is the same; the repetition is in {out}")
+        return
+    table = Table(title=f"{len(differences)} numbers differ")
+    for column in ("", "before", "now"):
+        table.add_column(column)
+    for name, before, now in differences[:20]:
+        table.add_row(name, str(before), str(now))
+    console.print(table)
+    raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")],
+    data: Data,
+    samples: Samples = 50,
+    lag: Lag = 0.0,
+    baselines: Baselines = True,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+) -> None:
+    """Scores a trained model on the validation trials of a recording, beside baselines."""
+    from indl.evaluation import evaluate as scores_of
+    from indl.files import write_json
+
+    loaded, recording = _load_model(model), _load(data)
+    with console.status("scoring"):
+        scores = {"model": _reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
+    if baselines:
+        scores["baseline"] = _baseline(recording, lag)
+    _print_scores(recording, scores)
+    if out:
+        write_json(out, scores)
+
+
+@app.command()
+def tune(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the search; the same folder goes on with it.")],
+    preset_name: Preset = "default",
+    settings: Settings = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an interrupted search included.")] = 10,
+    search: Annotated[str | None, typer.Option(help="Parameters to vary, comma-separated, or 'all'.")] = None,
+    epochs: Epochs = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+) -> None:
+    """Searches hyper-parameters and both beta schedules at random; goes on after an interruption."""
+    from indl.files import exclusive
+    from indl.tuning import SequentialHyperModel
+    from indl.tuning.isolated import claim_folder
+
+    fixed = _reported(lambda: dict(parse_setting(text) for text in settings or []))
+    names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
+    recording = _load(data)
+    hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        _reported(lambda: held.enter_context(exclusive(out)))
+        _reported(lambda: claim_folder(out, hypermodel, epochs))
+        _search(hypermodel, out, trials, seed, epochs)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the SavedModel.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing folder.")] = False,
+) -> None:
+    """Writes a SavedModel that runs where indl is not installed."""
+    from indl.export import export_saved_model
+
+    loaded = _load_model(model)
+    path = _reported(lambda: export_saved_model(loaded, out, overwrite))
+    console.print(f"SavedModel with endpoints rates and encode in {path}")
+
+
+@app.command()
+def params() -> None:
+    """Prints the table of all parameters as Markdown."""
+    print(markdown_table(TABLE))
+
+
+def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | None) -> None:
+    from indl.files import write_json
+    from indl.tuning import IsolatedRandomSearch
+    from indl.tuning.isolated import run_job
+
+    tuner = IsolatedRandomSearch(
+        hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
+    )
+    default_file = out / "default" / "result.json"
+    if not default_file.exists():
+        console.print("the preset itself, for comparison ...")
+        _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
+    _reported(lambda: tuner.search(epochs=epochs, verbose=0))
+    if not tuner.oracle.get_best_trials(1):
+        _fail(
+            f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}."
+        )
+    _print_search(tuner, json.loads(default_file.read_text()))
+    best = tuner.best_params()
+    write_json(out / "best_params.json", best)
+    console.print(
+        f"best params in {out / 'best_params.json'}, model in "
+        f"{Path(tuner.get_trial_dir(tuner.oracle.get_best_trials(1)[0].trial_id)) / 'model.keras'}"
+    )
+
+
+def _run(run: Any, out: Path, fresh: bool = False) -> None:
+    from indl.runs import execute
+    from indl.training.fit import monitor_of
+    from indl.training.progress import TrainingProgress
+
+    recording = _reported(run.recording)
+    console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
+    progress = TrainingProgress(monitor_of(run.params), console)
+    try:
+        _, scores = _reported(lambda: execute(run, out, recording, [progress], fresh))
+    finally:
+        progress.close()
+    _print_scores(recording, scores)
+    console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
+
+
+def _overview(data: Any, bin_width: float | None) -> dict[str, Any]:
+    """What the page of figures shows of a file's content."""
+    from indl.data.checks.arrays import bin_width_finding
+
+    counts, label = data.trials() if hasattr(data, "trials") else (data.counts, data.label)
+    # Without a bin width that can be, rates are drawn as counts per bin.
+    width = next((w for w in (data.bin_width_s, bin_width) if w is not None and bin_width_finding(w) is None), 1.0)
+    ids = data.channel_ids if np.shape(data.channel_ids) == counts.shape[2:] else None
+    return {"counts": counts, "bin_width_s": width, "label": label, "channel_ids": ids}
+
+
+def _draw_overview(drawn: Any, report: Any, out: Path) -> None:
+    from indl.files import atomic
+    from indl.plots import data_overview
+
+    with atomic(out) as temporary:
+        data_overview(**drawn, findings=report.lines(), path=temporary)
+
+
+def _baseline(recording: Any, lag: float) -> dict[str, float]:
+    from indl.evaluation import evaluate_baseline
+
+    with console.status("fitting baselines"):
+        return _reported(lambda: evaluate_baseline(recording, lag_s=lag))
+
+
+_LABELS = {
+    "nll": "reconstruction, nats/trial",
+    "kl_f": "KL of f, nats/trial",
+    "kl_z": "KL of z, nats/trial",
+    "neg_elbo": "-ELBO, nats/trial",
+    "labels_seen": "labels given beyond the bound (1: yes)",
+    "hidden_nll": "hidden samples, nats/trial",
+    "rate_r2_flat": "rate R2, flat",
+    "rate_r2_per_channel": "rate R2, mean of channels",
+    "latent_r2": "latent R2, mean",
+    "co_bps": "co-smoothing, bits/spike",
+    "fp_bps": "forward prediction, bits/spike",
+    "psth_r2": "trial averages R2, mean of channels",
+    "behavior_r2": "behaviour R2, mean",
+}
+
+
+def _print_scores(recording: Any, scores: dict[str, Any]) -> None:
+    baseline = scores.get("baseline", {})
+    table = Table(title=f"validation trials: {len(recording.valid.encod)}")
+    for column in ("", "model", *(["smoothed spikes"] if baseline else [])):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, label in _LABELS.items():
+        if name in scores["model"] or name in baseline:
+            cells = [_cell(part, name) for part in (scores["model"], *([baseline] if baseline else []))]
+            table.add_row(label, *cells)
+    console.print(table)
+
+
+def _cell(scores: dict[str, float], name: str) -> str:
+    if name not in scores:
+        return ""
+    digits = 4 if name.endswith("_bps") else 3 if "r2" in name else 1
+    error = f" +- {scores[f'{name}_se']:.{digits}f}" if f"{name}_se" in scores else ""
+    parts = [f"{value:.2f}" for key, value in scores.items() if key.startswith(f"{name}_") and key[-1].isdigit()]
+    return f"{scores[name]:.{digits}f}{error}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _print_search(tuner: Any, default: dict[str, float]) -> None:
+    metric = tuner.hypermodel.base["monitor"]
+    table = Table(title=f"{metric}, nats/trial; the preset itself: {default[metric]:.2f}")
+    for column in ("trial", metric, "what was varied"):
+        table.add_column(column)
+    for trial in tuner.oracle.get_best_trials(tuner.oracle.max_trials):
+        values = trial.hyperparameters.values.items()
+        varied = ", ".join(
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values
+        )
+        table.add_row(trial.trial_id, f"{trial.score:.2f}", varied)
+    console.print(table)
+
+
+def _seconds(option: str, text: str) -> float | None:
+    """A number of seconds; None for auto."""
+    try:
+        value = None if text == "auto" else float(text)
+    except ValueError:
+        value = np.nan
+    if value is not None and not np.isfinite(value):
+        _fail(f"{option} takes a number of seconds or auto. Given: {text}. For example {option} 0.1 for 100 ms.")
+    return value
+
+
+def _load(path: Path) -> Any:
+    from indl.data.files.hdf5 import load_recording
+
+    return _reported(lambda: load_recording(path))
+
+
+def _load_model(path: Path) -> Any:
+    import keras
+
+    import indl.model.sequence_model  # noqa: F401  registers the classes of a saved model
+
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.exists():
+        _fail(f"There is no model. Given: {path}. Name a model.keras, or the folder that `indl train` wrote.")
+    try:
+        return keras.saving.load_model(file)
+    except (ValueError, TypeError, OSError) as error:
+        _fail(f"The file does not hold a model. Given: {file} ({error}). Name a model.keras that `indl train` wrote.")
+
+
+def _reported(action: Any) -> Any:
+    """Runs an action; what the user can mend is told in a line, without a traceback."""
+    try:
+        return action()
+    except (ValueError, FloatingPointError, RuntimeError, OSError) as error:
+        _fail(str(error))
+
+
+def _print_warning(message: Any, *where: Any) -> None:
+    """Tells a warning in a line; the place in the library's code helps nobody here."""
+    Console(stderr=True).print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)

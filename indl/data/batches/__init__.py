@@ -1,0 +1,1 @@
+"""Batches of trials, and what is done to each."""

@@ -1,0 +1,1 @@
+"""Checks of arrays, and what they find."""

@@ -1,0 +1,1 @@
+"""Cutting, rebinning, smoothing and joining recordings."""

@@ -1,0 +1,259 @@
+"""Neurodata Without Borders files: binned trials of units with behaviour, and what there is to ask for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indl.data.files.storage import RecordingError
+from indl.data.readers.nwb_file import NWBFile, column_of, opened
+from indl.data.spikes.binning import bin_spikes
+from indl.data.values.trials import Trials
+
+
+def read_nwb(
+    path: str | Path,
+    *,
+    bin_width_s: float,
+    align: str | None = None,
+    window_s: tuple[float, float] | None = None,
+    intervals: Any = None,
+    label: str | None = None,
+    behavior: str | Sequence[str] | None = None,
+    ext_input: str | Sequence[str] | None = None,
+    angles: str | Sequence[str] = (),
+    max_gap_s: float | None = None,
+    unit_filter: Mapping[str, Any] | Callable[[Any], Any] | None = None,
+    heldout: str | None = None,
+    recording_s: tuple[float, float] | None = None,
+    edges: str = "raise",
+    tolerance: float = 1e-6,
+) -> Trials:
+    """Binned trials of the units in an NWB file. :func:`describe_nwb` shows what a file holds. Needs pynwb.
+
+    Args:
+        path: The file.
+        bin_width_s: Width of one bin in seconds.
+        align: Column of the trials with the event to align to, e.g. "move_onset_time"; needs `window_s`. None: with a
+            window, `start_time`; without, trials from `start_time` to `stop_time`, each of its own length.
+        window_s: Start and stop around the event, e.g. (-0.25, 0.45): a whole number of bins.
+        intervals: What the trials are. None: the table of trials. Otherwise the name of another table of intervals, a
+            tag of the epochs (e.g. "wake"), a pair (start, stop) or an array (trials, 2), in seconds.
+        label: Column of the trials with their condition.
+        behavior, ext_input: Names of one or more time series, anywhere in the file: the last part of the path, or as
+            much of it as makes it unique ("Position/x"). Interpolated at the centres of the bins, in the file's units.
+        angles: Those of the names that are angles: their cosines and sines are taken.
+        max_gap_s: Longest gap between samples to interpolate across. None: five times the median interval.
+        unit_filter: Which units: a mapping from column (of the units, or of their first electrode) to the value, or
+            list of values, it must have; or a function of the units' data frame that returns a bool a unit.
+        heldout: Bool column of the units. `attrs["heldout"]` then holds the indices of the channels it marks, for
+            `trials.split(heldout=...)`.
+        recording_s, edges, tolerance: As for :func:`~indl.data.bin_spikes`.
+
+    Returns:
+        :class:`~indl.data.Trials`. Bins outside the `obs_intervals` of a unit are NaN, with a warning. `channel_ids`
+        are the ids of the units, in the file's order; `inds` are rows of the table.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If pynwb is not installed.
+        RecordingError: If the file cannot be read; has no such column, series or table (the message names the nearest);
+            holds what cannot be right; or cannot be cut as asked.
+
+    Example:
+        >>> from indl.data import read_nwb
+        >>> read_nwb(
+        ...     "mc_maze_small_test.nwb", bin_width_s=0.005, align="move_onset_time", window_s=(-0.25, 0.45)
+        ... )  # doctest: +SKIP
+        Trials(mc_maze_small_test.nwb, 100 trials, 140 bins of 5 ms, 107 channels, mean 4.4 Hz)
+    """
+    path = Path(path)
+    wanted = {"behavior": _names(behavior), "ext_input": _names(ext_input)}
+    unused = set(_names(angles)).difference(*wanted.values())
+    if unused:
+        raise ValueError(
+            f"angles must be among the series that are read. Got {sorted(unused)}. Name them in behavior or ext_input, "
+            "too."
+        )
+    if align is not None and window_s is None:
+        raise ValueError(
+            f"Aligned trials need a window. Got align={align!r} without one. Say window_s=(before, after)."
+        )
+    with opened(path) as file:
+        units, times, observed = file.units(electrodes=unit_filter is not None)
+        trials = _cut(file, intervals, align, window_s, label)
+        for name, series in wanted.items():
+            trials[name] = [file.series(one, one in _names(angles), max_gap_s) for one in series] or None
+        attrs: dict[str, Any] = file.attrs()
+        marked = None if heldout is None else column_of(units, heldout, "the units", path).astype(bool)
+    # Outside, where an error in the user's own function stays what it is.
+    chosen = _chosen(units, unit_filter, path)
+    if marked is not None:
+        attrs["heldout"] = np.flatnonzero(marked[chosen])
+    attrs["align_event"] = "start_time to stop_time" if window_s is None else align or "start_time"
+    try:
+        found = bin_spikes(
+            [times[i] for i in chosen],
+            bin_width_s=bin_width_s,
+            window_s=window_s,
+            unit_ids=units.index.to_numpy()[chosen],
+            obs_intervals=None if observed is None else [observed[i] for i in chosen],
+            recording_s=recording_s,
+            edges=edges,
+            tolerance=tolerance,
+            attrs=attrs,
+            source=str(path),
+            **trials,
+        )
+    except ValueError as error:
+        raise RecordingError(f"{path} cannot be cut into these trials. {error}") from error
+    missing = np.isnan(found.counts[found.mask]).any(axis=0)
+    if observed is not None and missing.any():
+        samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
+        warnings.warn(
+            f"{path.name} has bins outside the obs_intervals of units, or outside the recording: they are missing. "
+            f"Got {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
+            f"{found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class NWBContents:
+    """What an NWB file holds that :func:`read_nwb` can be asked for; printed in plain words.
+
+    Attributes:
+        path: The file.
+        attrs: What it says about the session.
+        n_units: Number of units.
+        n_spikes: Number of their spikes.
+        unit_columns: What each column of the units (and of their electrodes) holds.
+        intervals: For each table of intervals, what each column holds.
+        epochs: Tags of the epochs.
+        series: For each time series, by path: shape, unit and times.
+    """
+
+    path: str
+    attrs: Mapping[str, str]
+    n_units: int
+    n_spikes: int
+    unit_columns: Mapping[str, str]
+    intervals: Mapping[str, Mapping[str, str]]
+    epochs: tuple[str, ...]
+    series: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [self.path, *(f"  {name}: {value[:80]}" for name, value in self.attrs.items())]
+        lines += [f"units: {self.n_units} with {self.n_spikes} spikes"]
+        lines += [f"  {name}: {what}" for name, what in self.unit_columns.items()]
+        for table, columns in self.intervals.items():
+            lines += [f"intervals {table!r}", *(f"  {name}: {what}" for name, what in columns.items())]
+        lines += [f"epochs tagged {', '.join(self.epochs)}"] if self.epochs else []
+        lines += ["time series", *(f"  {name}: {what}" for name, what in self.series.items())] if self.series else []
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def describe_nwb(path: str | Path) -> NWBContents:
+    """What an NWB file holds: units, tables of intervals and time series with their names. Needs pynwb.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The contents, which print in plain words: `print(describe_nwb(path))`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If pynwb is not installed.
+        RecordingError: If the file cannot be read.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        units, times, _ = file.units(electrodes=True) if file.has_spikes() else (None, [], None)
+        return NWBContents(
+            path=str(path),
+            attrs=file.attrs(),
+            n_units=len(times),
+            n_spikes=sum(map(len, times)),
+            unit_columns={} if units is None else _summary(units),
+            intervals={name: _summary(file.frame(table)) for name, table in file.tables().items()},
+            epochs=tuple(file.tagged()),
+            series={name: _sampling(series) for name, series in file.series_paths().items()},
+        )
+
+
+def _names(names: str | Sequence[str] | None) -> list[str]:
+    return [] if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def _cut(file: NWBFile, intervals: Any, align: str | None, window_s: Any, label: str | None) -> dict[str, Any]:
+    """Arguments of :func:`bin_spikes` that say where trials are and of which condition."""
+    table = file.trials(intervals)
+    of = f"the intervals {intervals!r}" if isinstance(intervals, str) else "the trials"
+    if not len(table):
+        raise RecordingError(f"{file.path} has no trials. Got 0 rows in {of}. Say intervals= another table.")
+    if window_s is not None:
+        columns = {"events_s": align or "start_time"}
+    else:
+        columns = {"start_s": "start_time", "stop_s": "stop_time"}
+    columns |= {} if label is None else {"label": label}
+    return {name: column_of(table, column, of, file.path) for name, column in columns.items()}
+
+
+def _chosen(units: Any, unit_filter: Any, path: Path) -> np.ndarray:
+    """Rows of the units that pass the filter."""
+    if unit_filter is None:
+        return np.arange(len(units))
+    if callable(unit_filter):
+        mask = np.asarray(unit_filter(units))
+        if mask.shape != (len(units),) or mask.dtype != bool:
+            raise ValueError(
+                f"unit_filter must return a bool a unit. Got shape {mask.shape} of {mask.dtype} for {len(units)} units."
+                " Return for example units['quality'] == 'good'."
+            )
+    else:
+        mask = np.ones(len(units), bool)
+        for name, value in unit_filter.items():
+            values = list(value) if isinstance(value, (list, tuple, set, np.ndarray)) else [value]
+            mask &= np.isin(column_of(units, name, "the units", path), values)
+    if not mask.any():
+        raise RecordingError(
+            f"{path} has no unit that passes the filter. Got {unit_filter!r} for {len(units)} units with\n"
+            + "\n".join(f"  {name}: {what}" for name, what in _summary(units).items())
+            + "\nChange the filter."
+        )
+    return np.flatnonzero(mask)
+
+
+def _summary(frame: Any) -> dict[str, str]:
+    """In a few words, what each column holds."""
+    found = {}
+    for name in frame.columns:
+        column = frame[name].dropna()
+        values = column.unique()
+        if len(values) <= 6:
+            text = ", ".join(f"{value} ({count})" for value, count in column.value_counts(sort=False).items())
+        elif column.dtype.kind in "uif":
+            text = f"{column.min():g} to {column.max():g}"
+        else:
+            text = f"{len(values)} values, e.g. {values[0]}"
+        found[str(name)] = text or "empty"
+    return found
+
+
+def _sampling(series: Any) -> str:
+    shape = tuple(np.shape(series.data))
+    if series.timestamps is not None and len(series.timestamps):
+        times = f"from {series.timestamps[0]:g} to {series.timestamps[-1]:g} s"
+    else:
+        times = f"at {series.rate:g} Hz from {series.starting_time or 0:g} s" if series.rate else "no times"
+    return f"{type(series).__name__} {shape}, in {series.unit or 'no unit'}, {times}"

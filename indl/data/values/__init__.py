@@ -1,0 +1,1 @@
+"""The values that hold recordings and trials."""

@@ -1,0 +1,147 @@
+"""Everything a trained model is judged by, in one dict of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from indl import metrics
+from indl.data.values.recording import Recording, Split
+from indl.dists.observations import PoissonObservation
+from indl.model.inputs.of_recording import inputs_of
+from indl.model.sequence_model import SequentialVAE
+from indl.training.hidden import hidden_nll
+
+#: Smoothing of the trial averages that condition-averaged rates are compared with, in seconds. The Neural Latents
+#: Benchmark uses 40 to 70 ms.
+PSTH_SD_S = 0.05
+
+
+def evaluate(
+    model: SequentialVAE, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0
+) -> dict[str, float]:
+    """Scores of a model on the validation trials of a recording.
+
+    Args:
+        model: a trained model.
+        recording: read-outs and decoders are fitted on its training trials.
+        samples: posterior samples whose rates are averaged; 0: posterior means.
+        seed: seed of the samples and of the bootstrap.
+        lag_s: seconds by which behaviour is later than the rates that it is decoded from.
+
+    Returns:
+        ``nll``, ``kl_f``, ``kl_z``, ``neg_elbo``, ``hidden_nll`` in nats per trial; and, where the recording has what
+        they need, ``rate_r2_flat``, ``rate_r2_per_channel``, ``latent_r2`` (mean) and ``latent_r2_1`` ...,
+        ``co_bps`` (bits/spike of the held-out channels), ``fp_bps`` (bits/spike of all channels in the forward steps),
+        ``psth_r2`` (rates averaged by label against the averages of training counts, smoothed with
+        :data:`PSTH_SD_S`), ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
+        in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
+        A model of labels has them for its bound (``nll`` to ``neg_elbo``, of log p(x | u)); all other scores withhold
+        them, which ``labels_seen`` = 0 says. Where it is 1, ``q_cond="concat"`` cannot do without: scores of what the
+        labels tell are then circular.
+    """
+    train, valid = recording.train, recording.valid
+    fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
+    with_labels = inputs_of(model, valid, labels=True)
+    terms = model.evaluate(with_labels, valid.recon, verbose=0, return_dict=True, batch_size=256)
+    out = {name: float(terms[name]) for name in ("nll", "kl_f", "kl_z", "neg_elbo")}
+    if model.labels is not None:
+        out["labels_seen"] = float(model.needs_labels)
+    out["hidden_nll"] = hidden_nll(model, valid)
+    rates = model.rates(scored_on, samples, seed)
+    if valid.truth is not None:
+        out["rate_r2_flat"] = metrics.rate_r2_flat(rates, valid.truth)
+        out["rate_r2_per_channel"] = metrics.rate_r2_per_channel(rates, valid.truth)
+    if valid.latents is not None:
+        bins = valid.latents.shape[1]
+        fitted = model.factors(fitted_on, samples, seed)[:, :bins]
+        out |= _by_dimension(
+            "latent_r2",
+            metrics.latent_r2(fitted, train.latents, model.factors(scored_on, samples, seed)[:, :bins], valid.latents),
+        )
+    if recording.n_heldout and model.observation == PoissonObservation.__name__:
+        held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
+        out["co_bps"] = metrics.cosmoothing(*held_out)
+        out["co_bps_se"] = metrics.cosmoothing_se(*held_out, seed=seed)
+    if recording.forward_steps and model.observation == PoissonObservation.__name__:
+        forward = (rates, valid.recon, recording.n_times)
+        out["fp_bps"] = metrics.forward_prediction(*forward)
+        out["fp_bps_se"] = metrics.forward_prediction_se(*forward, seed=seed)
+    out |= _score_averages(recording, rates)
+    if valid.behavior is not None:
+        out |= _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed)
+    return {name: float(value) for name, value in out.items()}
+
+
+def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -> dict[str, float]:
+    """The scores of :func:`evaluate` that smoothed spikes reach, under the same names.
+
+    Smoothing and penalties are chosen on the training trials. Behaviour is decoded by ridge regression from the
+    counts of all channels, smoothed with 100 ms; held-out channels are predicted by a ridge Poisson regression;
+    ``psth_r2`` is that of counts smoothed with :data:`PSTH_SD_S`.
+    """
+    found = metrics.smoothing_baseline(recording, seed=seed)
+    out: dict[str, Any] = {
+        "rate_r2_flat": found.rate_r2_flat,
+        "rate_r2_per_channel": found.rate_r2_per_channel,
+        "co_bps": found.cosmoothing,
+        "co_bps_se": found.cosmoothing_se,
+    }
+    if found.latent_r2 is not None:
+        out |= _by_dimension("latent_r2", found.latent_r2)
+    fill = metrics.channel_means(recording.train.recon)
+
+    def smoothed(part: Split, sd_s: float) -> np.ndarray:
+        return metrics.smooth_observed(part.recon, sd_s / recording.bin_width_s, fill)
+
+    out |= _score_averages(recording, smoothed(recording.valid, PSTH_SD_S))
+    if recording.valid.behavior is not None:
+        out |= _decode(recording, *(smoothed(part, 0.1) for part in (recording.train, recording.valid)), lag_s, seed)
+    return {name: float(value) for name, value in out.items() if value is not None}
+
+
+def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]:
+    """R2 of condition-averaged rates of the validation part against trial averages of the training part."""
+    train, valid = recording.train, recording.valid
+    if train.label is None or valid.label is None:
+        return {}
+    _, label = np.unique(np.concatenate([train.label, valid.label]), return_inverse=True)
+    averages = metrics.psth(train.recon, label[: len(train)], PSTH_SD_S / recording.bin_width_s)
+    shared = np.isin(label[len(train) :], label[: len(train)])
+    if not shared.any():
+        return {}
+    # A sample that was not recorded is in no average of counts; so is its rate. A session may lack whole channels.
+    rates = np.where(np.isnan(valid.recon), np.nan, rates)[shared]
+    exist = ~np.isnan(rates).all((0, 1)) & ~np.isnan(averages).all((0, 1))
+    return {"psth_r2": metrics.psth_r2(rates[..., exist], label[len(train) :][shared], averages[..., exist])}
+
+
+def decode_behavior(
+    recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float = 0.0, seed: int = 0
+) -> metrics.Decoding:
+    """Ridge decoding of the validation part's behaviour, which may end before the forward steps.
+
+    Args:
+        recording: a recording with behaviour.
+        fitted: features of the training trials, (trials, time, features).
+        scored: features of the validation trials.
+        lag_s: seconds by which behaviour is later than the features.
+        seed: seed of folds and resamples.
+    """
+    train, valid = recording.train.behavior, recording.valid.behavior
+    lag = round(lag_s / recording.bin_width_s)
+    return metrics.ridge_decoding(
+        fitted[:, : train.shape[1]], train, scored[:, : valid.shape[1]], valid, lag_bins=lag, seed=seed
+    )
+
+
+def _decode(recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float, seed: int) -> dict[str, float]:
+    decoded = decode_behavior(recording, fitted, scored, lag_s, seed)
+    return {**_by_dimension("behavior_r2", decoded.r2_per_dim), "behavior_r2_se": decoded.se}
+
+
+def _by_dimension(name: str, values: Any) -> dict[str, float]:
+    """The mean over dimensions, and every dimension, counted from 1."""
+    values = np.atleast_1d(values)
+    return {name: float(values.mean()), **{f"{name}_{i}": float(value) for i, value in enumerate(values, 1)}}

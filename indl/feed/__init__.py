@@ -1,0 +1,1 @@
+"""Trials and rows as TensorFlow data sets."""

@@ -1,0 +1,115 @@
+"""The whole sequential model, assembled from the builder functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from indl.model import beta_vae
+from indl.model.builders.shared import stream
+from indl.model.sequence_model import SequentialVAE
+from indl.params import validate_params
+
+
+def build_sequential_vae(
+    params: Mapping[str, Any], n_times: int | None, n_channels: int, name: str = "sequential_vae"
+) -> SequentialVAE:
+    """Assembles the whole model with the builders of :mod:`indl.model.beta_vae`.
+
+    Args:
+        params: parameters; missing keys take their defaults. ``out_dim`` > `n_channels` and ``forward_steps``
+            > 0 make targets of more channels and bins than the input.
+        n_times: bins of a trial; None: any number.
+        n_channels: channels of the input.
+        name: name of the model.
+
+    Raises:
+        ValueError: params that do not validate, or fewer target than input channels.
+    """
+    p = validate_params(params)
+    if not isinstance(n_channels, int | np.integer) or n_channels < 1 or (n_times is not None and n_times < 1):
+        raise ValueError(
+            "A model needs at least one channel and one bin. "
+            f"Given: n_times={n_times!r}, n_channels={n_channels!r}. Take them from the array's shape."
+        )
+    p["out_dim"] = p["out_dim"] or int(n_channels)
+    if p["out_dim"] < n_channels:
+        raise ValueError(
+            f"The target must hold the input's channels. Given: out_dim={p['out_dim']} for {n_channels} input "
+            "channels. Put the held-in channels first and the held-out ones behind."
+        )
+    inputs = keras.Input((n_times, n_channels), name="x")
+    ext_input, read = None, inputs
+    if p["ext_input_dim"]:
+        steps = None if n_times is None else n_times + p["forward_steps"]
+        ext_input = keras.Input((steps, p["ext_input_dim"]), name="ext_input")
+        read = {"x": inputs, "ext_input": ext_input}
+    sample_mask = None
+    if p["sample_validation_rate"]:
+        sample_mask = keras.Input((n_times, n_channels), name="sample_mask")
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "sample_mask": sample_mask}
+    session = None
+    if p["n_sessions"] > 1:
+        session = keras.Input((), dtype="int32", name="session")
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "session": session}
+    u = beta_vae.create_label_input(p, n_times)
+    if u is not None:
+        read = {**(read if isinstance(read, dict) else {"x": inputs}), "u": u}
+    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs, sample_mask, session, u)
+    mask = beta_vae.create_time_mask(p, inputs)
+    outputs: dict[str, Any] = {"cd_mask": cd_mask}
+    if sample_mask is not None:
+        outputs["sample_mask"] = sample_mask
+    many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
+    drawing = {"at_test": p["sample_at_test"], "draws": p["variational"]}
+    # Priors that depend on labels may be part of posteriors, so they come before them.
+    p_f = beta_vae.create_f_prior(p)(u) if p["f_latent_size"] and p["f_prior_type"] == "cond" else None
+    p_z = beta_vae.create_z_prior(p)(u) if p["z_latent_size"] and p["z_prior_process"] == "cond" else None
+    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask), u, p_f)
+    f = z = q_z = None
+    if q_f is not None:
+        f = q_f.sample(many, seed=stream(p, "f"), **drawing)
+        outputs |= {"q_f": q_f, "f": f}
+    enc_z = beta_vae.create_z_encoder(p, z_in, f, mask)
+    if p["gen_cell_type"] == "Complex":
+        gen_out, factors, con_states, q_z = beta_vae.create_generator_complex(p, f, enc_z, ext_input, steps=inputs)
+        if q_z is not None:
+            outputs["con_states"], z = con_states, q_z.drawn
+    else:
+        q_z = beta_vae.make_z_variational(p, enc_z, u, p_z)
+        if q_z is not None:
+            # With f in its encoder, q(z) has the samples axis already: one z for each f.
+            n_z = None if len(q_z.loc.shape) == 4 else many
+            z = q_z.sample(n_z, seed=stream(p, "z"), **drawing)
+        gen_out, factors = beta_vae.create_generator(p, f, z, ext_input, steps=inputs, mask=mask)
+    outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors, session)}
+    if q_z is not None:
+        outputs |= {"q_z": q_z, "z": z}
+    if p["variational"]:
+        if q_f is not None:
+            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f) if p_f is None else beta_vae.label_kl(p, q_f, p_f, u)
+        if q_z is not None:
+            kl_z = beta_vae.create_z_prior(p)(q_z) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
+            # Beyond a trial's end there is nothing to pay for.
+            outputs["kl_z"] = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
+    rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
+    trained = rate + (1 - rate) * passed
+    rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
+    model = SequentialVAE(
+        inputs=read,
+        outputs=outputs,
+        params=p,
+        beta_f=p["kl_f_beta"],
+        beta_z=p["kl_z_beta"],
+        gradient_rescale=rescale,
+        name=name,
+    )
+    trained = {"read_in": p["read_in_trainable"], "readout": True}
+    for layer in model.layers:
+        if not trained.get(layer.name, p["core_trainable"]):
+            layer.trainable = False
+    return model

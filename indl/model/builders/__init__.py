@@ -1,0 +1,1 @@
+"""The builder functions, by what they build; :mod:`indl.model.beta_vae` gives them all."""

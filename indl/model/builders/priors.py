@@ -1,0 +1,95 @@
+"""The priors p(f) and p(z), and the divergence from one that depends on labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indl.dists.gaussian import Gaussian
+from indl.dists.labelled import LabelKL
+from indl.dists.log_gaussian import LogGaussian
+from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior
+from indl.model.builders.shared import Params, n_classes, stream
+from indl.params import as_list, validate_params
+
+
+def create_f_prior(params: Params) -> Any:
+    """The prior p(f), a layer: called on q(f) it returns the KL per trial.
+
+    With f_prior_type='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(f | u) when called on
+    labels; :func:`label_kl` is the KL from it.
+
+    Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa, u_dim,
+    u_type, u_units.
+    """
+    p = validate_params(params)
+    if not p["f_latent_size"]:
+        return None
+    if p["f_prior_type"] == "cond":
+        return _label_prior(p, "f")
+    if p["f_prior_kappa"] > 0:
+        settings = {"init_std": p["f_prior_kappa"] ** 0.5, "train_mean": False, "train_var": False}
+    elif p["f_prior_type"] == "standard":
+        settings = {"init_std": 1.0, "train_mean": False, "train_var": False}
+    else:
+        settings = {
+            "init_std": p["f_prior_init_std"],
+            "train_mean": p["f_prior_train_mean"],
+            "train_var": p["f_prior_train_var"],
+        }
+    return GaussianPrior(p["f_latent_size"], **settings, name="f_prior")
+
+
+def create_z_prior(params: Params) -> Any:
+    """The prior p(z), a layer: called on q(z), and on the sample that drove the generator, it returns the KL a bin.
+
+    With z_prior_process='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(z | u) when called
+    on labels; :func:`label_kl` is the KL from it.
+
+    Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_tau, z_prior_init_std, z_prior_train_tau,
+    z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim, u_type, u_units.
+    """
+    p = validate_params(params)
+    size, process = p["z_latent_size"], p["z_prior_process"]
+    if not size:
+        return None
+    if process == "cond":
+        return _label_prior(p, "z")
+    if process == "standard":
+        return GaussianPrior(size, 1.0, train_mean=False, train_var=False, name="z_prior")
+    training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
+    if process == "none":
+        return GaussianPrior(size, p["z_prior_init_std"], **training, name="z_prior")
+    if process == "student_t":
+        return StudentTPrior(
+            size, p["z_prior_df"], p["z_prior_init_std"], **training, seed=stream(p, "z_prior"), name="z_prior"
+        )
+    shared = {
+        "init_std": p["z_prior_init_std"],
+        "kl_mode": p["z_kl_mode"],
+        "rollout": p["z_prior_rollout"],
+        "seed": stream(p, "z_prior"),
+        "name": "z_prior",
+    }
+    if process == "AR1":
+        return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
+    return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
+
+
+def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:
+    """KL(q || p(. | u)) in nats, (batch,) for f and (batch, time) for z; NaN where a label is unknown.
+
+    Keys: u_dim, u_type.
+
+    Args:
+        params: parameters.
+        q: the posterior.
+        p_u: the prior at the labels, ``create_z_prior(params)(u)``.
+        u: the labels.
+    """
+    return LabelKL(n_classes(validate_params(params)))(q, p_u, u)
+
+
+def _label_prior(p: Params, latent: str) -> LabelPrior:
+    return LabelPrior(
+        p[f"{latent}_latent_size"], p["u_dim"], p["u_type"], as_list(p["u_units"]), name=f"{latent}_prior"
+    )

@@ -1,0 +1,55 @@
+"""The observation model p(x | factors)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indl.dists.observations import (
+    GammaReadout,
+    GaussianReadout,
+    PoissonReadout,
+    SquaredErrorReadout,
+    ZeroInflatedGammaReadout,
+)
+from indl.model.builders.shared import Params, required_session
+from indl.params import validate_params
+
+
+def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
+    """The observation model p(x | factors).
+
+    Keys: output_dist, out_dim (required here), output_link, log_rate_clip, output_scale_link, gamma_loc,
+    init_rate_bias, n_sessions.
+
+    Args:
+        params: parameters.
+        factors: (batch[, S], time, n_factors).
+        session: with n_sessions > 1, the session of each trial, integers (batch,).
+
+    Returns:
+        A value of :mod:`indl.dists.observations` over (batch[, S], time, out_dim), for example a
+        :class:`~indl.dists.observations.PoissonObservation`.
+
+    Raises:
+        ValueError: out_dim is None, or no session is given to a model of several.
+    """
+    p = validate_params(params)
+    if p["out_dim"] is None:
+        raise ValueError(
+            "The observation model needs the number of target channels. Given: out_dim=None. "
+            "Pass {**params, 'out_dim': n_channels}."
+        )
+    kind, n = p["output_dist"], p["out_dim"]
+    several = p["n_sessions"] > 1
+    shared = {"init_bias": p["init_rate_bias"], "n_sessions": p["n_sessions"] if several else None, "name": "readout"}
+    if kind == "Poisson":
+        readout = PoissonReadout(n, p["output_link"], p["log_rate_clip"], **shared)
+    elif kind == "MSE":
+        readout = SquaredErrorReadout(n, **shared)
+    elif kind == "Gamma":
+        readout = GammaReadout(n, p["log_rate_clip"], **shared)
+    elif kind == "ZeroInflatedGamma":
+        readout = ZeroInflatedGammaReadout(n, p["gamma_loc"], **shared)
+    else:
+        readout = GaussianReadout(n, kind == "GaussianUnit", p["output_scale_link"], **shared)
+    return readout(factors, required_session(session)) if several else readout(factors)

@@ -1,0 +1,1 @@
+"""What a model reads: arrays of a recording, labels, and their form."""

@@ -1,0 +1,243 @@
+"""Presets of the sequential models, and the functions that give complete, validated params."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from indl.params.rules import check_combinations
+from indl.params.sequence import ALIASES, ROWS, TABLE
+from indl.params.table import bad_value, changed_preset, checked, copied, did_you_mean, resolve, shown
+
+#: Differences from the defaults, with the source of each preset.
+PRESETS: dict[str, dict[str, Any]] = {
+    # LFADS-like sizes of the first indl notebook.
+    "default": {},
+    # Li & Mandt 2018 (arXiv:1803.02991), "full" posterior; sizes of the TFP disentangled_vae example.
+    "dsae_full": {
+        "coordinated_dropout_rate": 0.0,
+        "dropout_rate": 0.0,
+        "input_transform": "log1p",
+        "f_rnn_type": "BidirectionalLSTM",
+        "f_rnn_merge": "sum",
+        "f_units": [48],
+        "f_latent_size": 48,
+        "f_prior_init_std": 1.0,
+        "z1_rnn_type": "BidirectionalLSTM",
+        "z1_units": [48],
+        "z2_units": 48,
+        "f_to_z": "z1",
+        "z_latent_size": 12,
+        "z_prior_process": "LSTM",
+        "z_prior_units": 48,
+        "z_prior_init_std": 1.0,
+        "gen_cell_type": "Dense",
+        "gen_n_hidden": [48],
+        "f_to_gen": "tile",
+        "n_factors": 0,
+        "learning_rate": 1e-3,
+        "lr_schedule": "cosine",
+    },
+    # Higgins et al. 2017 (ICLR), one static latent that sets the generator's initial state; beta of their figure 2.
+    "beta_vae": {"z_latent_size": 0, "f_prior_type": "standard", "kl_f_beta": 4.0, "kl_f_schedule": "linear"},
+}
+# Sussillo et al. 2016 (arXiv:1608.06315) with the sizes and constants of lfads-torch's configuration for MC_Maze; the
+# loss is a mean over bins and channels times 1e4, so the gradient is clipped at 0.02 of the unscaled loss.
+PRESETS["lfads"] = {
+    "dropout_rate": 0.3,
+    "coordinated_dropout_rate": 0.3,
+    "coordinated_dropout_rescale": False,
+    "encoder_init": "joint",
+    "encoder_state_trainable": True,
+    "f_units": [64],
+    "f_latent_size": 64,
+    "q_f_scale": "log_variance",
+    "q_f_init_std": 1.0,
+    "q_f_min_var": 1e-4,
+    "f_prior_init_std": math.sqrt(0.1),
+    "f_prior_train_var": False,
+    "z1_units": [64],
+    "z1_merge": "concat",
+    "z1_lag": 1,
+    "z2_type": "GRUClip",
+    "z2_units": 64,
+    "z_latent_size": 4,
+    "q_z_init_std": 1.0,
+    "z_prior_train_mean": False,
+    "gen_cell_type": "Complex",
+    "gen_n_hidden": [200],
+    "gen_l2_reg": 0.0,
+    "n_factors": 100,
+    "l2_gen_scale": 1e-2,
+    "l2_con_scale": 1e-2,
+    "l2_schedule": "ramp",
+    "l2_ramp": 80,
+    "learning_rate": 4e-3,
+    "lr_schedule": "plateau",
+    "adam_epsilon": 1e-8,
+    "loss_reduction": "mean",
+    "loss_scale": 1e4,
+    "kl_f_beta": 1e-5,
+    "kl_f_schedule": "ramp",
+    "kl_f_ramp": 80,
+    "kl_z_beta": 1e-5,
+    "kl_z_schedule": "ramp",
+    "kl_z_ramp": 80,
+    "batch_size": 256,
+    "epochs": 1000,
+    "patience": 200,
+}
+# The same without controller and inferred inputs: an autonomous generator, for dynamics that the start determines.
+PRESETS["lfads_no_controller"] = {**PRESETS["lfads"], "z_latent_size": 0, "z2_units": 0}
+# For some hundred trials: sizes after the reference runs on macaque M1 force (238 trials of 72 channels), rates and KL
+# weights by the hidden samples of its validation trials; see docs/lfads.md.
+PRESETS["lfads_small"] = {
+    **PRESETS["lfads"],
+    "dropout_rate": 0.2,
+    "coordinated_dropout_rate": 0.2,
+    "f_latent_size": 32,
+    "gen_n_hidden": [100],
+    "n_factors": 24,
+    "kl_f_beta": 1e-4,
+    "kl_z_beta": 3e-5,
+    "batch_size": 128,
+    "epochs": 400,
+}
+# For tens of trials without controller: MC_Maze_Small (80 trials of 80 channels), chosen in the same way.
+PRESETS["lfads_small_no_controller"] = {
+    **PRESETS["lfads_small"],
+    "dropout_rate": 0.3,
+    "coordinated_dropout_rate": 0.3,
+    "z_latent_size": 0,
+    "z2_units": 0,
+    "n_factors": 16,
+    "kl_f_beta": 1e-5,
+    "batch_size": 40,
+    "epochs": 600,
+}
+# Li & Mandt 2018, "factorized" posterior: q(z_t) sees its own bin alone.
+PRESETS["dsae_factorized"] = {
+    **PRESETS["dsae_full"],
+    "z1_rnn_type": "Dense",
+    "z2_type": None,
+    "z2_units": 0,
+    "f_to_z": None,
+}
+# Khemakhem et al. 2020 (arXiv:1907.04809): encoder of [x, u], label prior, one MLP a bin; sizes and learning rate of
+# the pi-VAE paper's networks. u_dim and u_type are to be set to the labels: `train` takes the classes of the recording.
+PRESETS["ivae"] = {
+    "dropout_rate": 0.0,
+    "coordinated_dropout_rate": 0.0,
+    "f_latent_size": 0,
+    "z1_rnn_type": "Dense",
+    "z1_units": [60, 60],
+    "z1_activation": "tanh",
+    "z2_type": None,
+    "z2_units": 0,
+    "z_latent_size": 4,
+    "q_z_init_std": 1.0,
+    "z_prior_process": "cond",
+    "u_dim": 2,
+    "u_type": "discrete",
+    "q_cond": "concat",
+    "gen_cell_type": "Dense",
+    "gen_n_hidden": [60, 60],
+    "f_to_gen": None,
+    "n_factors": 0,
+    "learning_rate": 5e-4,
+}
+# Zhou & Wei 2020 (arXiv:2011.04798) on sequences: the encoder reads the whole trial, the product with the label prior
+# and the injective generator act bin by bin. u_dim and u_type as in "ivae"; rate and batches for some hundred trials.
+PRESETS["pi_vae_sequence"] = {
+    **PRESETS["ivae"],
+    "learning_rate": 2e-3,
+    "batch_size": 32,
+    "z1_rnn_type": "BidirectionalGRUClip",
+    "z1_units": [60],
+    "z1_merge": "concat",
+    "q_cond": "product",
+    "gen_cell_type": "GIN",
+    "gen_n_hidden": [100],
+    "gen_activation": "relu",
+}
+
+
+def generate_default_params() -> dict[str, Any]:
+    """Defaults of the tunable parameters, those a hyper-parameter search may vary."""
+    return {row.name: copied(row.default) for row in TABLE if row.tunable}
+
+
+def generate_default_args() -> SimpleNamespace:
+    """Defaults of the parameters that are not tuned, as an object whose ``__dict__`` joins the params."""
+    return SimpleNamespace(**{row.name: copied(row.default) for row in TABLE if not row.tunable})
+
+
+def default_params() -> dict[str, Any]:
+    """All defaults in one dict."""
+    return {row.name: copied(row.default) for row in TABLE}
+
+
+def preset(name: str, **changes: Any) -> dict[str, Any]:
+    """A complete, validated params dict of a published model.
+
+    Args:
+        name: a key of :data:`PRESETS`.
+        **changes: parameters that differ from the preset.
+
+    Raises:
+        ValueError: unknown preset, or a change that does not validate.
+    """
+    return validate_params(changed_preset(name, PRESETS, ALIASES, changes))
+
+
+def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks every key and value and returns a complete dict: aliases renamed, defaults filled in.
+
+    The given dict is not changed.
+
+    Raises:
+        ValueError: an unknown key, a value of the wrong type or out of range, a feature that is not
+            built yet, or a combination that cannot work. The message names the key, the value, what
+            is allowed and the nearest valid spelling.
+    """
+    complete = resolve(params, ROWS, ALIASES, "indl.params.TABLE")
+    check_combinations(complete)
+    return complete
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Reads one ``key=value`` of a command line into a name and a typed value.
+
+    Raises:
+        ValueError: no ``=``, an unknown key, or a value that its kind cannot hold.
+    """
+    key, sign, raw = text.partition("=")
+    if not sign:
+        raise ValueError(
+            f"A setting must have the form key=value. Given: {shown(text)}. For example: f_latent_size=16."
+        )
+    key, raw = key.strip(), raw.strip()
+    name = ALIASES.get(key, key)
+    if name not in ROWS:
+        raise ValueError(
+            f"Unknown parameter. Given: {shown(key)}.{did_you_mean(key, [*ROWS, *ALIASES])} "
+            "`python -m indl params` lists every parameter."
+        )
+    row = ROWS[name]
+    if raw.lower() == "none" and "none" not in row.choices:
+        return name, checked(row, key, None)
+    if row.kind == "choice":
+        value: Any = raw
+    elif row.kind == "bool":
+        value = {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
+    else:
+        convert = int if row.kind in ("int", "units") else float
+        try:
+            parts = [convert(part) for part in raw.strip("[]()").split(",")]
+        except ValueError:
+            raise bad_value(row, key, raw) from None
+        is_list = len(parts) > 1 or raw[:1] in ("[", "(")
+        value = parts if is_list and row.kind in ("units", "vector") else parts[0] if len(parts) == 1 else raw
+    return name, checked(row, key, value)

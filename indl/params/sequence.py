@@ -1,0 +1,244 @@
+"""The table of the sequential models: default, meaning, allowed values, tunability and aliases of every parameter.
+
+The tables in the documentation are generated from :data:`TABLE`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from indl.params.table import ACTIVATIONS, Param
+
+RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN")
+RNN_TYPES = (*RNN_CELLS, *(f"Bidirectional{cell}" for cell in RNN_CELLS))
+SCHEDULES = ("constant", "linear", "ramp", "sigmoid", "cosine", "cyclical", "monotonic")
+
+
+_IN, _F, _Z = "Inputs", "Static latent f", "Dynamic latent z"
+_GEN, _OUT, _TRAIN = "Generator", "Observation model", "Training"
+_U = "Labels"
+_FHVAE = {"key": "the hierarchical sequence-level prior (FHVAE)"}
+_BACKWARD = {f"Backward{cell}": "backward encoders (deep Markov models)" for cell in RNN_CELLS}
+
+# fmt: off
+TABLE: tuple[Param, ...] = (
+    # --- inputs
+    Param("dropout_rate", 0.01, "float", "ordinary dropout on inputs, encoder outputs and generator outputs",
+          _IN, low=0, high=0.95, search=("float", 0.0, 0.5)),
+    Param("coordinated_dropout_rate", 0.1, "float",
+          "fraction of input samples hidden from the encoders; only hidden samples train the reconstruction",
+          _IN, low=0, high=0.95, search=("float", 0.0, 0.6)),
+    Param("coordinated_dropout_pass_rate", 0.0, "float",
+          "fraction of the visible samples that train the reconstruction all the same", _IN, low=0, high=1),
+    Param("coordinated_dropout_rescale", True, "bool",
+          "divide the reconstruction gradient by the trained fraction, so that beta = 1 stays the ELBO's weight "
+          "(False: as in LFADS)", _IN),
+    Param("sample_validation_rate", 0.0, "float",
+          "fraction of input samples that neither encoders nor loss ever see, the same ones in every epoch; their "
+          "likelihood is logged as sample_nll", _IN, low=0, high=0.95),
+    Param("spike_jitter_width", 0, "int",
+          "largest move in bins of every spike of a training batch, anew in every epoch (0: none)", _IN, low=0),
+    Param("temporal_shift_std", 0.0, "float",
+          "standard deviation in bins of the shift of each channel and trial of a training batch, drawn apart for "
+          "input and target (0: none)", _IN, low=0),
+    Param("temporal_shift_max", 6, "int", "largest temporal shift in either direction, in bins", _IN, low=1),
+    Param("input_factors", 0, "int", "width of the read-in shared by both encoders (0: none)", _IN, low=0),
+    Param("n_sessions", 1, "int", "sessions, each with a read-in and a read-out of its own around a shared core", _IN,
+          low=1),
+    Param("read_in_trainable", True, "bool", "train the read-in", _IN),
+    Param("core_trainable", True, "bool", "train what lies between read-in and read-out", _IN),
+    Param("input_transform", None, "choice", "transform of the encoders' input", _IN, choices=("log1p",), none=True),
+    Param("missing_data", False, "bool",
+          "the input may hold NaN: missing samples, and trials that end before the others", _IN),
+    Param("f_enc_input_samps", 0, "int",
+          "length in bins of an initial segment seen by the f-encoder alone (0: both encoders see all bins)",
+          _IN, low=0, aliases=("encs_input_samps",)),
+    Param("ext_input_dim", 0, "int", "width of the observed external input of the generator (0: none)", _IN, low=0),
+    Param("encoder_init", "fan_in", "choice", "start of the GRUClip encoders: variance 1 / rows of each kernel, or "
+          "1 / (features + units) of both, as in LFADS", _IN, choices=("fan_in", "joint")),
+    Param("encoder_state_trainable", False, "bool", "train the initial states of the encoders, from zero", _IN),
+    # --- static latent
+    Param("f_rnn_type", "BidirectionalGRUClip", "choice", "f-encoder layers", _F,
+          choices=(*RNN_TYPES, "Dense"), none=True, planned=_BACKWARD,
+          search=("choice", ("BidirectionalGRUClip", "BidirectionalLSTM")), aliases=("encs_rnn_type",)),
+    Param("f_enc_reduce", "last", "choice",
+          "summary of the f-encoder: last state, last states of all layers, mean over time", _F,
+          choices=("last", "all_last", "mean")),
+    Param("f_rnn_merge", "concat", "choice", "how both directions of the f-encoder join", _F,
+          choices=("concat", "sum")),
+    Param("f_units", [128], "units", "units of each f-encoder layer", _F, low=1,
+          search=("choice", (64, 128)), aliases=("encs_rnn_units",)),
+    Param("f_latent_size", 10, "int", "size of f (0: no static latent)", _F, low=0,
+          search=("choice", (4, 8, 16, 32)), aliases=("zs_size",)),
+    Param("f_latent_off_diag", False, "bool", "full covariance of q(f)", _F, aliases=("qzs_off_diag",)),
+    Param("q_f_init_std", 0.1, "float", "standard deviation of q(f) at the start", _F, low=1e-4,
+          aliases=("qzs_init_std",)),
+    Param("q_f_scale", "softplus", "choice", "from the f-encoder to the standard deviation of q(f) ('log_variance': "
+          "as in LFADS)", _F, choices=("softplus", "log_variance")),
+    Param("q_f_min_var", 0.0, "float", "variance added to that of q(f), with q_f_scale='log_variance'", _F, low=0),
+    Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F, low=1, aliases=("q_samples",)),
+    Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian, N(0, I), or 'cond', a Gaussian "
+          "that depends on the trial's label", _F, choices=("mvn", "standard", "cond"),
+          planned={"lookup": "the hierarchical sequence-level prior (FHVAE)"}),
+    Param("f_prior_init_std", 0.1, "float", "standard deviation of the f prior at the start", _F, low=1e-4,
+          aliases=("pzs_init_std",)),
+    Param("f_prior_train_mean", True, "bool", "train the mean of the f prior", _F, aliases=("pzs_train_mean",)),
+    Param("f_prior_train_var", True, "bool", "train the scale of the f prior", _F, aliases=("pzs_train_var",)),
+    Param("f_prior_kappa", 0.0, "float", "> 0: fix the f prior to N(0, kappa I) (a variance)", _F, low=0,
+          aliases=("pzs_kappa",)),
+    Param("f_prior_hyper_std", None, "float", "scale of the sequence-level prior", _F, none=True, planned=_FHVAE),
+    Param("f_disc_alpha", None, "float", "weight of the discriminative term", _F, none=True, planned=_FHVAE),
+    Param("f_prior_n_seqs", None, "int", "number of sequences in the table", _F, none=True, planned=_FHVAE),
+    # --- dynamic latent
+    Param("z_per_step", True, "bool", "one z a time step", _Z,
+          planned={False: "one z for a whole window (FHVAE)"}),
+    Param("z1_rnn_type", "BidirectionalGRUClip", "choice", "first z-encoder stage", _Z,
+          choices=(*RNN_TYPES, "Dense"), none=True, planned=_BACKWARD,
+          search=("choice", ("BidirectionalGRUClip", "BidirectionalLSTM", "Dense")), aliases=("encd_rnn_type",)),
+    Param("z1_units", [16], "units", "units of each layer of the first stage", _Z, low=1,
+          search=("choice", (16, 32, 64)), aliases=("encd_rnn1_units",)),
+    Param("z1_activation", "leaky_relu", "choice", "activation of a Dense first stage", _Z, choices=ACTIVATIONS),
+    Param("z1_merge", "sum", "choice", "how both directions of the first stage join", _Z, choices=("sum", "concat")),
+    Param("z1_lag", 0, "int", "bins around t, in both directions, that the first stage may not see at t", _Z, low=0,
+          search=("choice", (0, 1)), aliases=("zd_lag",)),
+    Param("z2_type", "SimpleRNN", "choice", "second, forward z-encoder stage", _Z, choices=RNN_CELLS, none=True),
+    Param("z2_units", 16, "int", "units of the second stage (0: none)", _Z, low=0,
+          search=("choice", (0, 16, 32, 64)), aliases=("encd_rnn2_units",)),
+    Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"),
+          none=True, planned={"combiner": "the deep Markov combiner"}),
+    Param("q_z_type", "meanfield", "choice", "form of q(z)", _Z, choices=("meanfield",),
+          planned={"combiner": "the deep Markov combiner"}),
+    Param("z_latent_size", 4, "int", "size of z_t (0: no dynamic latent)", _Z, low=0,
+          search=("choice", (1, 2, 4, 8)), aliases=("zd_size",)),
+    Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
+    Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4,
+          aliases=("qzd_init_std",)),
+    Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
+          "'student_t' a learnable Student-t at every step, 'cond' a Gaussian that depends on the label", _Z,
+          choices=("AR1", "standard", "none", "student_t", "cond", *RNN_CELLS),
+          planned={"gated": "the gated transition (deep Markov models)"},
+          search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
+    Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z, low=1, aliases=("pzd_units",)),
+    Param("z_prior_rollout", "teacher", "choice",
+          "run a prior with memory on the posterior's samples or on its own", _Z, choices=("teacher", "free")),
+    Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional; "
+          "'fresh' is sampled apart from the sample that drives the generator", _Z,
+          choices=("auto", "analytic", "conditional", "sampled", "fresh")),
+    Param("z_prior_df", 5.0, "float", "degrees of freedom of the Student-t prior at the start", _Z, low=1.1),
+    Param("z_prior_tau", 10.0, "float", "time constant of the AR(1) prior at the start, in bins", _Z, low=1e-3,
+          aliases=("pzd_tau",)),
+    Param("z_prior_init_std", math.sqrt(0.1), "float",
+          "standard deviation of the z prior (AR(1): of its innovations) at the start", _Z, low=1e-4,
+          aliases=("pzd_init_std",)),
+    Param("z_prior_train_tau", True, "bool", "train the AR(1) time constants", _Z, aliases=("pzd_train_tau",)),
+    Param("z_prior_train_mean", True, "bool", "train the mean of the z prior", _Z, aliases=("pzd_train_mean",)),
+    Param("z_prior_train_var", True, "bool", "train the scale of the z prior", _Z, aliases=("pzd_train_var",)),
+    # --- labels
+    Param("u_dim", 0, "int", "classes of a discrete label, which `train` raises to those of the recording, or length "
+          "of a continuous one (0: no labels)", _U, low=0),
+    Param("u_type", None, "choice", "labels are classes counted from 0, or real vectors", _U,
+          choices=("discrete", "continuous"), none=True),
+    Param("u_per_step", False, "bool", "one label a bin instead of one a trial", _U),
+    Param("u_units", [20, 20], "units", "units of each hidden layer of the network from a continuous label to a 'cond' "
+          "prior", _U, low=1),
+    Param("q_cond", "none", "choice", "how labels enter the posterior: 'concat' beside the encoders' input (iVAE), "
+          "'product' by the 'cond' prior as a factor (pi-VAE), which an unknown label leaves out", _U,
+          choices=("none", "concat", "product")),
+    # --- generator
+    Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, 'GIN' "
+          "for the same injective flow at every step, or 'Complex', the cell of LFADS with its controller (z2_units) "
+          "inside", _GEN, choices=(*RNN_TYPES, "Dense", "GIN", "Complex"), aliases=("dec_rnn_type",)),
+    Param("gen_n_hidden", [256], "units", "units of each generator layer; 'GIN': width of the flow", _GEN, low=1,
+          search=("choice", (64, 128, 256)), aliases=("dec_rnn_units",)),
+    Param("gen_activation", "leaky_relu", "choice", "activation of a Dense generator, and within a flow", _GEN,
+          choices=ACTIVATIONS),
+    Param("gen_l2_reg", 1e-4, "float", "L2 penalty on the generator's recurrent weights", _GEN, low=0,
+          search=("log", 1e-5, 1.0)),
+    *(Param(f"l2_{name}_scale", 0.0, "float",
+            f"scale of LFADS's L2 penalty, per weight, on the recurrent kernels of the {cell}", _GEN, low=0,
+            search=("log", 1e-4, 1.0))
+      for name, cell in (("f_enc", "f-encoder"), ("z_enc", "z-encoder"), ("gen", "generator"), ("con", "controller"))),
+    Param("gen_init_trainable", False, "bool", "train the initial state of a generator that f does not set", _GEN),
+    Param("f_to_gen", "init", "choice", "f sets the initial state, is an input at every step, or both", _GEN,
+          value_aliases={"initial conditions": "init", "tile inputs": "tile"},
+          choices=("init", "tile", "both"), none=True, aliases=("zs_to_dec",)),
+    Param("z_to_gen", "input", "choice", "z is an input of the generator at every step", _GEN, choices=("input",)),
+    Param("n_factors", 10, "int", "width of the factors (0: the generator's output feeds the read-out)", _GEN, low=0,
+          search=("choice", (8, 16, 24, 40))),
+    Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3),
+    # --- observation model
+    Param("output_dist", "Poisson", "choice",
+          "distribution of a bin ('GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
+          "positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
+          choices=("Poisson", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma"),
+          planned={"Bernoulli": "the Bernoulli observation model"}),
+    Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT, low=1,
+          none=True),
+    Param("forward_steps", 0, "int", "bins of the target beyond the last input bin (forward prediction)", _OUT, low=0),
+    Param("output_link", "exp", "choice", "from read-out to rate", _OUT, choices=("exp", "softplus")),
+    Param("output_scale_link", "softplus", "choice",
+          "from read-out to the standard deviation of 'Gaussian' ('log_variance': as in LFADS)", _OUT,
+          choices=("softplus", "log_variance")),
+    Param("gamma_loc", 0.1, "float", "smallest amplitude of an event of 'ZeroInflatedGamma', in units of the target",
+          _OUT, low=0),
+    Param("log_rate_clip", 10.0, "float", "bound of |log rate| in a bin ('Gamma': of log shape and log rate)", _OUT,
+          low=1, high=50),
+    Param("log_factorial", "exact", "choice",
+          "constant of the Poisson likelihood in the training loss: log n!, or Stirling's approximation, to compare "
+          "values with LFADS (gradients are the same)", _OUT, choices=("exact", "stirling")),
+    Param("init_rate_bias", None, "vector",
+          "read-out bias at the start (None: `train` takes the log of the mean "
+          "counts a bin, a bare builder 0)", _OUT, none=True),
+    # --- training
+    Param("learning_rate", 2e-3, "float", "Adam's step size", _TRAIN, low=1e-7, high=1, search=("log", 5e-4, 1e-2)),
+    Param("lr_schedule", "constant", "choice",
+          "course of the learning rate; 'plateau' lowers it when val_heldin_nll has stopped falling", _TRAIN,
+          choices=("constant", "cosine", "plateau")),
+    Param("lr_patience", 6, "int", "epochs without a lower val_heldin_nll that a plateau may last", _TRAIN, low=0),
+    Param("lr_decay", 0.95, "float", "factor on the learning rate after a plateau", _TRAIN, low=1e-3, high=1),
+    Param("lr_stop", 1e-5, "float", "learning rate below which plateaus do not lower it", _TRAIN, low=0, high=1),
+    Param("lr_smoothing", 0.7, "float",
+          "weight of the new value in the smoothed val_heldin_nll that plateaus are found in (1: not smoothed)", _TRAIN,
+          low=1e-3, high=1),
+    Param("adam_epsilon", 1e-7, "float", "Adam's epsilon", _TRAIN, low=1e-12, high=1),
+    Param("loss_reduction", "sum", "choice", "likelihood in the loss: summed over bins and channels (nats a trial), or "
+          "their mean, which kl_*_beta are then relative to (LFADS)", _TRAIN, choices=("sum", "mean")),
+    Param("loss_scale", 1.0, "float", "factor on the loss; max_grad_norm clips after it (LFADS: 1e4 with 200)", _TRAIN,
+          low=1e-9),
+    Param("max_grad_norm", 200.0, "float", "global-norm clipping of the gradient of the scaled loss", _TRAIN, low=1e-6),
+    Param("variational", True, "bool", "False: an auto-encoder without sampling, priors and KL", _TRAIN),
+    Param("jit_compile", "auto", "choice", "compile the training step with XLA; 'auto': what is faster on this device",
+          _TRAIN, choices=("auto", "on", "off")),
+    Param("batch_parts", 0, "int", "parts of a batch that a compiled step computes side by side (0: one for each core)",
+          _TRAIN, low=0),
+    Param("batch_size", 64, "int", "trials a step", _TRAIN, low=1, search=("choice", (32, 64, 128))),
+    Param("epochs", 200, "int", "passes over the training trials", _TRAIN, low=1),
+    Param("patience", 50, "int", "epochs without improvement before training stops (0: never stop early)", _TRAIN,
+          low=0),
+    *(row for latent in "fz" for row in (
+        Param(f"kl_{latent}_beta", 1.0, "float", f"weight of KL({latent}) once its schedule has ended", _TRAIN, low=0,
+              search=("log", 0.03, 3.0)),
+        Param(f"kl_{latent}_schedule", "constant", "choice", f"course of the weight of KL({latent})", _TRAIN,
+              choices=SCHEDULES, search=("choice", ("constant", "linear", "cosine", "cyclical"))),
+        Param(f"kl_{latent}_start", 0, "int", f"first epoch (or step) of the KL({latent}) schedule", _TRAIN, low=0),
+        Param(f"kl_{latent}_ramp", 50, "int", f"length of the KL({latent}) schedule in epochs (or steps)", _TRAIN,
+              low=1, search=("choice", (20, 50, 100))),
+    )),
+    Param("l2_schedule", "constant", "choice", "course of the weight of the L2 penalty, from 0 to 1", _TRAIN,
+          choices=SCHEDULES),
+    Param("l2_start", 0, "int", "first epoch (or step) of the L2 schedule", _TRAIN, low=0),
+    Param("l2_ramp", 50, "int", "length of the L2 schedule in epochs (or steps)", _TRAIN, low=1),
+    Param("kl_unit", "epoch", "choice", "unit of kl_*_start, kl_*_ramp, l2_start and l2_ramp", _TRAIN,
+          choices=("epoch", "step")),
+    Param("sample_at_test", False, "bool", "draw posterior samples in validation and prediction too (else means)",
+          _TRAIN),
+    Param("monitor", "auto", "choice", "metric that selects weights and trials; 'auto': val_hidden_nll with "
+          "coordinated dropout, else val_neg_elbo", _TRAIN,
+          choices=("auto", "val_hidden_nll", "val_heldin_nll", "val_sample_nll", "val_neg_elbo", "val_nll")),
+    Param("seed", 0, "int", "seed of dropout and posterior samples; `train` seeds the weights with it too",
+          _TRAIN, low=0, high=2**31 - 1),
+)
+
+# fmt: on
+ROWS: dict[str, Param] = {row.name: row for row in TABLE}
+ALIASES: dict[str, str] = {alias: row.name for row in TABLE for alias in row.aliases}

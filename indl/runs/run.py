@@ -1,0 +1,288 @@
+"""A run and its folder: what it was, what came of it, and how to repeat it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from indl.data.files.hdf5 import load_recording
+from indl.data.simulate.lorenz import lorenz
+from indl.data.values.provenance import digest
+from indl.data.values.recording import Recording
+from indl.evaluation import evaluate, evaluate_baseline
+from indl.files import DISK_FULL, exclusive, write_json
+from indl.runs.report import save_run
+from indl.training.fit import TrainingResult, monitor_of, params_for, train
+
+#: Packages that decide about the numbers of a run.
+_PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
+#: What a finished run has, without its ending; and its other files.
+_FINISHED = ("metrics", "history")
+_FILES = ("run.json", "state.npz", "model.keras", "last_good.keras", "params.json", "latent_use.json")
+#: Scores that tell of the machine and not of the model.
+_OF_THE_MACHINE = ("seconds",)
+
+
+class RunError(ValueError):
+    """A folder that does not hold a run, or a run that cannot be repeated."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that decides about the numbers of a run.
+
+    Args:
+        data: where the recording comes from: ``{"kind": "file", "path": ...}`` or ``{"kind": "lorenz", ...}`` with
+            the arguments of :func:`indl.data.lorenz`.
+        params: the params dict.
+        epochs: passes over the training trials.
+        samples: posterior samples for the scores; 0: posterior means.
+        lag_s: seconds by which behaviour is later than the rates.
+        baselines: whether smoothed-spikes baselines are scored too.
+        skip_nonfinite: see :func:`indl.training.train`.
+    """
+
+    data: dict[str, Any]
+    params: dict[str, Any]
+    epochs: int
+    samples: int = 50
+    lag_s: float = 0.0
+    baselines: bool = False
+    skip_nonfinite: bool = False
+
+    def recording(self) -> Recording:
+        """The recording that the run is about."""
+        arguments = {name: value for name, value in self.data.items() if name not in ("kind", "path")}
+        return lorenz(**arguments) if self.data["kind"] == "lorenz" else load_recording(self.data["path"])
+
+
+class Difference(NamedTuple):
+    """A number that a repeated run did not reproduce.
+
+    Attributes:
+        name: which one.
+        before: value in the run that was repeated.
+        now: value in the repetition.
+    """
+
+    name: str
+    before: float
+    now: float
+
+
+def execute(
+    run: Run, folder: Path | str, recording: Recording | None = None, callbacks: Sequence[Any] = (), fresh: bool = False
+) -> tuple[TrainingResult, dict[str, Any]]:
+    """Trains, scores and draws; everything goes to `folder`.
+
+    ``run.json`` (settings, data with their hash, and for every start versions and machine), ``state.npz`` (for going
+    on after a crash), ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json``,
+    ``metrics.json``, ``figures/`` and ``logs/`` (TensorBoard). The same call on the same folder goes on where a killed
+    one was.
+
+    Args:
+        run: what to do.
+        folder: where to write.
+        recording: the recording of `run`, if it is loaded already.
+        callbacks: further Keras callbacks.
+        fresh: begin anew where the folder holds a run, whose files are removed.
+
+    Returns:
+        The trained model with its history, and the scores: ``{"model": ..., "baseline": ..., ...}``.
+
+    Raises:
+        BlockingIOError: another process is training in the folder.
+        RunError: the disk is full.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(folder):
+            if fresh:
+                _clear(folder)
+            return _execute(run, folder, run.recording() if recording is None else recording, callbacks)
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FULL:
+            raise
+        raise RunError(
+            f"The disk is full. Given: {folder} ({error}). What was written before is whole: make room and start the "
+            "same call again, which goes on from it."
+        ) from error
+
+
+def _execute(
+    run: Run, folder: Path, recording: Recording, callbacks: Sequence[Any]
+) -> tuple[TrainingResult, dict[str, Any]]:
+    begin = time.monotonic()
+    described = describe(run, recording)
+    if (folder / "state.npz").exists() and (folder / "run.json").exists():
+        described["starts"] = [*read(folder)["starts"], *described["starts"]]
+    write_json(folder / "run.json", described)
+    _write_hparams(folder / "logs", run.params)
+    result = train(
+        run.params,
+        recording,
+        epochs=run.epochs,
+        callbacks=[keras.callbacks.TensorBoard(folder / "logs", write_graph=False), *callbacks],
+        folder=folder,
+        skip_nonfinite=run.skip_nonfinite,
+    )
+    # The model is safe on disk before anything else can fail.
+    save_run(folder, result, recording, run.lag_s)
+    scores: dict[str, Any] = {"model": evaluate(result.model, recording, run.samples, lag_s=run.lag_s)}
+    if run.baselines:
+        scores["baseline"] = evaluate_baseline(recording, lag_s=run.lag_s)
+    scores |= {"epochs": len(result.history["loss"]), "best_epoch": result.best_epoch}
+    scores["seconds"] = time.monotonic() - begin
+    write_json(folder / "metrics.json", scores)
+    return result, scores
+
+
+def describe(run: Run, recording: Recording) -> dict[str, Any]:
+    """What is written down of a run: its settings, what the data were, and what it was started on."""
+    start = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+    return {
+        "run": asdict(run),
+        "data": {"sha256": digest(recording), "is": repr(recording)},
+        "monitor": monitor_of(params_for(run.params, recording)),
+        "starts": [start],
+    }
+
+
+def read(folder: Path | str) -> dict[str, Any]:
+    """The content of ``run.json`` of a run's folder.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / "run.json"
+    try:
+        found = json.loads(path.read_text())
+        Run(**found["run"])
+        _ = found["data"]["sha256"], found["data"]["is"], found["monitor"], found["starts"][-1]["versions"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunError(
+            f"The folder does not hold a run. Given: {folder} ({type(error).__name__}: {error}). Name a folder that "
+            "`indl train` or `indl demo` wrote."
+        ) from error
+    return found
+
+
+def repeat(
+    folder: Path | str, out: Path | str, data: Path | str | None = None, callbacks: Sequence[Any] = ()
+) -> tuple[dict[str, Any], list[Difference]]:
+    """Repeats a run in a new folder and compares every number of its history and its scores.
+
+    Args:
+        folder: the finished run.
+        out: folder of the repetition, which is cleared of an earlier one.
+        data: the recording, where it has moved.
+        callbacks: further Keras callbacks.
+
+    Returns:
+        The scores of the repetition, and the numbers that differ (none on the same machine and versions).
+
+    Raises:
+        RunError: the folder holds no finished run, `out` is the same folder, or the recording is another one by its
+            hash.
+    """
+    before, folder, out = read(folder), Path(folder), Path(out)
+    if out.resolve() == folder.resolve():
+        raise RunError(f"A run cannot be repeated in its own folder. Given: {out} for both. Choose another folder.")
+    missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
+    if missing:
+        raise RunError(
+            f"The run has not finished. Given: {folder}, without {' and '.join(missing)}. Start it again with its own "
+            "command, which goes on with it."
+        )
+    # The mode that was measured to be faster then: another one draws other numbers.
+    chosen = json.loads((folder / "params.json").read_text())
+    mode = {name: chosen[name] for name in ("jit_compile", "batch_parts")}
+    settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
+    if data is not None:
+        settings["data"] = {"kind": "file", "path": str(data)}
+    run = Run(**settings)
+    recording = run.recording()
+    found = digest(recording)
+    if found != before["data"]["sha256"]:
+        raise RunError(
+            f"The recording is not the one of the run. Given: {run.data}, hash {found[:12]}; the run had "
+            f"{before['data']['sha256'][:12]} ({before['data']['is']}). Name the right file with --data."
+        )
+    _, scores = execute(run, out, recording, callbacks, fresh=True)
+    return scores, list(_differences(*(_numbers(place) for place in (folder, out))))
+
+
+def changed_versions(folder: Path | str) -> list[str]:
+    """Packages whose version is not that of the run in `folder` (its last start), in words."""
+    before = read(folder)["starts"][-1]["versions"]
+    now = _versions()
+    return [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
+
+
+def _numbers(folder: Path) -> dict[str, Any]:
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in _FINISHED}
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a run has written; what tells that it has finished goes first."""
+    for name in (*(f"{name}.json" for name in _FINISHED), *_FILES):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("figures", "logs", "saved_model"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[Difference]:
+    """Every number in one of the two that is not the same in the other, or not there."""
+    if isinstance(before, dict | list) and type(before) is type(now):
+        keys = range(max(len(before), len(now))) if isinstance(before, list) else sorted({*before, *now})
+        for key in keys:
+            if key not in _OF_THE_MACHINE:
+                yield from _differences(_item(before, key), _item(now, key), f"{name}.{key}" if name else str(key))
+    elif before != now and not (_is_nan(before) and _is_nan(now)):
+        yield Difference(name, before, now)
+
+
+def _item(values: Any, key: Any) -> Any:
+    try:
+        return values[key]
+    except (KeyError, IndexError):
+        return None
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and np.isnan(value)
+
+
+def _write_hparams(folder: Path, params: Mapping[str, Any]) -> None:
+    """The params for TensorBoard's table of runs."""
+    from tensorboard.plugins.hparams import api
+
+    plain = {
+        name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in params.items()
+    }
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default():
+        api.hparams(plain)
+    writer.close()
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

@@ -1,0 +1,95 @@
+"""Scores of a model and of the baseline on the same recording."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from indl import metrics
+from indl.data import Recording
+from indl.data.files.hdf5 import load_recording
+from indl.data.simulate.lorenz import lorenz
+from indl.evaluation import evaluate, evaluate_baseline
+from indl.params import preset
+from indl.training.fit import make_model
+from indl.training.hidden import hidden_nll
+
+FIELDS = ("encod", "recon", "inds", "label", "behavior")
+
+
+def test_scores_are_those_of_the_metrics_on_the_models_rates():
+    recording = lorenz(n_neurons=10, n_conditions=6, n_trials=10, n_bins=15, seed=0, heldout=3)
+    model = make_model(preset("default", gen_n_hidden=8, f_units=8), recording)
+    scores = evaluate(model, recording, samples=4, seed=7)
+    rates = model.rates(recording.valid.encod, samples=4, seed=7)
+    assert scores["rate_r2_flat"] == pytest.approx(metrics.rate_r2_flat(rates, recording.valid.truth))
+    assert scores["co_bps"] == pytest.approx(metrics.cosmoothing(rates, recording.valid.recon, 7))
+    assert scores["hidden_nll"] == hidden_nll(model, recording.valid.encod)
+    assert scores["latent_r2"] == pytest.approx(np.mean([scores[f"latent_r2_{i}"] for i in (1, 2, 3)]))
+    expected = -model.log_prob(recording.valid.encod, recording.valid.recon).sum((1, 2)).mean()
+    assert scores["nll"] == pytest.approx(expected, rel=1e-4)
+    assert scores["neg_elbo"] == pytest.approx(scores["nll"] + scores["kl_f"] + scores["kl_z"], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Labels, behaviour, held-out channels and forward steps; NaN in all but the labels."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (40, 14, 6)).astype("float32")
+    counts[3, 2:4], counts[5, 12:], counts[7, :, 1] = np.nan, np.nan, np.nan
+    behavior = rng.normal(size=(40, 14, 2))
+    behavior[0, 4:] = np.nan
+    return Recording.from_arrays(
+        counts, 0.02, label=np.arange(40) % 4 * 10, behavior=behavior, heldout=2, forward_steps=3, missing=True
+    )
+
+
+def test_every_score_leaves_missing_samples_out(recording):
+    model = make_model(preset("default", gen_n_hidden=8, f_units=8, missing_data=True), recording)
+    scores = evaluate(model, recording, samples=3, seed=7, lag_s=0.04)
+    train, valid = recording.train, recording.valid
+    rates = model.rates(valid.encod, samples=3, seed=7)
+    assert scores["co_bps"] == pytest.approx(metrics.cosmoothing(rates, valid.recon, 4, 11))
+    assert scores["fp_bps"] == pytest.approx(metrics.forward_prediction(rates, valid.recon, 11))
+    assert scores["fp_bps_se"] == pytest.approx(metrics.forward_prediction_se(rates, valid.recon, 11, seed=7))
+    averages = metrics.psth(train.recon, train.label.astype(int) // 10, sd_bins=2.5)
+    scored = np.where(np.isnan(valid.recon), np.nan, rates)
+    assert scores["psth_r2"] == pytest.approx(metrics.psth_r2(scored, valid.label.astype(int) // 10, averages))
+    fitted = model.rates(train.encod, samples=3, seed=7)
+    decoded = metrics.ridge_decoding(fitted, train.behavior, rates, valid.behavior, 2, seed=7)
+    assert scores["behavior_r2_se"] == pytest.approx(decoded.se)
+    assert [scores[f"behavior_r2_{i}"] for i in (1, 2)] == pytest.approx(decoded.r2_per_dim.tolist())
+    assert np.isfinite(list(scores.values())).all()
+
+
+def test_trial_averages_leave_out_conditions_that_training_lacks(recording):
+    label = np.array(recording.valid.label)
+    label[:3] = 99
+    strange = replace(recording, valid=replace(recording.valid, label=label))
+    whole, found = (evaluate_baseline(one)["psth_r2"] for one in (recording, strange))
+    few = replace(recording, valid=replace(recording.valid, **{n: getattr(recording.valid, n)[3:] for n in FIELDS}))
+    assert found == pytest.approx(evaluate_baseline(few)["psth_r2"])
+    assert found != whole
+    none = replace(recording, valid=replace(recording.valid, label=np.full(len(label), 99)))
+    assert "psth_r2" not in evaluate_baseline(none)
+
+
+def test_baseline_has_the_scores_of_smoothed_spikes(recording):
+    train, valid = recording.train, recording.valid
+    found = evaluate_baseline(recording, seed=3, lag_s=0.02)
+    fill = metrics.channel_means(train.recon)
+    smoothed = np.where(np.isnan(valid.recon), np.nan, metrics.smooth_observed(valid.recon, 2.5, fill))
+    averages = metrics.psth(train.recon, train.label.astype(int) // 10, sd_bins=2.5)
+    assert found["psth_r2"] == pytest.approx(metrics.psth_r2(smoothed, valid.label.astype(int) // 10, averages))
+    features = [metrics.smooth_observed(part.recon, 5.0, fill) for part in (train, valid)]
+    decoded = metrics.ridge_decoding(features[0], train.behavior, features[1], valid.behavior, 1, seed=3)
+    assert (found["behavior_r2"], found["behavior_r2_se"]) == pytest.approx((decoded.r2, decoded.se))
+    assert found["co_bps"] == metrics.smoothing_baseline(recording, seed=3).cosmoothing
+
+
+def test_baseline_reproduces_the_published_figures_of_a_real_recording(recording_path):
+    """The data's own baselines: 0.1255 +- 0.003 bits/spike, force R2 0.846 at a lag of 150 ms."""
+    found = evaluate_baseline(load_recording(recording_path("adan_day0.h5")), lag_s=0.15)
+    assert found["co_bps"] == pytest.approx(0.1255, abs=0.003)
+    assert found["behavior_r2"] == pytest.approx(0.846, abs=0.005)
+    assert found["psth_r2"] > 0.6
