@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv demo test test-slow lint format docs bench params clean
+.PHONY: venv demo test test-slow lint format docs bench clean
 
 venv: $(VENV)/.dev
 
@@ -40,10 +40,6 @@ docs: $(VENV)/.docs
 
 bench: venv
 	$(BIN)/python benchmarks/train_step.py --json bench_train_step.json
-
-# Writes the parameter table of the README anew from indl/params.py.
-params: venv
-	$(BIN)/python docs/tables.py README.md
 
 clean:
 	rm -rf $(VENV) demo_out site bench_*.json

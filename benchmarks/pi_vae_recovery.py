@@ -45,7 +45,7 @@ def fit(kind: str, seed: int, variant: str, epochs: int | None = None) -> tuple[
 
     from indl.data import pi_vae_continuous, pi_vae_discrete
     from indl.model.pi_vae import build_pi_vae
-    from indl.params.pi_vae import pi_vae_preset
+    from indl.params import preset
     from indl.training import BetaSchedule, WeightSchedule
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -53,7 +53,7 @@ def fit(kind: str, seed: int, variant: str, epochs: int | None = None) -> tuple[
     data = (pi_vae_discrete if kind == "discrete" else pi_vae_continuous)(seed)
     labelled = variant != "no labels"
     discrete = kind == "discrete" or not labelled
-    params = pi_vae_preset(
+    params = preset(
         "pi_vae_port_1_1", discrete_labels=discrete, batch_size=BATCHES[kind], seed=seed, **VARIANTS[variant]
     )
     n_labels = 1 if kind == "continuous" or not labelled else 5

@@ -33,7 +33,7 @@ def measure(labels: str, batch: int, repeats: int, epochs: int, threads: int) ->
     import tensorflow as tf
 
     from indl.model.pi_vae import build_pi_vae
-    from indl.params.pi_vae import pi_vae_preset
+    from indl.params import preset
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     discrete, rows = labels == "discrete", 40 * batch
@@ -41,7 +41,7 @@ def measure(labels: str, batch: int, repeats: int, epochs: int, threads: int) ->
     x = rng.poisson(1.0, (rows, 100)).astype("float32")
     u = rng.integers(0, 5, rows) if discrete else rng.random((rows, 1), "float32")
     keras.utils.set_random_seed(0)
-    params = pi_vae_preset("pi_vae_port", discrete_labels=discrete, alpha=0.5, batch_size=batch)
+    params = preset("pi_vae_port", discrete_labels=discrete, alpha=0.5, batch_size=batch)
     model = build_pi_vae(params, 100, 5 if discrete else 1)
     step = tf.function(model.train_step, jit_compile=True, autograph=False)
     data = ({"x": tf.constant(x[:batch]), "u": tf.constant(u[:batch].astype("int32" if discrete else "float32"))},)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
-from indl.params.pi_vae import TABLE as PI_VAE_TABLE
+from indl.params import FAMILIES, markdown_table
+
+MARK = "<!-- params -->"
+#: Family and level of the headings by page.
+PAGES = {"parameters.md": ("sequence", 2), "pi_vae.md": ("pi_vae", 3)}
 
 
 def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
-    """Puts each table between the markers of its page."""
-    if page.file.src_uri == "parameters.md":
-        return _tables().fill(markdown, level=2)
-    return _tables().fill(markdown, level=3, table=PI_VAE_TABLE) if page.file.src_uri == "pi_vae.md" else markdown
+    """Puts the table of a family, a heading a group, where its page has the mark.
 
-
-def _tables() -> Any:
-    spec = importlib.util.spec_from_file_location("docs_tables", Path(__file__).with_name("tables.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    Raises:
+        ValueError: the page has no mark, or several.
+    """
+    if page.file.src_uri not in PAGES:
+        return markdown
+    if markdown.count(MARK) != 1:
+        raise ValueError(
+            f"A page needs one mark. Given: {markdown.count(MARK)} of {MARK} in {page.file.src_uri}. Write it where "
+            "the table belongs."
+        )
+    family, level = PAGES[page.file.src_uri]
+    rows = FAMILIES[family].rows
+    groups = dict.fromkeys(row.group for row in rows)
+    tables = (f"{'#' * level} {group}\n\n{markdown_table(rows, group)}" for group in groups)
+    return markdown.replace(MARK, "\n\n".join(tables))

@@ -3,11 +3,11 @@
 import importlib.util
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from indl.params import ROWS, TABLE
-from indl.params.pi_vae import TABLE as PI_VAE_TABLE
+from indl.params import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -49,11 +49,17 @@ def anchors(path):
 
 
 @pytest.fixture(scope="module")
-def tables():
-    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+def filled():
+    """The text of a page of the documentation, and what its build makes of it."""
+    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+
+    def fill(name, text=None):
+        source = (DOCS / name).read_text(encoding="utf-8") if text is None else text
+        return source, module.on_page_markdown(source, page=SimpleNamespace(file=SimpleNamespace(src_uri=name)))
+
+    return fill
 
 
 #: Pages whose code trains for more than twenty seconds.
@@ -85,34 +91,22 @@ def test_code_runs(page, tmp_path, monkeypatch, recordings):
         exec(compile("\n" * (line - 1) + code, relative(page), "exec"), namespace)
 
 
-def test_readme_table_is_the_generated_one(tables):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert tables.fill(text) == text, "run `make params`"
+@pytest.mark.parametrize("name, family", [("parameters.md", "sequence"), ("pi_vae.md", "pi_vae")])
+def test_tables_are_filled_in_at_build_time(filled, name, family):
+    source, page = filled(name)
+    rows = FAMILIES[family].rows
+    assert re.findall(r"^\| `(\w+)` \| ", page, re.MULTILINE) == [row.name for row in rows]
+    assert not any(f"| `{row.name}` |" in source for row in rows)
+    assert {line.strip("# ") for line in page.splitlines() if line.startswith("#")} >= {row.group for row in rows}
 
 
-def test_readme_table_holds_every_parameter_once():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(\w+)` \| ", text, re.MULTILINE)
-    assert sorted(listed) == sorted(row.name for row in TABLE)
+def test_other_pages_stay_as_they_are(filled):
+    assert filled("cli.md")[1] == filled("cli.md")[0]
 
 
-def test_page_of_parameters_is_filled_at_build_time(tables):
-    source = (DOCS / "parameters.md").read_text(encoding="utf-8")
-    filled = tables.fill(source, level=2)
-    assert "kl_z_beta" not in source
-    assert all(f"| `{name}` |" in filled for name in ROWS)
-
-
-def test_page_of_pi_vae_is_filled_too(tables):
-    source = (DOCS / "pi_vae.md").read_text(encoding="utf-8")
-    filled = tables.fill(source, level=3, table=PI_VAE_TABLE)
-    for row in PI_VAE_TABLE:
-        assert f"| `{row.name}` |" in filled and f"| `{row.name}` |" not in source
-
-
-def test_markers_are_needed(tables):
-    with pytest.raises(ValueError, match="one pair of markers"):
-        tables.fill("no markers")
+def test_a_mark_is_needed(filled):
+    with pytest.raises(ValueError, match="one mark. Given: 0 of"):
+        filled("parameters.md", "no mark")
 
 
 @pytest.mark.parametrize("page", LINKED, ids=relative)

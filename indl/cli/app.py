@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from indl.params import PRESETS, TABLE, markdown_table, parse_setting, preset
+from indl.params import FAMILIES, PRESETS, markdown_table, parse_setting, preset, table_of_preset
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -151,7 +151,7 @@ def train(
     """
     from indl.runs import Run
 
-    params = _reported(lambda: preset(preset_name, **dict(parse_setting(text) for text in settings or [])))
+    params = _reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
     source = {"kind": "file", "path": str(data.resolve())}
     _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
 
@@ -226,7 +226,7 @@ def tune(
     from indl.tuning import SequentialHyperModel
     from indl.tuning.isolated import claim_folder
 
-    fixed = _reported(lambda: dict(parse_setting(text) for text in settings or []))
+    fixed = _reported(lambda: _changes(preset_name, settings))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
@@ -253,8 +253,14 @@ def export(
 
 @app.command()
 def params() -> None:
-    """Prints the table of all parameters as Markdown."""
-    print(markdown_table(TABLE))
+    """Prints the parameters of every family of models as Markdown."""
+    for family, table in FAMILIES.items():
+        print(f"## {family}\n\n{markdown_table(table.rows)}\n")
+
+
+def _changes(preset_name: str, settings: list[str] | None) -> dict[str, Any]:
+    """What ``--set`` changes in a preset."""
+    return dict(parse_setting(text, table_of_preset(preset_name)) for text in settings or [])
 
 
 def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | None) -> None:

@@ -36,12 +36,13 @@ def build_sequential_vae(
             "A model needs at least one channel and one bin. "
             f"Given: n_times={n_times!r}, n_channels={n_channels!r}. Take them from the array's shape."
         )
-    p["out_dim"] = p["out_dim"] or int(n_channels)
-    if p["out_dim"] < n_channels:
+    out_dim = p["out_dim"] or int(n_channels)
+    if out_dim < n_channels:
         raise ValueError(
-            f"The target must hold the input's channels. Given: out_dim={p['out_dim']} for {n_channels} input "
+            f"The target must hold the input's channels. Given: out_dim={out_dim} for {n_channels} input "
             "channels. Put the held-in channels first and the held-out ones behind."
         )
+    p = validate_params({**p, "out_dim": out_dim})
     inputs = keras.Input((n_times, n_channels), name="x")
     ext_input, read = None, inputs
     if p["ext_input_dim"]:

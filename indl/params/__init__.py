@@ -1,20 +1,16 @@
 """Parameters of every family: tables, rules, presets and validation."""
 
-from indl.params.presets import (
-    PRESETS,
-    default_params,
-    generate_default_args,
-    generate_default_params,
-    parse_setting,
-    preset,
-    validate_params,
-)
-from indl.params.sequence import ALIASES, RNN_CELLS, RNN_TYPES, ROWS, SCHEDULES, TABLE
-from indl.params.table import ACTIVATIONS, Param, as_list, markdown_table
+from indl.params.families import FAMILIES, parse_setting, preset, table_of, table_of_preset, validate_params
+from indl.params.param import ACTIVATIONS, Param, as_list
+from indl.params.presets import ALIASES, PRESETS, ROWS, default_params, generate_default_args, generate_default_params
+from indl.params.sequence import RNN_CELLS, RNN_TYPES, SCHEDULES, TABLE
+from indl.params.table import Table, markdown_table
+from indl.params.validated import Validated
 
 __all__ = [
     "ACTIVATIONS",
     "ALIASES",
+    "FAMILIES",
     "PRESETS",
     "Param",
     "RNN_CELLS",
@@ -22,6 +18,8 @@ __all__ = [
     "ROWS",
     "SCHEDULES",
     "TABLE",
+    "Table",
+    "Validated",
     "as_list",
     "default_params",
     "generate_default_args",
@@ -29,5 +27,7 @@ __all__ = [
     "markdown_table",
     "parse_setting",
     "preset",
+    "table_of",
+    "table_of_preset",
     "validate_params",
 ]

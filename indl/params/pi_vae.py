@@ -1,4 +1,4 @@
-"""The table of pi-VAE's parameters, its presets and its validation.
+"""The table of pi-VAE: its parameters, its presets, and the sizes that cannot be.
 
 Names and defaults are those that the model's users know from its PyTorch port (pi-vae-pytorch 1.0.0b1).
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from indl.params.table import ACTIVATIONS, Param, changed_preset, resolve
+from indl.params.param import ACTIVATIONS, Param, family_row
+from indl.params.table import Table
 
 _SIZES, _ENC, _DEC, _PRIOR, _TRAIN = "Sizes", "Encoder", "Decoder", "Label prior", "Training"
 
@@ -29,6 +30,7 @@ def _mlp(prefix: str, what: str, group: str, units: int | None, activation: str,
 
 # fmt: off
 TABLE: tuple[Param, ...] = (
+    family_row("pi_vae"),
     Param("x_dim", None, "int", "channels of the observation", _SIZES, low=1, none=True),
     Param("u_dim", None, "int", "number of classes, or length of a continuous label", _SIZES, low=1, none=True),
     Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1),
@@ -58,12 +60,9 @@ TABLE: tuple[Param, ...] = (
 )
 # fmt: on
 
-ROWS: dict[str, Param] = {row.name: row for row in TABLE}
-ALIASES: dict[str, str] = {alias: row.name for row in TABLE for alias in row.aliases}
-
 #: Settings of published versions. Layout alone: `x_dim` and `u_dim` come from the data.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
+    "pi_vae": {},
     # Zhou & Wei 2020: the widths of their code today, with one encoder network of two heads for their two.
     "pi_vae_original": {
         "encoder_hidden_layer_dim": 60,
@@ -81,26 +80,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def pi_vae_preset(name: str, **changes: Any) -> dict[str, Any]:
-    """A complete, validated params dict of a published version.
-
-    Args:
-        name: a key of :data:`PRESETS`.
-        **changes: parameters that differ from the preset.
-
-    Raises:
-        ValueError: unknown preset, or a change that does not validate.
-    """
-    return validate_pi_vae_params(changed_preset(name, PRESETS, ALIASES, changes))
-
-
-def validate_pi_vae_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks every key and value and returns a complete dict; the given one is not changed.
-
-    Raises:
-        ValueError: an unknown key, a value that is not allowed, or sizes that do not fit each other.
-    """
-    p = resolve(params, ROWS, ALIASES, "indl.params.pi_vae.TABLE")
+def check_sizes(p: Mapping[str, Any]) -> None:
+    """Raises a ValueError where complete params have sizes that do not fit each other."""
     x_dim, kept = p["x_dim"], p["decoder_affine_input_layer_slice_dim"]
     if x_dim is not None and x_dim < p["z_dim"]:
         raise ValueError(
@@ -119,7 +100,10 @@ def validate_pi_vae_params(params: Mapping[str, Any]) -> dict[str, Any]:
             f"decoder_fr_clamp_min={p['decoder_fr_clamp_min']:g}, decoder_fr_clamp_max={p['decoder_fr_clamp_max']:g}. "
             "Make the first smaller than the second."
         )
-    return p
+
+
+PI_VAE = Table("pi_vae", TABLE, PRESETS, check_sizes, "indl.params.pi_vae.TABLE")
+ROWS = PI_VAE.by_name
 
 
 def mlp_settings(p: Mapping[str, Any], prefix: str) -> tuple[list[int], str]:

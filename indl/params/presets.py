@@ -1,15 +1,15 @@
-"""Presets of the sequential models, and the functions that give complete, validated params."""
+"""Presets of the sequential models, their table as a whole, and its defaults."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from indl.params.param import copied
 from indl.params.rules import check_combinations
-from indl.params.sequence import ALIASES, ROWS, TABLE
-from indl.params.table import bad_value, changed_preset, checked, copied, did_you_mean, resolve, shown
+from indl.params.sequence import TABLE
+from indl.params.table import Table
 
 #: Differences from the defaults, with the source of each preset.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -163,6 +163,9 @@ PRESETS["pi_vae_sequence"] = {
     "gen_activation": "relu",
 }
 
+SEQUENCE = Table("sequence", TABLE, PRESETS, check_combinations, "indl.params.TABLE")
+ROWS, ALIASES = SEQUENCE.by_name, SEQUENCE.aliases
+
 
 def generate_default_params() -> dict[str, Any]:
     """Defaults of the tunable parameters, those a hyper-parameter search may vary."""
@@ -175,69 +178,5 @@ def generate_default_args() -> SimpleNamespace:
 
 
 def default_params() -> dict[str, Any]:
-    """All defaults in one dict."""
-    return {row.name: copied(row.default) for row in TABLE}
-
-
-def preset(name: str, **changes: Any) -> dict[str, Any]:
-    """A complete, validated params dict of a published model.
-
-    Args:
-        name: a key of :data:`PRESETS`.
-        **changes: parameters that differ from the preset.
-
-    Raises:
-        ValueError: unknown preset, or a change that does not validate.
-    """
-    return validate_params(changed_preset(name, PRESETS, ALIASES, changes))
-
-
-def validate_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks every key and value and returns a complete dict: aliases renamed, defaults filled in.
-
-    The given dict is not changed.
-
-    Raises:
-        ValueError: an unknown key, a value of the wrong type or out of range, a feature that is not
-            built yet, or a combination that cannot work. The message names the key, the value, what
-            is allowed and the nearest valid spelling.
-    """
-    complete = resolve(params, ROWS, ALIASES, "indl.params.TABLE")
-    check_combinations(complete)
-    return complete
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Reads one ``key=value`` of a command line into a name and a typed value.
-
-    Raises:
-        ValueError: no ``=``, an unknown key, or a value that its kind cannot hold.
-    """
-    key, sign, raw = text.partition("=")
-    if not sign:
-        raise ValueError(
-            f"A setting must have the form key=value. Given: {shown(text)}. For example: f_latent_size=16."
-        )
-    key, raw = key.strip(), raw.strip()
-    name = ALIASES.get(key, key)
-    if name not in ROWS:
-        raise ValueError(
-            f"Unknown parameter. Given: {shown(key)}.{did_you_mean(key, [*ROWS, *ALIASES])} "
-            "`python -m indl params` lists every parameter."
-        )
-    row = ROWS[name]
-    if raw.lower() == "none" and "none" not in row.choices:
-        return name, checked(row, key, None)
-    if row.kind == "choice":
-        value: Any = raw
-    elif row.kind == "bool":
-        value = {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
-    else:
-        convert = int if row.kind in ("int", "units") else float
-        try:
-            parts = [convert(part) for part in raw.strip("[]()").split(",")]
-        except ValueError:
-            raise bad_value(row, key, raw) from None
-        is_list = len(parts) > 1 or raw[:1] in ("[", "(")
-        value = parts if is_list and row.kind in ("units", "vector") else parts[0] if len(parts) == 1 else raw
-    return name, checked(row, key, value)
+    """All defaults of the sequential models in one dict."""
+    return SEQUENCE.defaults()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
-from indl.params.table import as_list
 
 
-def check_combinations(p: dict[str, Any]) -> None:
+def check_combinations(p: Mapping[str, Any]) -> None:
     """Combinations that cannot work, each with its remedy."""
 
     def refuse(what: str, keys: tuple[str, ...], remedy: str) -> None:
@@ -111,7 +112,7 @@ def check_combinations(p: dict[str, Any]) -> None:
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")
 
 
-def _check_complex(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+def _check_complex(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
     """What the complex cell cannot be combined with."""
     if len(as_list(p["gen_n_hidden"])) > 1 or not p["n_factors"]:
         refuse(
@@ -135,7 +136,7 @@ def _check_complex(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> 
         refuse("In the complex cell f sets the initial state.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='init'.")
 
 
-def _check_flow(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+def _check_flow(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
     """What an injective flow needs to stay injective."""
     width = as_list(p["gen_n_hidden"])
     latents = p["z_latent_size"] * has_z + p["f_latent_size"] * (has_f and p["f_to_gen"] == "tile") + p["ext_input_dim"]
@@ -153,7 +154,7 @@ def _check_flow(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> Non
         )
 
 
-def _check_labels(p: dict[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+def _check_labels(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
     """Whether labels are described, used, and used in a way that can work."""
     f_cond, z_cond = has_f and p["f_prior_type"] == "cond", has_z and p["z_prior_process"] == "cond"
     priors = ("f_prior_type", "z_prior_process")

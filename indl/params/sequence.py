@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from indl.params.table import ACTIVATIONS, Param
+from indl.params.param import ACTIVATIONS, Param, family_row
 
 RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN")
 RNN_TYPES = (*RNN_CELLS, *(f"Bidirectional{cell}" for cell in RNN_CELLS))
@@ -22,6 +22,7 @@ _BACKWARD = {f"Backward{cell}": "backward encoders (deep Markov models)" for cel
 
 # fmt: off
 TABLE: tuple[Param, ...] = (
+    family_row("sequence"),
     # --- inputs
     Param("dropout_rate", 0.01, "float", "ordinary dropout on inputs, encoder outputs and generator outputs",
           _IN, low=0, high=0.95, search=("float", 0.0, 0.5)),
@@ -238,7 +239,4 @@ TABLE: tuple[Param, ...] = (
     Param("seed", 0, "int", "seed of dropout and posterior samples; `train` seeds the weights with it too",
           _TRAIN, low=0, high=2**31 - 1),
 )
-
 # fmt: on
-ROWS: dict[str, Param] = {row.name: row for row in TABLE}
-ALIASES: dict[str, str] = {alias: row.name for row in TABLE for alias in row.aliases}

@@ -1,128 +1,145 @@
-"""What a table of parameters is: its rows, the validation of params against it, and its form as text."""
+"""The table of a family of models: its parameters, its presets, and the validation of params against it."""
 
 from __future__ import annotations
 
-import difflib
-import math
-import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
+from indl.params.param import Param, bad_value, checked, copied, did_you_mean, shown
+from indl.params.validated import Validated
 
 
-@dataclass(frozen=True)
-class Param:
-    """One row of the table.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All parameters of one family of models.
 
     Attributes:
-        name: the key in the params dict.
-        default: value in the `default` preset.
-        kind: ``"int"``, ``"float"``, ``"bool"``, ``"choice"``, ``"units"`` (an int, or a list of ints
-            with one entry a layer) or ``"vector"`` (a float or a list of floats, one a channel).
-        meaning: one line, with the unit.
-        group: heading under which the generated tables list the row.
-        choices: allowed values of a choice.
-        low, high: closed range of a number (of every entry of a list).
-        none: whether ``None`` is allowed.
-        search: what a tuner may try by default: ``("float", low, high)``, ``("log", low, high)`` or
-            ``("choice", values)``. A row with a search space is *tunable*.
-        aliases: spellings of earlier versions of the library.
-        value_aliases: such spellings of values of a choice.
-        planned: values of a choice, or ``"key"`` for a whole row, whose feature is not built yet, with
-            the feature's plain name. They are refused.
+        family: name of the family, and the one value of the parameter `family`.
+        rows: the parameters in the order in which they are listed.
+        presets: by name, the parameters that differ from the defaults.
+        rule: raises a ValueError where complete params cannot be combined.
+        listed: where `rows` can be found, for messages.
     """
 
-    name: str
-    default: Any
-    kind: str
-    meaning: str
-    group: str
-    choices: tuple = ()
-    low: float = -math.inf
-    high: float = math.inf
-    none: bool = False
-    search: tuple = ()
-    aliases: tuple[str, ...] = ()
-    value_aliases: Mapping[str, str] | None = None
-    planned: Mapping[str, str] | None = None
+    family: str
+    rows: tuple[Param, ...]
+    presets: Mapping[str, Mapping[str, Any]]
+    rule: Callable[[Mapping[str, Any]], None]
+    listed: str
 
-    @property
-    def tunable(self) -> bool:
-        return bool(self.search)
+    @cached_property
+    def by_name(self) -> dict[str, Param]:
+        """The rows by the name of the parameter."""
+        return {row.name: row for row in self.rows}
 
-    @property
-    def allowed(self) -> str:
-        """The allowed values in words, for messages and tables."""
-        if self.kind == "choice":
-            text = ", ".join(repr(choice) for choice in self.choices)
-        elif self.kind == "bool":
-            text = "True or False"
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """The name of the parameter by other spelling."""
+        return {alias: row.name for row in self.rows for alias in row.aliases}
+
+    def defaults(self) -> dict[str, Any]:
+        """All defaults in one dict."""
+        return {row.name: copied(row.default) for row in self.rows}
+
+    def preset(self, name: str, **changes: Any) -> dict[str, Any]:
+        """A complete, validated params dict.
+
+        Args:
+            name: a key of `presets`.
+            **changes: parameters that differ from the preset.
+
+        Raises:
+            ValueError: unknown preset, or a change that does not validate.
+        """
+        if name not in self.presets:
+            raise no_preset(name, self.presets)
+        changed = {self.aliases.get(key, key) for key in changes}
+        kept = {key: value for key, value in self.presets[name].items() if key not in changed}
+        return dict(self.validate({**kept, **changes}))
+
+    def validate(self, params: Mapping[str, Any]) -> Validated:
+        """Checks every key and value and completes the params: aliases renamed, defaults filled in.
+
+        The given dict is not changed. Params that this table has validated are returned as they are.
+
+        Raises:
+            ValueError: an unknown key, a value of the wrong type or out of range, a feature that is not
+                built yet, or a combination that cannot work. The message names the key, the value, what
+                is allowed and the nearest valid spelling.
+        """
+        if isinstance(params, Validated) and params["family"] == self.family:
+            return params
+        if not isinstance(params, Mapping):
+            raise ValueError(
+                f"params must be a dict of parameter names. Given: {type(params).__name__}. "
+                f"Start from a preset, for example indl.params.preset({next(iter(self.presets))!r})."
+            )
+        complete = self.defaults()
+        given: dict[str, str] = {}
+        for key, value in params.items():
+            row = self._row(key, f" = {shown(value)}", f"Every parameter is listed in {self.listed}.")
+            if row.name in given:
+                raise ValueError(
+                    f"One parameter was given under two names. Given: {given[row.name]!r} and {key!r}. Keep "
+                    f"{row.name!r} alone."
+                )
+            given[row.name] = key
+            complete[row.name] = checked(row, key, value)
+        self.rule(complete)
+        return Validated(complete)
+
+    def parse_setting(self, text: str) -> tuple[str, Any]:
+        """Reads one ``key=value`` of a command line into a name and a typed value.
+
+        Raises:
+            ValueError: no ``=``, an unknown key, or a value that its kind cannot hold.
+        """
+        key, sign, raw = text.partition("=")
+        if not sign:
+            raise ValueError(
+                f"A setting must have the form key=value. Given: {shown(text)}. For example: learning_rate=0.001."
+            )
+        key, raw = key.strip(), raw.strip()
+        row = self._row(key, "", "`python -m indl params` lists every parameter.")
+        if raw.lower() == "none" and "none" not in row.choices:
+            return row.name, checked(row, key, None)
+        if row.kind == "choice":
+            value: Any = raw
+        elif row.kind == "bool":
+            value = {"true": True, "1": True, "false": False, "0": False}.get(raw.lower(), raw)
         else:
-            noun = {
-                "int": "an integer",
-                "float": "a number",
-                "units": "an integer or a list of integers",
-                "vector": "a number or a list of numbers",
-            }[self.kind]
-            bounds = [f">= {self.low:g}"] if self.low > -math.inf else []
-            bounds += [f"<= {self.high:g}"] if self.high < math.inf else []
-            text = " ".join([noun, " and ".join(bounds)]).strip()
-        return f"{text}, or None" if self.none else text
+            convert = int if row.kind in ("int", "units") else float
+            try:
+                parts = [convert(part) for part in raw.strip("[]()").split(",")]
+            except ValueError:
+                raise bad_value(row, key, raw) from None
+            is_list = len(parts) > 1 or raw[:1] in ("[", "(")
+            value = parts if is_list and row.kind in ("units", "vector") else parts[0] if len(parts) == 1 else raw
+        return row.name, checked(row, key, value)
+
+    def _row(self, key: Any, value: str, remedy: str) -> Param:
+        """The row of a name or an alias."""
+        name = self.aliases.get(key, key)
+        if name not in self.by_name:
+            near = did_you_mean(key, [*self.by_name, *self.aliases])
+            raise ValueError(f"Unknown parameter. Given: {shown(key)}{value}.{near} {remedy}")
+        return self.by_name[name]
 
 
-def changed_preset(
-    name: str, presets: Mapping[str, dict[str, Any]], aliases: Mapping[str, str], changes: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a preset and changes to it give, of any family of models."""
-    if name not in presets:
-        raise ValueError(
-            f"Unknown preset. Given: {shown(name)}.{did_you_mean(name, presets)} Choose one of "
-            f"{', '.join(sorted(presets))}."
-        )
-    changed = {aliases.get(key, key) for key in changes}
-    return {**{key: value for key, value in presets[name].items() if key not in changed}, **changes}
+def no_preset(name: Any, names: Iterable[str]) -> ValueError:
+    """The error of a preset that is not among `names`."""
+    names = sorted(names)
+    return ValueError(
+        f"Unknown preset. Given: {shown(name)}.{did_you_mean(name, names)} Choose one of {', '.join(names)}."
+    )
 
 
-def resolve(
-    params: Mapping[str, Any], rows: Mapping[str, Param], aliases: Mapping[str, str], where: str
-) -> dict[str, Any]:
-    """A complete dict of one table's parameters: aliases renamed, every value checked, defaults filled in.
-
-    Args:
-        params: some of the parameters.
-        rows: the table, by name.
-        aliases: other spellings.
-        where: where the table is listed, for messages.
-    """
-    if not isinstance(params, Mapping):
-        raise ValueError(
-            f"params must be a dict of parameter names. Given: {type(params).__name__}. "
-            "Start from a preset, for example indl.params.preset('default')."
-        )
-    complete = {name: copied(row.default) for name, row in rows.items()}
-    given: dict[str, str] = {}
-    for key, value in params.items():
-        name = aliases.get(key, key)
-        if name not in rows:
-            raise ValueError(
-                f"Unknown parameter. Given: {shown(key)} = {shown(value)}.{did_you_mean(key, [*rows, *aliases])} "
-                f"Every parameter is listed in {where}."
-            )
-        if name in given:
-            raise ValueError(
-                f"One parameter was given under two names. Given: {given[name]!r} and {key!r}. Keep {name!r} alone."
-            )
-        given[name] = key
-        complete[name] = checked(rows[name], key, value)
-    return complete
-
-
-def markdown_table(table: Sequence[Param], group: str | None = None) -> str:
-    """A table as Markdown; `group` limits it to one heading."""
+def markdown_table(rows: Sequence[Param], group: str | None = None) -> str:
+    """Rows as Markdown; `group` limits it to one heading."""
     lines = ["| parameter | default | allowed | tunable | meaning |", "| --- | --- | --- | --- | --- |"]
-    for row in table:
+    for row in rows:
         if group in (None, row.group):
             default = f"{row.default:.4g}" if isinstance(row.default, float) else repr(row.default)
             meaning = row.meaning
@@ -133,69 +150,3 @@ def markdown_table(table: Sequence[Param], group: str | None = None) -> str:
             cells = (f"`{row.name}`", f"`{default}`", row.allowed, "yes" if row.tunable else "", meaning)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
-
-
-def as_list(units: int | Sequence[int]) -> list[int]:
-    """Layer sizes as a list: ``16`` and ``[16]`` mean the same."""
-    return [units] if isinstance(units, int) else list(units)
-
-
-def copied(value: Any) -> Any:
-    return list(value) if isinstance(value, list) else value
-
-
-def did_you_mean(key: Any, names: Any) -> str:
-    close = difflib.get_close_matches(str(key), list(names), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def shown(value: Any) -> str:
-    """A value in a message: in one line, cut where it is long."""
-    text = " ".join(repr(value.tolist() if hasattr(value, "tolist") else value).split())
-    return text if len(text) <= 80 else f"{text[:76].rstrip(' ,')} ..."
-
-
-def bad_value(row: Param, key: str, value: Any) -> ValueError:
-    hint = did_you_mean(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
-    return ValueError(
-        f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {shown(value)}. "
-        f"Allowed: {row.allowed}.{hint}"
-    )
-
-
-def checked(row: Param, key: str, value: Any) -> Any:
-    """The value, normalised (numpy scalars and tuples become plain numbers and lists), or the error."""
-    if row.planned and value != row.default:
-        feature = row.planned.get("key") or (row.planned.get(value) if isinstance(value, str | bool) else None)
-        if feature:
-            raise ValueError(
-                f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
-                f"Given: {shown(value)}. Leave it at {row.default!r}."
-            )
-    if value is None:
-        if row.none:
-            return None
-        raise bad_value(row, key, value)
-    if row.kind == "choice":
-        value = (row.value_aliases or {}).get(value, value) if isinstance(value, str) else value
-        if not isinstance(value, str) or value not in row.choices:
-            raise bad_value(row, key, value)
-        return value
-    if row.kind == "bool":
-        if type(value).__name__ not in ("bool", "bool_"):
-            raise bad_value(row, key, value)
-        return bool(value)
-    if row.kind in ("units", "vector") and not isinstance(value, numbers.Real | str):
-        values = value.tolist() if hasattr(value, "tolist") else value
-        if not isinstance(values, list | tuple) or not values:
-            raise bad_value(row, key, value)
-        return [_number(row, key, entry, value) for entry in values]
-    return _number(row, key, value, value)
-
-
-def _number(row: Param, key: str, entry: Any, given: Any) -> int | float:
-    real = isinstance(entry, numbers.Real) and not isinstance(entry, bool)
-    whole = row.kind in ("int", "units")
-    if not real or not math.isfinite(entry) or not row.low <= entry <= row.high or (whole and entry != int(entry)):
-        raise bad_value(row, key, given)
-    return int(entry) if whole else float(entry)

@@ -16,10 +16,10 @@ from indl.params import (
     markdown_table,
     parse_setting,
     preset,
-    table,
     validate_params,
 )
 from indl.params import presets as module
+from indl.params.param import checked
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -36,7 +36,7 @@ def test_every_row_holds_together(row):
         assert how in ("float", "log", "choice") and len(values) > 1
         for value in values:
             # The search of one key may need another key changed; alone, its values must be in range.
-            table.checked(row, row.name, value)
+            checked(row, row.name, value)
         assert how != "log" or rest[0] > 0
 
 
@@ -47,7 +47,7 @@ def test_every_bound_holds(row):
     step = 1 if row.kind in ("int", "units") else 1e-3
     for bound, outside in ((row.low, row.low - step), (row.high, row.high + step)):
         if np.isfinite(bound):
-            assert table.checked(row, row.name, bound) == bound
+            assert checked(row, row.name, bound) == bound
             with pytest.raises(ValueError, match=re.escape(repr(row.name))):
                 validate_params({row.name: outside})
 

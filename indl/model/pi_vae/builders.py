@@ -24,7 +24,7 @@ from indl.layers.mlp import MLP
 from indl.layers.rate_and_noise import ClampedSoftplus, NoiseVariance
 from indl.model.pi_vae.model import PiVAE
 from indl.model.steps.guarded_adam import GuardedAdam
-from indl.params.pi_vae import mlp_settings, validate_pi_vae_params
+from indl.params.pi_vae import PI_VAE, mlp_settings
 from indl.sampling.layer import Sample
 
 Params = Mapping[str, Any]
@@ -39,7 +39,7 @@ def create_pi_encoder(params: Params, x: Any) -> LogGaussian:
         params: parameters.
         x: observations (rows, X).
     """
-    p = validate_pi_vae_params(params)
+    p = PI_VAE.validate(params)
     return log_gaussian(MLP(2 * p["z_dim"], *mlp_settings(p, "encoder"), name="encoder")(x))
 
 
@@ -69,7 +69,7 @@ def create_pi_posterior(params: Params, q_x: LogGaussian, p_u: LogGaussian) -> L
         q_x: what :func:`create_pi_encoder` gives.
         p_u: what :func:`create_label_prior` gives.
     """
-    validate_pi_vae_params(params)
+    PI_VAE.validate(params)
     return q_x.product(p_u)
 
 
@@ -117,7 +117,7 @@ def build_pi_vae(params: Params, x_dim: int, u_dim: int, name: str = "pi_vae") -
     Raises:
         ValueError: params or sizes that do not validate.
     """
-    p = validate_pi_vae_params({**params, "x_dim": x_dim, "u_dim": u_dim})
+    p = PI_VAE.validate({**params, "x_dim": x_dim, "u_dim": u_dim})
     x = keras.Input((x_dim,), name="x")
     u = keras.Input((), dtype="int32", name="u") if p["discrete_labels"] else keras.Input((u_dim,), name="u")
     q_x, p_u = create_pi_encoder(p, x), create_label_prior(p, u)
@@ -143,9 +143,9 @@ def build_pi_vae(params: Params, x_dim: int, u_dim: int, name: str = "pi_vae") -
     return model
 
 
-def _sized(params: Params, key: str) -> dict[str, Any]:
+def _sized(params: Params, key: str) -> Params:
     """Complete params, in which the size `key` is known."""
-    p = validate_pi_vae_params(params)
+    p = PI_VAE.validate(params)
     if p[key] is None:
         raise ValueError(f"A size is not known. Given: {key}=None. Pass {{**params, {key!r}: ...}}.")
     return p

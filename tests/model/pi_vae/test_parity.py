@@ -11,7 +11,7 @@ from indl.dists.log_gaussian import LogGaussian
 from indl.model.pi_vae import build_pi_vae, compute_loss
 from indl.model.pi_vae.model import OTHER_NAMES, distance_probabilities
 from indl.model.roles.pi_vae import load_pi_vae_weights, pi_vae_roles, pi_vae_weights
-from indl.params.pi_vae import ALIASES, ROWS
+from indl.params.pi_vae import PI_VAE
 from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import assert_close
 from tests.conftest import parity_files
@@ -27,7 +27,7 @@ class Case:
             self.arrays = {name: file[name] for name in file.files}
         config = json.loads(str(self.arrays["config"]))
         self.shared = config["coupling_weights_shared"]
-        known = {key: value for key, value in config.items() if ALIASES.get(key, key) in ROWS}
+        known = {key: value for key, value in config.items() if PI_VAE.aliases.get(key, key) in PI_VAE.by_name}
         sizes = known.pop("x_dim"), known.pop("u_dim")
         self.model = build_pi_vae({**known, "decoder_share_couplings": self.shared}, *sizes)
         self.roles = pi_vae_roles(self.model)

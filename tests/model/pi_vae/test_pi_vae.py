@@ -24,7 +24,7 @@ from indl.model.pi_vae import (
     create_pi_posterior,
 )
 from indl.model.pi_vae.model import OTHER_NAMES, PiVAE, distance_probabilities
-from indl.params.pi_vae import PRESETS, pi_vae_preset, validate_pi_vae_params
+from indl.params import preset
 from indl.training.guard import FiniteGuard, NonFiniteError
 from indl.training.schedules import BetaSchedule, BetaSchedules, WeightSchedule
 from tests.checks import assert_close, assert_mean, saved_and_loaded, untrained
@@ -88,11 +88,11 @@ def linear_parts(model):
         ("pi_vae_port", 5, True, 39_415),
         ("pi_vae_port_1_1", 5, True, 42_247),
         ("pi_vae_port", 3, False, 39_979),
-        ("default", 5, True, 39_415 + 8_998),
+        ("pi_vae", 5, True, 39_415 + 8_998),
     ],
 )
 def test_parameter_counts(name, u_dim, discrete, parameters):
-    model = build_pi_vae(pi_vae_preset(name, discrete_labels=discrete), 100, u_dim)
+    model = build_pi_vae(preset(name, discrete_labels=discrete), 100, u_dim)
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == parameters
 
 
@@ -153,7 +153,7 @@ def test_a_loaded_model_trains_on():
 
 
 def test_by_hand_it_is_the_same_model():
-    params = validate_pi_vae_params({**TINY, "x_dim": 8, "u_dim": 3})
+    params = {**TINY, "x_dim": 8, "u_dim": 3}
     x, u = keras.Input((8,)), keras.Input((), dtype="int32")
     q_x, p_u = create_pi_encoder(params, x), create_label_prior(params, u)
     q = create_pi_posterior(params, q_x, p_u)
@@ -171,34 +171,6 @@ def test_by_hand_it_is_the_same_model():
     assert_close(rate, built.decode(wanted.loc))
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_whole(name):
-    assert validate_pi_vae_params(pi_vae_preset(name)) == pi_vae_preset(name)
-
-
-def test_later_names_of_the_label_prior():
-    assert pi_vae_preset("pi_vae_port_1_1", label_prior_hidden_layer_dim=7)["z_prior_hidden_layer_dim"] == 7
-
-
-@pytest.mark.parametrize(
-    "params, words",
-    [
-        ({"encoder_hiden_layer_dim": 3}, ["'encoder_hiden_layer_dim'", "encoder_hidden_layer_dim", "TABLE"]),
-        ({"x_dim": 1}, ["x_dim=1, z_dim=2", "at most 1"]),
-        ({"x_dim": 4, "decoder_affine_input_layer_slice_dim": 4}, ["slice_dim=4, x_dim=4", "decoder_n_gin_blocks=0"]),
-        ({"decoder_fr_clamp_min": 2.0, "decoder_fr_clamp_max": 1.0}, ["clamp_min=2", "clamp_max=1"]),
-        ({"decoder_observation_model": "poison"}, ["'poison'", "'poisson', 'gaussian'"]),
-        ({"alpha": 1.5}, ["1.5", "<= 1"]),
-        ({"z_prior_hidden_layer_dim": 3, "label_prior_hidden_layer_dim": 3}, ["two names"]),
-        ([1], ["list", "preset"]),
-    ],
-)
-def test_params_that_cannot_be(params, words):
-    with pytest.raises(ValueError) as error:
-        validate_pi_vae_params(params)
-    assert all(word in str(error.value) for word in ["Given: ", *words])
-
-
 def test_tensors_are_given_by_name():
     x = keras.Input((8,))
     with pytest.raises(ValueError, match=r"Given: 2 positional arguments, \[\]"):
@@ -210,8 +182,6 @@ def test_sizes_are_asked_for():
         create_pi_decoder(TINY, keras.Input((2,)))
     with pytest.raises(ValueError, match=r"Given: u_dim=None"):
         create_label_prior(TINY, keras.Input((), dtype="int32"))
-    with pytest.raises(ValueError, match=r"Unknown preset. Given: 'port'"):
-        pi_vae_preset("port")
 
 
 # --- loss and training ----------------------------------------------------------------------------

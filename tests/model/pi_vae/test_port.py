@@ -7,7 +7,7 @@ import tensorflow as tf
 from indl.model.pi_vae import build_pi_vae, compute_loss
 from indl.model.pi_vae.model import OTHER_NAMES
 from indl.model.roles.pi_vae import from_pi_vae_pytorch, load_pi_vae_weights, pi_vae_weights
-from indl.params.pi_vae import pi_vae_preset
+from indl.params import preset
 from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import assert_close
 
@@ -40,7 +40,7 @@ def state_like(model):
 
 @pytest.mark.parametrize("discrete, kind", CASES)
 def test_names_of_the_port_are_roles(discrete, kind):
-    params = pi_vae_preset("pi_vae_port", discrete_labels=discrete, decoder_observation_model=kind)
+    params = preset("pi_vae_port", discrete_labels=discrete, decoder_observation_model=kind)
     source, other = (build_pi_vae(params, 20, 3) for _ in range(2))
     load_pi_vae_weights(other, from_pi_vae_pytorch(state_like(source)))
     for name, value in pi_vae_weights(source).items():
@@ -58,7 +58,7 @@ def test_outputs_losses_and_gradients(discrete, kind):
     x = rng.poisson(2.0, (9, 20)).astype("float32")
     u = rng.integers(0, 3, 9) if discrete else rng.normal(size=(9, 3)).astype("float32")
     theirs = port.PiVAE(x_dim=20, u_dim=3, z_dim=2, discrete_labels=discrete, decoder_observation_model=kind)
-    params = pi_vae_preset("pi_vae_port_1_1", discrete_labels=discrete, decoder_observation_model=kind)
+    params = preset("pi_vae_port_1_1", discrete_labels=discrete, decoder_observation_model=kind)
     ours = build_pi_vae(params, 20, 3)
     load_pi_vae_weights(ours, from_pi_vae_pytorch(theirs.state_dict()))
 

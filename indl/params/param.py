@@ -1,0 +1,143 @@
+"""What a parameter is, and the check of a value against it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One row of the table.
+
+    Attributes:
+        name: the key in the params dict.
+        default: value in the `default` preset.
+        kind: ``"int"``, ``"float"``, ``"bool"``, ``"choice"``, ``"units"`` (an int, or a list of ints
+            with one entry a layer) or ``"vector"`` (a float or a list of floats, one a channel).
+        meaning: one line, with the unit.
+        group: heading under which the generated tables list the row.
+        choices: allowed values of a choice.
+        low, high: closed range of a number (of every entry of a list).
+        none: whether ``None`` is allowed.
+        search: what a tuner may try by default: ``("float", low, high)``, ``("log", low, high)`` or
+            ``("choice", values)``. A row with a search space is *tunable*.
+        aliases: spellings of earlier versions of the library.
+        value_aliases: such spellings of values of a choice.
+        planned: values of a choice, or ``"key"`` for a whole row, whose feature is not built yet, with
+            the feature's plain name. They are refused.
+    """
+
+    name: str
+    default: Any
+    kind: str
+    meaning: str
+    group: str
+    choices: tuple = ()
+    low: float = -math.inf
+    high: float = math.inf
+    none: bool = False
+    search: tuple = ()
+    aliases: tuple[str, ...] = ()
+    value_aliases: Mapping[str, str] | None = None
+    planned: Mapping[str, str] | None = None
+
+    @property
+    def tunable(self) -> bool:
+        return bool(self.search)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words, for messages and tables."""
+        if self.kind == "choice":
+            text = ", ".join(repr(choice) for choice in self.choices)
+        elif self.kind == "bool":
+            text = "True or False"
+        else:
+            noun = {
+                "int": "an integer",
+                "float": "a number",
+                "units": "an integer or a list of integers",
+                "vector": "a number or a list of numbers",
+            }[self.kind]
+            bounds = [f">= {self.low:g}"] if self.low > -math.inf else []
+            bounds += [f"<= {self.high:g}"] if self.high < math.inf else []
+            text = " ".join([noun, " and ".join(bounds)]).strip()
+        return f"{text}, or None" if self.none else text
+
+
+def family_row(family: str) -> Param:
+    """The row that tells of which family of models the params are."""
+    return Param("family", family, "choice", "family of models that the params are of", "Family", choices=(family,))
+
+
+def as_list(units: int | Sequence[int]) -> list[int]:
+    """Layer sizes as a list: ``16`` and ``[16]`` mean the same."""
+    return [units] if isinstance(units, int) else list(units)
+
+
+def copied(value: Any) -> Any:
+    return list(value) if isinstance(value, list) else value
+
+
+def did_you_mean(key: Any, names: Any) -> str:
+    close = difflib.get_close_matches(str(key), list(names), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: Any) -> str:
+    """A value in a message: in one line, cut where it is long."""
+    text = " ".join(repr(value.tolist() if hasattr(value, "tolist") else value).split())
+    return text if len(text) <= 80 else f"{text[:76].rstrip(' ,')} ..."
+
+
+def bad_value(row: Param, key: str, value: Any) -> ValueError:
+    hint = did_you_mean(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
+    return ValueError(
+        f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {shown(value)}. "
+        f"Allowed: {row.allowed}.{hint}"
+    )
+
+
+def checked(row: Param, key: str, value: Any) -> Any:
+    """The value, normalised (numpy scalars and tuples become plain numbers and lists), or the error."""
+    if row.planned and value != row.default:
+        feature = row.planned.get("key") or (row.planned.get(value) if isinstance(value, str | bool) else None)
+        if feature:
+            raise ValueError(
+                f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
+                f"Given: {shown(value)}. Leave it at {row.default!r}."
+            )
+    if value is None:
+        if row.none:
+            return None
+        raise bad_value(row, key, value)
+    if row.kind == "choice":
+        value = (row.value_aliases or {}).get(value, value) if isinstance(value, str) else value
+        if not isinstance(value, str) or value not in row.choices:
+            raise bad_value(row, key, value)
+        return value
+    if row.kind == "bool":
+        if type(value).__name__ not in ("bool", "bool_"):
+            raise bad_value(row, key, value)
+        return bool(value)
+    if row.kind in ("units", "vector") and not isinstance(value, numbers.Real | str):
+        values = value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(values, list | tuple) or not values:
+            raise bad_value(row, key, value)
+        return [_number(row, key, entry, value) for entry in values]
+    return _number(row, key, value, value)
+
+
+def _number(row: Param, key: str, entry: Any, given: Any) -> int | float:
+    real = isinstance(entry, numbers.Real) and not isinstance(entry, bool)
+    whole = row.kind in ("int", "units")
+    if not real or not math.isfinite(entry) or not row.low <= entry <= row.high or (whole and entry != int(entry)):
+        raise bad_value(row, key, given)
+    return int(entry) if whole else float(entry)
