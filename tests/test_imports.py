@@ -121,3 +121,31 @@ def test_every_module_can_be_imported_first():
     )
     result = run(code)
     assert result.stdout.strip().endswith("all"), result.stderr[-2000:]
+
+
+def classes_asked_for(path):
+    """Names of the classes that a file compares types with."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass"):
+            asked = node.args[1]
+        elif isinstance(node, ast.MatchClass):
+            asked = node.cls
+        else:
+            continue
+        yield from (part.id for part in ast.walk(asked) if isinstance(part, ast.Name))
+        yield from (part.attr for part in ast.walk(asked) if isinstance(part, ast.Attribute))
+
+
+def test_no_prior_is_known_by_its_class():
+    """What differs between priors they say themselves; see indl.dists.priors.base.Prior."""
+    priors = {
+        node.name
+        for path in (ROOT / "dists" / "priors").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    } - {"Prior"}
+    assert {"GaussianPrior", "LabelPrior", "AR1Prior"} <= priors
+    outside = [path for path in FILES if part(module_name(path)) != "dists"]
+    asked = {(module_name(path), name) for path in outside for name in classes_asked_for(path)}
+    assert ("indl.model.sequence_model", "Recording") in asked
+    assert not [(module, name) for module, name in asked if name in priors]

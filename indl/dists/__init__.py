@@ -15,7 +15,7 @@ from indl.dists.observations import (
     ZeroInflatedGammaReadout,
     negative_bits_per_spike,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior
+from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, Prior, RecurrentPrior, StudentTPrior
 
 __all__ = [
     "AR1Prior",
@@ -29,9 +29,11 @@ __all__ = [
     "LabelPrior",
     "PoissonObservation",
     "PoissonReadout",
+    "Prior",
     "RecurrentPrior",
     "SquaredErrorObservation",
     "SquaredErrorReadout",
+    "StudentTPrior",
     "ZeroInflatedGammaObservation",
     "ZeroInflatedGammaReadout",
     "negative_bits_per_spike",

@@ -10,21 +10,9 @@ from keras import ops
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors.base import mean_over_samples
-from indl.dists.priors.label import with_axes_of
+from indl.dists.priors.label import known_labels, with_axes_of
 from indl.registry import register
 from indl.sampling.modes import current_sampling
-
-
-def known_labels(u: Any, n_classes: int | None) -> Any:
-    """Which labels are known, bool (batch[, time]): classes from 0 to `n_classes` - 1, or vectors of finite numbers.
-
-    Args:
-        u: classes (batch[, time]), -1 where unknown; or vectors (batch[, time], length), NaN where unknown.
-        n_classes: number of classes; None: the labels are vectors.
-    """
-    if n_classes is None:
-        return ops.all(ops.isfinite(u), axis=-1)
-    return ops.logical_and(u >= 0, u < n_classes)
 
 
 class _Labelled(keras.layers.Layer):

@@ -18,7 +18,6 @@ from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observations import OBSERVATIONS, PoissonObservation
-from indl.dists.priors import LabelPrior
 from indl.layers.coordinated_dropout import block_gradient
 from indl.layers.sample_validation import sample_validation_losses
 from indl.model.inputs.labels import LabelForm
@@ -565,9 +564,9 @@ class SequentialVAE(keras.Model):
                 )
             u = self.labels.spread(_numbers(u, "u"), n, time)
         if "f" in names and f is None:
-            given["f"] = self._draw("f_prior", (n,), seeds[0], u)
+            given["f"] = self.get_layer("f_prior").draw(n, u=u, seed=seeds[0])
         if "z" in names and z is None:
-            given["z"] = self._draw("z_prior", (n, time), seeds[1], u)
+            given["z"] = self.get_layer("z_prior").draw(n, time, u, seeds[1])
         p_x = self.decode(given["f"], given["z"], time, ext_input, session)
         out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
@@ -671,18 +670,6 @@ class SequentialVAE(keras.Model):
         if "u" in absent and not self.needs_labels:
             given["u"] = self.labels.unknown(given["x"], self._forward_steps)
         return given
-
-    def _draw(self, prior: str, shape: tuple[int, ...], seed: int, u: np.ndarray | None) -> Any:
-        """Draws of a latent: trials, and bins of a dynamic one; at the labels `u` from a prior that depends on them."""
-        layer = self.get_layer(prior)
-        if not isinstance(layer, LabelPrior):
-            return layer.sample(*shape, seed=seed)
-        if u is None:
-            raise ValueError(
-                "What is drawn from this model depends on labels. Given: u=None. Pass u, one label "
-                f"(u_dim={layer.u_dim}) for all trials or one for each; or the latents themselves."
-            )
-        return layer.sample(u, *shape[1:], seed=seed)
 
     @property
     def _forward_steps(self) -> int:

@@ -11,7 +11,6 @@ import numpy as np
 from indl import plots
 from indl.data.values.recording import Recording
 from indl.data.values.trials import time_mask
-from indl.dists.priors import AR1Prior, LabelPrior
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
 from indl.files import atomic, save_model, write_json
@@ -109,9 +108,9 @@ def _figures(
         figures["kl_per_dimension"] = lambda path: plots.kl_per_dimension(kl, path=path, epochs=latent_use.epochs)
     if any(layer.name == "z_prior" for layer in model.layers):
         labels = None
-        if isinstance(model.get_layer("z_prior"), LabelPrior):
+        if model.get_layer("z_prior").labelled:
             labels = inputs_of(model, valid, slice(_TRIALS), labels=True)["u"]
-        figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, counts.shape[1], width, path, labels)
+        figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, width, path, labels)
     if label is not None:
         figures["psths"] = lambda path: plots.psths(rates, counts, label, width, path=path)
     if valid.behavior is not None:
@@ -124,14 +123,14 @@ def _figures(
 
 
 def _draw_autocorrelation(
-    model: SequentialVAE, x: np.ndarray, n_times: int, width: float, path: Path, labels: np.ndarray | None = None
+    model: SequentialVAE, x: np.ndarray, width: float, path: Path, labels: np.ndarray | None = None
 ) -> None:
     """One sample of z of each trial against as many draws from the prior."""
     drawn = model.outputs_of(x, ("z",), samples=1)["z"]
-    layer = model.get_layer("z_prior")
-    tau_s = np.exp(np.asarray(layer.log_tau)) * width if isinstance(layer, AR1Prior) else None
-    prior = np.asarray(layer.sample(len(drawn) if labels is None else labels, n_times, seed=0))
-    plots.autocorrelation(drawn, prior, width, path=path, tau_s=tau_s)
+    prior = model.get_layer("z_prior")
+    tau = prior.time_constants()
+    draws = np.asarray(prior.draw(*drawn.shape[:2], labels))
+    plots.autocorrelation(drawn, draws, width, path=path, tau_s=None if tau is None else tau * width)
 
 
 def _draw_decoding(model: SequentialVAE, recording: Recording, lag_s: float, path: Path) -> None:

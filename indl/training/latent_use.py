@@ -9,7 +9,7 @@ import numpy as np
 
 from indl.data.values.recording import Split
 from indl.data.values.trials import time_mask
-from indl.dists.priors import LabelPrior
+from indl.dists.priors import Prior
 from indl.model.inputs.of_recording import inputs_of
 
 
@@ -59,16 +59,11 @@ def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
     Returns:
         ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
     """
-    found, counts = {}, x["x"] if isinstance(x, dict) else x
+    found, counts, u = {}, x["x"] if isinstance(x, dict) else x, x.get("u") if isinstance(x, dict) else None
     for name, q in model.encode(x).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
-        labels = ()
-        if isinstance(prior, LabelPrior):
-            if not isinstance(x, dict) or "u" not in x:
-                continue
-            labels = (np.asarray(x["u"], "int32" if prior.u_type == "discrete" else "float32"),)
-        if hasattr(prior, "kl_per_dimension"):
-            kl = np.asarray(prior.kl_per_dimension(q, *labels))
+        if isinstance(prior, Prior) and (u is not None or not prior.labelled):
+            kl = np.asarray(prior.kl_per_dimension(q, u))
             if kl.ndim == 3:
                 # The padding of a shorter trial is no part of it.
                 belongs = np.pad(time_mask(counts), ((0, 0), (0, kl.shape[1] - counts.shape[1])), mode="edge")

@@ -99,8 +99,11 @@ class AR1Prior(SequencePrior):
         driven = noise * (is_first * first + (1.0 - is_first) * innovation)
         return self.loc + ops.einsum("tkd,...kd->...td", weights, driven)
 
+    def time_constants(self) -> np.ndarray:
+        return np.exp(np.asarray(self.log_tau))
+
     def __repr__(self) -> str:
-        tau = np.round(np.exp(self.log_tau.numpy()), 2)
+        tau = np.round(self.time_constants(), 2)
         return f"AR1Prior(event size {self.size}, tau {tau.tolist()} bins, kl {self.kl_mode}, {self.rollout_mode})"
 
     def get_config(self) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""What all priors share, and what those with memory share."""
+"""What every prior can do, and what those with memory share."""
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -13,13 +15,16 @@ from indl.sampling.draws import reparameterize
 from indl.sampling.modes import GivenNoise, current_sampling
 
 
-class Prior(keras.layers.Layer):
-    """A prior over a latent of size `size`; calling it on a posterior gives the KL in nats.
+class Prior(keras.layers.Layer, abc.ABC):
+    """A prior over a latent of size `size`: what a model, its training and its figures ask of any of them.
 
     Sub-classes create their variables in :meth:`build`, which the constructor calls, so that a prior can
-    be inspected and sampled before it joins a model. Everything derived from a variable is computed in
+    be inspected and drawn from before it joins a model. Everything derived from a variable is computed in
     the call, so that every variable receives its gradient.
     """
+
+    #: Whether it depends on labels `u`, without which its methods refuse; the others ignore what they are given.
+    labelled = False
 
     def __init__(self, size: int, **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
@@ -30,6 +35,44 @@ class Prior(keras.layers.Layer):
     def event_size(self) -> int:
         """Size of the latent."""
         return self.size
+
+    @abc.abstractmethod
+    def call(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """KL(q || prior) in nats: (batch,) for q of a static latent (batch, D), (batch, time) for (batch, time, D).
+
+        Of a posterior with a samples axis behind the batch it is the mean over samples.
+        """
+
+    @abc.abstractmethod
+    def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
+        """`n` draws, (n, D); or, with the number of bins, (n, time, D).
+
+        Args:
+            n: how many.
+            time: bins of each; None: of a static latent.
+            u: label of each draw, (n,) or (n, u_dim), or of each of its bins, with the axis `time` behind n.
+            seed: the same seed gives the same draws.
+        """
+
+    @abc.abstractmethod
+    def log_prob(self, z: Any, u: Any = None) -> Any:
+        """Log density in nats, summed over dimensions.
+
+        Args:
+            z: (batch, D), or (batch, time, D); a samples axis may follow the batch.
+            u: label of each trial, or of each of its bins.
+
+        Returns:
+            Shape of `z` without the last axis. Of a prior with memory it is that of z_t given the bins before.
+        """
+
+    @abc.abstractmethod
+    def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
+        """KL of each dimension's marginal in nats, shape (batch[, time], D), as at inference."""
+
+    def time_constants(self) -> np.ndarray | None:
+        """Time constant of each dimension in bins, (D,); None: it has none."""
+        return None
 
     def _vector(self, name: str, value: float, trainable: bool = True) -> Any:
         return self.add_weight(
@@ -72,13 +115,13 @@ class SequencePrior(Prior):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
+    @abc.abstractmethod
     def conditional(self, z: Any) -> Gaussian:
         """p(z_t | z_<t) at every step of the path `z`, shape (batch, time, D)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def rollout(self, noise: Any) -> Any:
         """The path that standard normal `noise` (batch, time, D) drives the prior along."""
-        raise NotImplementedError
 
     def analytic_kl(self, q: Gaussian) -> Any:
         """The exact KL per step, where the sub-class has one."""
@@ -88,7 +131,7 @@ class SequencePrior(Prior):
         """The exact KL per step and dimension of the marginals, where the sub-class has one."""
         raise NotImplementedError
 
-    def kl_per_dimension(self, q: Any) -> Any:
+    def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
         """KL of each dimension's marginal in nats, shape (batch, time, D), as at inference.
 
         For a diagonal posterior its sum over dimensions is what the call gives (`kl_mode` "sampled" apart, whose
@@ -137,13 +180,31 @@ class SequencePrior(Prior):
     def _noise(self, like: Any, stream: int, training: bool | None) -> Any:
         return fixed_or_new_noise(self, like, training, stream)
 
-    def sample(self, n: int, time: int, seed: int | None = None) -> Any:
-        """Free-running draws from the prior, shape (n, time, D)."""
+    def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
+        """Free-running draws, shape (n, time, D); see :meth:`Prior.draw`.
+
+        Raises:
+            ValueError: no number of bins.
+        """
+        if time is None:
+            raise ValueError(
+                "A prior with memory draws sequences. Given: time=None. Pass time, the number of bins of each."
+            )
         return self.rollout(keras.random.normal((n, time, self.size), seed=seed))
 
-    def log_prob(self, z: Any) -> Any:
-        """Log density of whole sequences (batch, time, D) in nats, shape (batch,)."""
-        return ops.sum(self.conditional(z).log_prob(z), axis=-1)
+    def log_prob(self, z: Any, u: Any = None) -> Any:
+        """log p(z_t | z_<t) in nats, (batch[, S], time) of z (batch[, S], time, D); its sum is that of the sequence.
+
+        Raises:
+            ValueError: `z` has no axis of time.
+        """
+        z = ops.convert_to_tensor(z)
+        if len(z.shape) < 3:
+            raise ValueError(
+                "A prior with memory is one of sequences. Given: z of shape "
+                f"{tuple(z.shape)}. Pass (batch, time, {self.size})."
+            )
+        return self.conditional(z).log_prob(z)
 
     def distribution(self, z: Any) -> Any:
         """p(z_t | z_<t) along the path `z` (batch, time, D) as a tensorflow-probability distribution."""

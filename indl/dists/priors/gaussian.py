@@ -45,15 +45,16 @@ class GaussianPrior(Prior):
         """KL(q || prior) in nats: (batch,) for a static posterior, (batch, time) for a sequence."""
         return mean_over_samples(as_gaussian(q).kl_divergence(self.gaussian()))
 
-    def kl_per_dimension(self, q: Any) -> Any:
-        """KL of each dimension in nats, shape (batch[, time], D)."""
+    def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
         return as_gaussian(q).kl_per_dimension(self.gaussian())
 
-    def sample(self, n: int, time: int | None = None, seed: int | None = None) -> Any:
-        """Draws of shape (n, D), or (n, time, D)."""
+    def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
         shape = (n, self.size) if time is None else (n, time, self.size)
         prior = self.gaussian()
         return prior.loc + prior.scale * keras.random.normal(shape, seed=seed)
+
+    def log_prob(self, z: Any, u: Any = None) -> Any:
+        return self.gaussian().log_prob(ops.convert_to_tensor(z))
 
     def distribution(self) -> Any:
         """The tensorflow-probability distribution."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from indl.dists.gaussian import Gaussian, as_gaussian
@@ -20,7 +21,8 @@ from indl.registry import register
 class LabelPrior(Prior):
     """p(z | u) = N(m(u), diag(v(u))), the label prior of pi-VAE and iVAE (Khemakhem et al. 2020; Zhou & Wei 2020).
 
-    Called on labels it gives the prior as a value; :class:`~indl.dists.labelled.LabelKL` is the divergence from it.
+    Called on labels, not on a posterior, since a product posterior needs p(z | u) itself and only a layer's own call
+    keeps its weights shared through saving; :class:`~indl.dists.labelled.LabelKL` is the divergence.
 
     Args:
         size: size of the latent.
@@ -30,6 +32,8 @@ class LabelPrior(Prior):
         hidden, activation: hidden layers of the MLP.
         min_variance: added to every variance.
     """
+
+    labelled = True
 
     def __init__(
         self,
@@ -81,34 +85,69 @@ class LabelPrior(Prior):
         return LogGaussian(loc, ops.logaddexp(raw, math.log(self.min_variance)) if self.min_variance else raw)
 
     def gaussian(self, u: Any, like: Any = None) -> Gaussian:
-        """p(z | u) as a :class:`~indl.dists.gaussian.Gaussian`.
+        """p(z | u) as a :class:`~indl.dists.gaussian.Gaussian`; NaN where a label is unknown.
 
         Args:
             u: labels, of trials or of the steps of trials.
             like: a tensor whose axes between the trials and the last the labels may lack: time, samples.
+
+        Raises:
+            ValueError: no labels.
         """
-        p = self(u)
+        if u is None:
+            raise ValueError(
+                f"This prior depends on labels. Given: u=None. Pass u (u_dim={self.u_dim}), the label of each trial or "
+                "of each of its bins."
+            )
+        discrete = self.u_type == "discrete"
+        known = known_labels(ops.convert_to_tensor(u), self.u_dim if discrete else None)
+        loc, log_variance = self(ops.cast(u, "int32" if discrete else self.compute_dtype))
+        p = LogGaussian(ops.where(known[..., None], loc, float("nan")), log_variance)
         return (p if like is None else with_axes_of(p, like)).gaussian()
 
-    def kl_per_dimension(self, q: Any, u: Any) -> Any:
-        """KL(q || p(. | u)) of each dimension in nats, shape (batch[, time], D)."""
+    def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
+        p = self.gaussian(u)
+        shape = (n, self.size) if time is None else (n, time, self.size)
+        if time is not None and len(p.loc.shape) == 2:
+            p = Gaussian(*(part[:, None] for part in p[:2]))
+        if len(p.loc.shape) != len(shape) or any(a not in (1, b) for a, b in zip(p.loc.shape, shape, strict=True)):
+            raise ValueError(
+                f"Each draw, or each of its bins, has one label. Given: u of shape {np.shape(u)} for n={n}, "
+                f"time={time}. Pass n labels, or n times time of them."
+            )
+        return p.loc + p.scale * keras.random.normal(shape, seed=seed)
+
+    def log_prob(self, z: Any, u: Any = None) -> Any:
+        z = ops.convert_to_tensor(z)
+        return self.gaussian(u, z).log_prob(z)
+
+    def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
         q = as_gaussian(q)
         return q.kl_per_dimension(self.gaussian(u, q.loc))
-
-    def sample(self, u: Any, time: int | None = None, seed: int | None = None) -> Any:
-        """One draw for each label: (n, D); or (n, time, D) with labels of trials, or of their steps."""
-        p = self.gaussian(u)
-        if time is None or len(p.loc.shape) == 3:
-            return p.sample(seed=seed)
-        noise = keras.random.normal((p.loc.shape[0], time, self.size), seed=seed)
-        return p.loc[:, None] + p.scale[:, None] * noise
 
     def get_config(self) -> dict[str, Any]:
         config = {name: getattr(self, name) for name in ("u_dim", "u_type", "hidden", "min_variance")}
         return {**super().get_config(), **config, "activation": keras.activations.serialize(self.activation)}
 
 
+def known_labels(u: Any, n_classes: int | None) -> Any:
+    """Which labels are known, bool (batch[, time]): classes from 0 to `n_classes` - 1, or vectors of finite numbers.
+
+    Args:
+        u: classes (batch[, time]), -1 where unknown; or vectors (batch[, time], length), NaN where unknown.
+        n_classes: number of classes; None: the labels are vectors.
+    """
+    if n_classes is None:
+        return ops.all(ops.isfinite(u), axis=-1)
+    return ops.logical_and(u >= 0, u < n_classes)
+
+
 def with_axes_of(p: LogGaussian, like: Any) -> LogGaussian:
     """p with the axes of `like` between the trials and the last that it lacks: samples, time."""
+    if len(p.loc.shape) > len(like.shape):
+        raise ValueError(
+            "Labels of bins belong to a latent that has bins. Given: a prior of shape "
+            f"{tuple(p.loc.shape)} for a latent of shape {tuple(like.shape)}. Pass one label a trial."
+        )
     axes = tuple(range(1, 1 + len(like.shape) - len(p.loc.shape)))
     return LogGaussian(*(ops.expand_dims(part, axes) for part in p)) if axes else p

@@ -66,14 +66,14 @@ class StudentTPrior(Prior):
         sample = self._sample_of(q, sample, training)
         if len(sample.shape) > len(q.loc.shape):
             q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
-        return mean_over_samples(q.log_prob(sample) - ops.sum(self.log_prob(sample), axis=-1))
+        return mean_over_samples(q.log_prob(sample) - self.log_prob(sample))
 
-    def kl_per_dimension(self, q: Any) -> Any:
-        """The same estimate for each dimension's marginal, shape (batch, time, D)."""
+    def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
+        """The same estimate for each dimension's marginal, shape (batch[, time], D)."""
         q = as_gaussian(q)
         sample, std = self._sample_of(q, None, False), q.stddev()
         density = -0.5 * ops.square((sample - q.loc) / std) - ops.log(std) - 0.5 * math.log(2 * math.pi)
-        return density - self.log_prob(sample)
+        return density - self._log_densities(sample)
 
     def _sample_of(self, q: Any, sample: Any, training: bool | None) -> Any:
         if sample is not None:
@@ -82,7 +82,10 @@ class StudentTPrior(Prior):
             return q.drawn
         return reparameterize(q.loc, q.scale, fixed_or_new_noise(self, q.loc, training))
 
-    def log_prob(self, z: Any) -> Any:
+    def log_prob(self, z: Any, u: Any = None) -> Any:
+        return ops.sum(self._log_densities(ops.convert_to_tensor(z)), axis=-1)
+
+    def _log_densities(self, z: Any) -> Any:
         """Log density of every entry in nats, shape of `z`."""
         df = 1.0 + ops.exp(self.log_df)
         # In single precision the difference is lost for large df: 0.06 nats at 1e6.
@@ -91,11 +94,10 @@ class StudentTPrior(Prior):
         residual = (z - self.loc) * ops.exp(-self.log_std)
         return constant - self.log_std - 0.5 * (df + 1) * ops.log1p(ops.square(residual) / df)
 
-    def sample(self, n: int, time: int, seed: int | None = None) -> Any:
-        """Draws of shape (n, time, D)."""
+    def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
         seeds = keras.random.SeedGenerator(seed)
         df = 1.0 + ops.exp(self.log_df)
-        shape = (n, time, self.size)
+        shape = (n, self.size) if time is None else (n, time, self.size)
         chi_square = 2 * keras.random.gamma(shape, ops.broadcast_to(0.5 * df, shape), seed=seeds)
         return self.loc + ops.exp(self.log_std) * keras.random.normal(shape, seed=seeds) / ops.sqrt(chi_square / df)
 

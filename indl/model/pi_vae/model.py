@@ -13,8 +13,8 @@ from keras import ops
 from scipy.special import gammaln, logsumexp, softmax
 
 from indl.data.checks.arrays import check_whole
-from indl.dists.labelled import known_labels
 from indl.dists.log_gaussian import LogGaussian
+from indl.dists.priors.label import known_labels
 from indl.feed.batch_stacks import batch_stacks, train_on_stack
 from indl.feed.tf_data import untuned
 from indl.metrics.identifiability import identifiability_findings
