@@ -43,8 +43,9 @@ class Gaussian(NamedTuple):
 
     @property
     def has_path(self) -> bool:
-        """Whether it carries the sample that has driven the model."""
-        return not isinstance(self.drawn, tuple)
+        """Whether it carries the sample that has driven the model, so that nothing is left to draw."""
+        # What is empty comes back from some structures as a list.
+        return not isinstance(self.drawn, list | tuple)
 
     def __repr__(self) -> str:
         kind = "full" if self.full else "diagonal"
@@ -151,5 +152,5 @@ class Gaussian(NamedTuple):
 
 def as_gaussian(fields: Any) -> Gaussian:
     """A :class:`Gaussian` from its fields in order; a reloaded graph hands plain lists."""
-    loc, scale, *drawn = fields
-    return Gaussian(loc, scale, () if not drawn or isinstance(drawn[0], list | tuple) else drawn[0])
+    q = Gaussian(*fields)
+    return q if q.has_path else q._replace(drawn=())

@@ -87,6 +87,12 @@ def check_combinations(p: Mapping[str, Any]) -> None:
             ("z_prior_process", "z_kl_mode"),
             "Use z_kl_mode='conditional' or 'auto'.",
         )
+    if has_z and p["z_prior_process"] == "student_t" and p["z_kl_mode"] not in ("auto", "sampled", "fresh"):
+        refuse(
+            "The KL to a Student-t prior is sampled.",
+            ("z_prior_process", "z_kl_mode"),
+            "Use z_kl_mode='auto', 'sampled' or 'fresh'.",
+        )
     if has_z and p["z_prior_process"] in RNN_CELLS and not (p["z_prior_train_mean"] and p["z_prior_train_var"]):
         refuse(
             "A recurrent prior is trained as a whole.",

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from indl.dists import Gaussian
 from indl.dists.gaussian import as_gaussian
-from tests.checks import assert_close, assert_mean
+from tests.checks import assert_close, assert_mean, saved_and_loaded
 
 tfd = tfp.distributions
 BATCHES = [(), (3,), (2, 4), (2, 3, 4)]
@@ -112,6 +112,19 @@ def test_symbolic_sample_at_test_draws():
     model = keras.Model([loc, scale], Gaussian(loc, scale).sample(seed=1, at_test=True))
     q = make((5,), False)
     assert np.abs(model([*q[:2]]) - q.loc).min() > 0
+
+
+def test_only_a_value_that_carries_its_sample_has_a_path():
+    q = make((5,), False)
+    assert not q.has_path and not Gaussian(*q[:2], []).has_path and Gaussian(*q[:2], q.loc).has_path
+    # In a graph, when it is called, and after it has been read from a file, whose structures are plain.
+    x = keras.Input((3,))
+    model = keras.Model(x, {"driven": tuple(Gaussian(x, x + 1, 2 * x)), "free": tuple(Gaussian(x, x + 1))})
+    for way in (model, model.predict, saved_and_loaded(model)):
+        found = {name: as_gaussian(fields) for name, fields in way(q.loc).items()}
+        assert found["driven"].has_path and not found["free"].has_path
+        assert found["free"].drawn == ()
+        assert_close(found["driven"].drawn, 2 * q.loc)
 
 
 def test_a_symbolic_value_has_no_tfp_form():

@@ -125,6 +125,25 @@ def test_the_kl_is_taken_at_the_sample():
         assert_close(prior(Q, training=True), expected, 1e-4)
 
 
+@pytest.mark.parametrize("mode", ["auto", "sampled", "fresh"])
+def test_a_fresh_sample_is_not_the_one_that_has_driven_the_generator(mode):
+    prior, z = student(kl_mode=mode, seed=2), np.asarray(Q.sample(seed=1))
+    driven = Gaussian(*Q[:2], tf.constant(z))
+    at_path = np.asarray(prior(Q, z))
+    found = [np.asarray(prior(driven, training=True)) for _ in range(2)]
+    if mode == "fresh":
+        assert (found[0] != at_path).all() and (found[0] != found[1]).all()
+        assert_same(student(kl_mode="fresh", seed=2)(Q, training=True), found[0])
+    else:
+        assert_same(found, [at_path] * 2)
+
+
+@pytest.mark.parametrize("mode", ["conditional", "analytic"])
+def test_a_kl_that_does_not_exist_is_refused(mode):
+    with pytest.raises(ValueError, match=rf"is sampled\. Given: kl_mode='{mode}'\. Use 'sampled' or 'fresh'"):
+        StudentTPrior(2, kl_mode=mode)
+
+
 def test_inference_is_repeatable_and_training_is_not():
     prior = student(seed=2)
     assert_same(prior(Q), prior(Q, training=False))
@@ -183,7 +202,8 @@ class _StudentKl(keras.layers.Layer):
 
 def test_suite():
     # The noise of the KL depends on the shape, so that time must be known here.
-    check_layer(lambda: _StudentKl(StudentTPrior(2, 4.0, 0.5, seed=3)), LOC[:2], SCALE[:2], dynamic_time=False)
+    fresh = {"kl_mode": "fresh", "seed": 3}
+    check_layer(lambda: _StudentKl(StudentTPrior(2, 4.0, 0.5, **fresh)), LOC[:2], SCALE[:2], dynamic_time=False)
     fixed = StudentTPrior(2, 4.0, 0.5, train_mean=False, train_var=False)
     check_layer(lambda: _StudentKl(fixed), LOC[:2], SCALE[:2], dynamic_time=False)
 
@@ -214,6 +234,7 @@ def test_a_prior_without_a_mean_is_refused(df):
 
 def test_the_builder_and_a_model_with_it():
     p = preset("lfads", **{**TINY, "z_prior_process": "student_t", "z_prior_df": 3.0, "z_prior_init_std": 0.2})
+    assert create_z_prior({**p, "z_kl_mode": "fresh"}).kl_mode == "fresh"
     prior = create_z_prior(p)
     assert isinstance(prior, StudentTPrior) and prior.name == "z_prior"
     assert (prior.df, prior.init_std, prior.train_mean) == (3.0, 0.2, False)

@@ -236,6 +236,11 @@ REFUSED = [
         ["z_prior_process='GRU'", "z_kl_mode='analytic'", "z_kl_mode='conditional'"],
     ),
     (
+        {"z_prior_process": "student_t", "z_kl_mode": "conditional"},
+        ["z_prior_process='student_t'", "z_kl_mode='conditional'", "z_kl_mode='auto', 'sampled' or 'fresh'"],
+    ),
+    ({"z_prior_process": "student_t", "z_kl_mode": "analytic"}, ["Student-t prior is sampled", "'analytic'"]),
+    (
         {"f_enc_reduce": "all_last", "f_rnn_type": "Dense"},
         ["f_rnn_type='Dense'", "f_enc_reduce='all_last'", "f_enc_reduce='mean'"],
     ),
@@ -298,6 +303,9 @@ def test_refused_with_key_value_and_remedy(given, words):
         {"gen_cell_type": "Dense", "f_latent_size": 0},
         {"z_prior_process": "AR1", "z_kl_mode": "analytic"},
         {"z_prior_rollout": "free", "z_kl_mode": "sampled"},
+        {"z_prior_process": "student_t", "z_kl_mode": "fresh"},
+        {"z_prior_process": "student_t", "z_kl_mode": "sampled"},
+        {"z_prior_process": "student_t", "z_kl_mode": "conditional", "z_latent_size": 0},
         {"f_latent_size": 0, "f_to_z": "z2", "z2_units": 0},
         {"z_latent_size": 0, "z1_rnn_type": None, "z2_type": None},
         {**CLASSES, "f_prior_type": "cond", "q_cond": "product", "z_latent_off_diag": True},

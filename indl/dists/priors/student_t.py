@@ -24,6 +24,8 @@ class StudentTPrior(Prior):
         df: degrees of freedom at the start, above 1; trained as log(df - 1), so that the mean always exists.
         init_std: scale at the start, the standard deviation of the Gaussian that large `df` approaches.
         train_mean, train_var: whether the mean, which starts at 0, and scale and df are trained.
+        kl_mode: where the KL is sampled in training: ``"sampled"``, which ``"auto"`` is too, at what has driven the
+            generator, if the posterior carries it; ``"fresh"`` at a draw of its own, as lfads-torch.
         seed: integer seed of the layer's draws.
     """
 
@@ -34,16 +36,22 @@ class StudentTPrior(Prior):
         init_std: float = math.sqrt(0.1),
         train_mean: bool = True,
         train_var: bool = True,
+        kl_mode: str = "auto",
         seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(size, **kwargs)
         if df <= 1:
             raise ValueError(f"A Student-t prior needs a mean, so df > 1. Given: df={df!r}. Start with 5.")
+        if kl_mode not in ("auto", "sampled", "fresh"):
+            raise ValueError(
+                f"The KL to a Student-t prior is sampled. Given: kl_mode={kl_mode!r}. Use 'sampled' or 'fresh'."
+            )
         self.df = df
         self.init_std = init_std
         self.train_mean = train_mean
         self.train_var = train_var
+        self.kl_mode = kl_mode
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.build()
@@ -59,7 +67,7 @@ class StudentTPrior(Prior):
 
         Args:
             q: posterior, (batch[, S], time, D).
-            sample: where to evaluate. Default: what `q` has drawn, in training; else a draw of the prior's own.
+            sample: where to evaluate. Default: as `kl_mode` says.
             training: new draws; at inference always the same.
         """
         q = as_gaussian(q)
@@ -78,7 +86,7 @@ class StudentTPrior(Prior):
     def _sample_of(self, q: Any, sample: Any, training: bool | None) -> Any:
         if sample is not None:
             return sample
-        if training and q.has_path:
+        if training and q.has_path and self.kl_mode != "fresh":
             return q.drawn
         return reparameterize(q.loc, q.scale, fixed_or_new_noise(self, q.loc, training))
 
@@ -113,5 +121,5 @@ class StudentTPrior(Prior):
         return f"StudentTPrior(event size {self.size}, degrees of freedom {df})"
 
     def get_config(self) -> dict[str, Any]:
-        names = ("df", "init_std", "train_mean", "train_var", "seed")
+        names = ("df", "init_std", "train_mean", "train_var", "kl_mode", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

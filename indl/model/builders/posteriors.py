@@ -37,7 +37,9 @@ def make_f_variational(params: Params, enc_f: Any, u: Any = None, p_u: LogGaussi
     return _product(p, q, u, p_u, "q_f_product") if p["f_prior_type"] == "cond" else q
 
 
-def make_z_variational(params: Params, enc_z: Any, u: Any = None, p_u: LogGaussian | None = None) -> Gaussian | None:
+def make_z_variational(
+    params: Params, enc_z: Any, u: Any = None, p_u: LogGaussian | None = None, f_sample: Any = None
+) -> Gaussian | None:
     """The mean-field posterior q(z_t | x) of every bin; with q_cond='product' and z_prior_process='cond' q(z_t | x, u).
 
     Keys: z_latent_size, q_z_init_std, z_latent_off_diag, q_cond, z_prior_process, u_dim, u_type.
@@ -47,9 +49,11 @@ def make_z_variational(params: Params, enc_z: Any, u: Any = None, p_u: LogGaussi
         enc_z: (batch[, S], time, E), or None.
         u: labels of the trials, or of their bins, for a product.
         p_u: the prior at these labels, ``create_z_prior(params)(u)``, for a product.
+        f_sample: a sample of f (batch[, S], F), for a posterior that reads it; this one has seen it in its encoder.
 
     Returns:
-        A :class:`~indl.dists.gaussian.Gaussian` of event size z_latent_size, or None.
+        A :class:`~indl.dists.gaussian.Gaussian` of event size z_latent_size, or None. Where it ``has_path``, what it
+        has `drawn` is the model's z; else z is to be sampled.
 
     Raises:
         ValueError: a product without `u` and `p_u`.

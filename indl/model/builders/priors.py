@@ -59,17 +59,15 @@ def create_z_prior(params: Params) -> Any:
     training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
     if process == "none":
         return GaussianPrior(size, p["z_prior_init_std"], **training, name="z_prior")
-    if process == "student_t":
-        return StudentTPrior(
-            size, p["z_prior_df"], p["z_prior_init_std"], **training, seed=stream(p, "z_prior"), name="z_prior"
-        )
     shared = {
         "init_std": p["z_prior_init_std"],
         "kl_mode": p["z_kl_mode"],
-        "rollout": p["z_prior_rollout"],
         "seed": stream(p, "z_prior"),
         "name": "z_prior",
     }
+    if process == "student_t":
+        return StudentTPrior(size, p["z_prior_df"], **training, **shared)
+    shared["rollout"] = p["z_prior_rollout"]
     if process == "AR1":
         return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
