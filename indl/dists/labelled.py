@@ -12,7 +12,7 @@ from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors.base import mean_over_samples
 from indl.dists.priors.label import known_labels, with_axes_of
 from indl.registry import register
-from indl.sampling.modes import current_sampling
+from indl.sampling.modes import rows_like
 
 
 class _Labelled(keras.layers.Layer):
@@ -47,10 +47,7 @@ class LabelProduct(_Labelled):
     def call(self, q: Any, p: Any, u: Any) -> Gaussian:
         """The diagonal posterior from q ``(batch[, S][, time], D)``, p(. | u) and the labels of trials or of steps."""
         q, p = as_gaussian(q), LogGaussian(*p)
-        rows = ops.shape(q.loc)[0]
-        if current_sampling() is not None:
-            # A Sample layer before q has repeated its rows.
-            p, u = LogGaussian(*(_repeated(part, rows) for part in p)), _repeated(u, rows)
+        p, u = LogGaussian(*(rows_like(part, q.loc) for part in p)), rows_like(u, q.loc)
         found = LogGaussian(q.loc, 2 * ops.log(q.scale)).product(with_axes_of(p, q.loc)).gaussian()
         known = self.known(u, len(q.loc.shape) - 1)[..., None]
         return Gaussian(*(ops.where(known, new, old) for new, old in zip(found[:2], q[:2], strict=True)))
@@ -72,7 +69,3 @@ class LabelKL(_Labelled):
         kl = mean_over_samples(q.kl_divergence(with_axes_of(LogGaussian(*p), q.loc).gaussian()))
         # No number would be right, and NaN stops a training that unknown labels have slipped into.
         return ops.where(self.known(u, len(kl.shape)), kl, ops.full_like(kl, float("nan")))
-
-
-def _repeated(x: Any, rows: Any) -> Any:
-    return ops.repeat(x, rows // ops.shape(x)[0], axis=0)

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from indl.registry import register
-from indl.sampling.modes import current_sampling
+from indl.sampling.modes import current_sampling, rows_like
 
 
 @register
@@ -70,11 +70,8 @@ class AppendStatic(keras.layers.Layer):
     """Appends a static vector (batch, F) to every step of a sequence (batch, time, D): (batch, time, D + F)."""
 
     def call(self, sequence: Any, static: Any) -> Any:
-        if current_sampling() is not None:
-            # A Sample layer has repeated the rows of one of them; an encoder's input, or a mean, has its own rows.
-            rows, wanted = ops.shape(sequence)[0], ops.shape(static)[0]
-            sequence = ops.repeat(sequence, ops.maximum(wanted // rows, 1), axis=0)
-            static = ops.repeat(static, ops.maximum(rows // wanted, 1), axis=0)
+        # Either may come from a Sample layer; an encoder's input, or a mean, has its own rows.
+        sequence, static = rows_like(sequence, static), rows_like(static, sequence)
         shape = ops.shape(sequence)
         tiled = ops.broadcast_to(static[:, None, :], (shape[0], shape[1], static.shape[-1]))
         return ops.concatenate([sequence, ops.cast(tiled, sequence.dtype)], axis=-1)

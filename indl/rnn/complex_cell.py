@@ -14,7 +14,7 @@ from indl.rnn.cells import GRUClipStep
 from indl.rnn.recurrent import project
 from indl.rnn.scan import Cell, Lane, product, scan
 from indl.sampling.layer import Sampler
-from indl.sampling.modes import current_sampling
+from indl.sampling.modes import current_sampling, repeated
 
 
 class ComplexStep(Cell):
@@ -326,6 +326,5 @@ def _times(x: Any, mask: Any) -> Any:
 
 def _time_major(x: Any, rows: Any) -> Any:
     """(batch[, S], time, D) to (time, rows, D); a batch of fewer rows is repeated for its samples."""
-    x = ops.reshape(x, (-1, *ops.shape(x)[-2:]))
-    x = ops.repeat(x, rows // ops.shape(x)[0], axis=0)
+    x = repeated(ops.reshape(x, (-1, *ops.shape(x)[-2:])), rows)
     return ops.transpose(x, (1, 0, 2))

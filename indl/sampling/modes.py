@@ -33,7 +33,7 @@ class PosteriorSamples:
         self.layers = list(layers)
 
     def fill(self, x: Any) -> Any:
-        return ops.repeat(x, self.batch // ops.shape(x)[0], axis=0)
+        return repeated(x, self.batch)
 
     def drive(self, name: str, shape: Any, dtype: Any) -> tuple[Any, Any]:
         """Noise for the layer `name`, and no given value."""
@@ -94,3 +94,19 @@ def sampling(mode: Mode) -> Iterator[None]:
 def current_sampling() -> Mode | None:
     """The mode of the enclosing :func:`sampling` block, if any."""
     return getattr(_scope, "mode", None)
+
+
+def repeated(x: Any, rows: Any) -> Any:
+    """`x` with each row repeated as often as it takes to have `rows` of them; `x` itself where it has as many or more.
+
+    The copies of a row stand together, so that the samples of a trial do.
+    """
+    times = rows // ops.shape(x)[0]
+    if isinstance(times, int):
+        return ops.repeat(x, times, axis=0) if times > 1 else x
+    return ops.repeat(x, ops.maximum(times, 1), axis=0)
+
+
+def rows_like(x: Any, like: Any) -> Any:
+    """`x` with as many rows as `like`, which a :class:`Sample` layer may have repeated; without a mode `x` itself."""
+    return x if current_sampling() is None else repeated(x, ops.shape(like)[0])

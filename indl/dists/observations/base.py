@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from indl.layers.session_read_in import each_session, of_trials
-from indl.sampling.modes import current_sampling
+from indl.sampling.modes import rows_like
 
 
 class Readout(keras.layers.Layer):
@@ -67,10 +67,7 @@ class Readout(keras.layers.Layer):
                 f"A read-out of several sessions needs the session of each trial. Given: none, for {self.n_sessions} "
                 "sessions. Call it with (factors, session), session being integers (batch,)."
             )
-        if current_sampling() is not None:
-            # A Sample layer may have repeated the rows of the factors.
-            session = ops.repeat(session, ops.shape(factors)[0] // ops.shape(session)[0], axis=0)
-        rows = of_trials(weight, session)
+        rows = of_trials(weight, rows_like(session, factors))
         return rows[:, None] if len(factors.shape) == 4 else rows
 
     def set_bias(self, bias: Any) -> None:
