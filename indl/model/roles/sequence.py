@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -27,17 +28,31 @@ class Role(NamedTuple):
         return np.concatenate([np.asarray(part) for part in parts], self.axis)
 
 
+#: Names of priors' variables that are not those of their roles, and what the values are multiplied by.
+_OF_PRIORS = {"loc": ("mean", 1.0), "log_std": ("log_variance", 2.0)}
+
+
 def lfads_roles(model: keras.Model) -> dict[str, Role]:
-    """The roles of a model whose generator is the complex cell.
+    """The roles of a model whose generator is the complex cell: all of its trained variables, and what LFADS fixes.
 
     ===================================================== =============================================
+    read_in/{kernel,bias}                                 with input_factors; sessions on a first axis
     ic_encoder/{forward,backward}/{kernel, recurrent_kernel, bias}, ic_encoder/initial_state (2, units)
+    ic_encoder/{kernel,bias}                              of a Dense encoder
+    ic_encoder_1/...                                      its second layer, and so on
     ic_posterior/{kernel,bias}                            columns: means, log variances
-    ci_encoder/...                                        as ic_encoder; with a controller only
+    ci_encoder/..., ci_encoder_1/...                      as ic_encoder; with a controller only
     controller/{kernel, recurrent_kernel, bias, initial_state}, co_posterior/{kernel,bias}
-    generator_initial_state/{kernel,bias}, generator/{kernel, recurrent_kernel, bias}
-    factors/kernel, readout/{kernel,bias}
-    ic_prior/{mean, log_variance}, co_prior/{log_tau, log_noise_variance}
+    generator_initial_state/{kernel,bias}                 from f
+    generator_initial_state/state                         (units,), without f
+    generator/{kernel, recurrent_kernel, bias}, factors/kernel
+    readout/{kernel,bias}                                 sessions on a first axis
+    readout/scale                                         of a zero-inflated Gamma
+    ic_prior/{mean, log_variance}
+    co_prior/{log_tau, log_noise_variance, mean}          AR(1); the mean where it is trained
+    co_prior/{mean, log_variance}                         Gaussian
+    co_prior/{mean, log_variance, log_df}                 Student-t: of the squared scale, and log(df - 1)
+    ic_prior/..., co_prior/...                            others: as the layer names its variables
     ===================================================== =============================================
 
     Columns of GRU kernels are in the order update, reset, candidate. Kernels are (in, out).
@@ -54,34 +69,52 @@ def lfads_roles(model: keras.Model) -> dict[str, Role]:
     cell = layers["complex_cell"]
     roles = {f"generator/{name}": Role((variable,)) for name, variable in cell.generator.items()}
     roles["factors/kernel"] = Role((cell.factors_kernel,))
-    for name in ("kernel", "bias"):
-        roles[f"readout/{name}"] = Role((getattr(layers["readout"], name),))
-    encoders = {"ic_encoder": "f_rnn_0", "ci_encoder": "z1_0"}
-    for role, layer in encoders.items():
-        if layer not in layers:
-            continue
-        directions = layers[layer].weights_of
-        states = []
-        for way, weights in directions.items():
-            roles |= {f"{role}/{way}/{name}": Role((weights[name],)) for name in ("kernel", "recurrent_kernel", "bias")}
-            states += [weights["initial_state"]] if "initial_state" in weights else []
-        if states:
-            roles[f"{role}/initial_state"] = Role(tuple(states))
+    for role, name in (("read_in",) * 2, ("readout",) * 2, ("generator_initial_state", "gen_0_h0")):
+        if name in layers:
+            roles |= _plain(role, layers[name])
+    for role, start in (("ic_encoder", "f_rnn"), ("ci_encoder", "z1")):
+        stack = itertools.takewhile(layers.__contains__, (f"{start}_{i}" for i in itertools.count()))
+        for i, name in enumerate(stack):
+            roles |= _encoder(f"{role}_{i}" if i else role, layers[name])
     if "q_f" in layers:
         for name, axis in (("kernel", 1), ("bias", 0)):
             parts = (layers["q_f"].loc, layers["q_f"].raw_scale)
             roles[f"ic_posterior/{name}"] = Role(tuple(getattr(part, name) for part in parts), axis)
-            roles[f"generator_initial_state/{name}"] = Role((getattr(layers["gen_0_h0"], name),))
     if cell.size:
         roles |= {f"controller/{name}": Role((variable,)) for name, variable in cell.controller.items()}
         roles["controller/initial_state"] = Role((cell.controller_state,))
         roles |= {f"co_posterior/{name}": Role((getattr(cell, f"posterior_{name}"),)) for name in ("kernel", "bias")}
-    if "f_prior" in layers:
-        roles["ic_prior/mean"] = Role((layers["f_prior"].loc,))
-        roles["ic_prior/log_variance"] = Role((layers["f_prior"].log_std,), factor=2.0)
-    if hasattr(layers.get("z_prior"), "log_tau"):
-        for name in ("log_tau", "log_noise_variance"):
-            roles[f"co_prior/{name}"] = Role((getattr(layers["z_prior"], name),))
+    for role, name in (("ic_prior", "f_prior"), ("co_prior", "z_prior")):
+        if name in layers:
+            roles |= _prior(role, layers[name])
+    return roles
+
+
+def _plain(role: str, layer: keras.Layer) -> dict[str, Role]:
+    """The variables of a layer under their own names."""
+    return {f"{role}/{variable.name}": Role((variable,)) for variable in layer.weights}
+
+
+def _encoder(role: str, layer: keras.Layer) -> dict[str, Role]:
+    """One layer of an encoder: directions with an initial state, which both share as one role, or a Dense layer."""
+    if not hasattr(layer, "weights_of"):
+        return _plain(role, layer)
+    roles, states = {}, []
+    for way, weights in layer.weights_of.items():
+        roles |= {f"{role}/{way}/{name}": Role((weights[name],)) for name in ("kernel", "recurrent_kernel", "bias")}
+        states += [weights["initial_state"]] if "initial_state" in weights else []
+    return {**roles, f"{role}/initial_state": Role(tuple(states))} if states else roles
+
+
+def _prior(role: str, layer: keras.Layer) -> dict[str, Role]:
+    roles = {}
+    for variable in layer.weights:
+        own = variable.path.partition("/")[2]
+        name, factor = _OF_PRIORS.get(own, (own, 1.0))
+        roles[f"{role}/{name}"] = Role((variable,), factor=factor)
+    if layer.time_constants() is not None and not layer.train_mean:
+        # LFADS's own process has none.
+        del roles[f"{role}/mean"]
     return roles
 
 
