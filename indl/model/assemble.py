@@ -70,8 +70,9 @@ def build_sequential_vae(
     # Priors that depend on labels may be part of posteriors, so they come before them.
     p_f = beta_vae.create_f_prior(p)(u) if p["f_latent_size"] and p["f_prior_type"] == "cond" else None
     p_z = beta_vae.create_z_prior(p)(u) if p["z_latent_size"] and p["z_prior_process"] == "cond" else None
-    q_f = beta_vae.make_f_variational(p, beta_vae.create_f_encoder(p, f_in, mask), u, p_f)
-    f = z = q_z = None
+    own_f = beta_vae.encoder_posterior(p, "f", beta_vae.create_f_encoder(p, f_in, mask))
+    q_f = beta_vae.label_product(p, "f", own_f, u, p_f)
+    f = z = q_z = own_z = None
     if q_f is not None:
         f = q_f.sample(many, seed=stream(p, "f"), **drawing)
         outputs |= {"q_f": q_f, "f": f}
@@ -81,7 +82,8 @@ def build_sequential_vae(
         if q_z is not None:
             outputs["con_states"], z = con_states, q_z.drawn
     else:
-        q_z = beta_vae.make_z_variational(p, enc_z, u, p_z)
+        own_z = beta_vae.encoder_posterior(p, "z", enc_z)
+        q_z = beta_vae.label_product(p, "z", own_z, u, p_z)
         if q_z is not None:
             # With f in its encoder, q(z) has the samples axis already: one z for each f.
             n_z = None if len(q_z.loc.shape) == 4 else many
@@ -95,8 +97,15 @@ def build_sequential_vae(
             outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f) if p_f is None else beta_vae.label_kl(p, q_f, p_f, u)
         if q_z is not None:
             kl_z = beta_vae.create_z_prior(p)(q_z) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
-            # Beyond a trial's end there is nothing to pay for.
-            outputs["kl_z"] = kl_z if mask is None else kl_z * ops.cast(mask, kl_z.dtype)
+            outputs["kl_z"] = kl_z
+        if p["alpha"] and p_f is not None:
+            outputs["kl_f_encoder"] = beta_vae.label_kl(p, own_f, p_f, u)
+        if p["alpha"] and p_z is not None:
+            outputs["kl_z_encoder"] = beta_vae.label_kl(p, own_z, p_z, u)
+        for name in ("kl_z", "kl_z_encoder"):
+            if mask is not None and name in outputs:
+                # Beyond a trial's end there is nothing to pay for.
+                outputs[name] *= ops.cast(mask, outputs[name].dtype)
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0

@@ -54,7 +54,8 @@ class SequentialVAE(keras.Model):
     the mean of the likelihood over bins and channels instead of `nll`, and all of it is multiplied by `loss_scale`:
     gradients are clipped after that. A training step with a term that is not finite is left out of all means;
     `finite_terms` tells which of `loss_parts` it was. The betas are variables: callbacks change them without a new
-    trace. Dropout acts in training only; inference runs on posterior means.
+    trace. So is `alpha`, where the params' is above 0: the share in the loss of what the encoders of product posteriors
+    alone would pay. Dropout acts in training only; inference runs on posterior means.
 
     Args:
         inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
@@ -62,8 +63,8 @@ class SequentialVAE(keras.Model):
             methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` are needed in training and by
             ``evaluate``; elsewhere only by a model with ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
-            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``factors``, ``gen_out``, ``cd_mask``,
-            ``sample_mask``.
+            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder`` and ``kl_z_encoder`` of the same shapes,
+            ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
         beta_f, beta_z: weights of the KL terms before any schedule.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
@@ -111,6 +112,8 @@ class SequentialVAE(keras.Model):
         self.beta_f = keras.Variable(beta_f, trainable=False, dtype="float32", name="beta_f")
         self.beta_z = keras.Variable(beta_z, trainable=False, dtype="float32", name="beta_z")
         self.l2_weight = keras.Variable(1.0, trainable=False, dtype="float32", name="l2_weight")
+        if params and params.get("alpha"):
+            self.alpha = keras.Variable(params["alpha"], trainable=False, dtype="float32", name="alpha")
         self.loss_parts = PARTS
         # Replicas disagree where only some saw the value: the mean tells.
         self.finite_terms = keras.Variable(
@@ -179,12 +182,11 @@ class SequentialVAE(keras.Model):
         found = {name: -ops.sum(part, axis=(-2, -1)) for name, part in found.items()}
         found = {name: ops.mean(part, axis=1) if len(part.shape) == 2 else part for name, part in found.items()}
         zero = ops.zeros_like(found["nll"])
-        return {
-            **found,
-            "kl_f": outputs.get("kl_f", zero),
-            "kl_z": ops.sum(outputs["kl_z"], axis=-1) if "kl_z" in outputs else zero,
-            "penalty": self.l2_weight * sum(self.losses) if self.losses else ops.zeros(()),
-        }
+        found |= {"kl_f": zero, "kl_z": zero}
+        for name in ("kl_f", "kl_z", "kl_f_encoder", "kl_z_encoder"):
+            if name in outputs:
+                found[name] = ops.sum(outputs[name], axis=-1) if name.startswith("kl_z") else outputs[name]
+        return {**found, "penalty": self.l2_weight * sum(self.losses) if self.losses else ops.zeros(())}
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -196,7 +198,7 @@ class SequentialVAE(keras.Model):
         terms = self.loss_terms(target, y_pred)
         terms["neg_elbo"] = terms["nll"] + terms["kl_f"] + terms["kl_z"]
         scale = self._per_element(target, x.get("session") if isinstance(x, Mapping) else None)
-        trial = terms["nll"] * scale + self.beta_f * terms["kl_f"] + self.beta_z * terms["kl_z"]
+        trial = terms["nll"] * scale + self.beta_f * self._paid(terms, "kl_f") + self.beta_z * self._paid(terms, "kl_z")
         if sample_weight is not None:
             trial = trial * ops.cast(sample_weight, trial.dtype)
         terms["loss"] = (trial + terms["penalty"]) * (self.params["loss_scale"] if self.params else 1.0)
@@ -208,6 +210,11 @@ class SequentialVAE(keras.Model):
         self.term_means.update_state(terms, finite)
         # Replicas are summed, so each gives its share.
         return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def _paid(self, terms: Mapping[str, Any], name: str) -> Any:
+        """A divergence as the loss has it: a share of it is that of the encoder alone, where there is one."""
+        own = terms.get(f"{name}_encoder")
+        return terms[name] if own is None else self.alpha * own + (1 - self.alpha) * terms[name]
 
     def _steps(self) -> int | None:
         """Bins of the target that the encoder sees; None: all."""

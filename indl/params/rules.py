@@ -184,6 +184,12 @@ def _check_labels(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -
             ("q_cond", *priors),
             "Set z_prior_process='cond' or f_prior_type='cond', or use q_cond='concat'.",
         )
+    if p["alpha"] and not product:
+        refuse(
+            "Only a product posterior has an encoder of its own.",
+            ("alpha", "q_cond"),
+            "Set q_cond='product', or alpha=0.",
+        )
     if not p["variational"] and (f_cond or z_cond):
         refuse(
             "An auto-encoder without KL has no priors that labels could enter.",

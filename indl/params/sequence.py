@@ -122,8 +122,8 @@ TABLE: tuple[Param, ...] = (
     Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z, low=1, aliases=("pzd_units",)),
     Param("z_prior_rollout", "teacher", "choice",
           "run a prior with memory on the posterior's samples or on its own", _Z, choices=("teacher", "free")),
-    Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional; "
-          "'fresh' is sampled apart from the sample that drives the generator", _Z,
+    Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional, else "
+          "sampled; 'fresh' is sampled apart from the sample that drives the generator", _Z,
           choices=("auto", "analytic", "conditional", "sampled", "fresh")),
     Param("z_prior_df", 5.0, "float", "degrees of freedom of the Student-t prior at the start", _Z, low=1.1),
     Param("z_prior_tau", 10.0, "float", "time constant of the AR(1) prior at the start, in bins", _Z, low=1e-3,
@@ -145,6 +145,9 @@ TABLE: tuple[Param, ...] = (
     Param("q_cond", "none", "choice", "how labels enter the posterior: 'concat' beside the encoders' input (iVAE), "
           "'product' by the 'cond' prior as a factor (pi-VAE), which an unknown label leaves out", _U,
           choices=("none", "concat", "product")),
+    Param("alpha", 0.0, "float",
+          "share of the encoder's own KL to a 'cond' prior in that of a product posterior; the rest is "
+          "KL(q(z|x,u) || p(z|u)), which alone gives the bound", _U, low=0, high=1),
     # --- generator
     Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, 'GIN' "
           "for the same injective flow at every step, or 'Complex', the cell of LFADS with its controller (z2_units) "

@@ -219,6 +219,26 @@ def test_a_flow_can_be_undone(models):
     assert_close(model.get_layer("gen_0").inverse(out["gen_out"]), latents, 1e-4)
 
 
+def test_what_the_encoders_would_pay_has_its_share_in_the_loss_and_none_in_the_bound():
+    changes = {"alpha": 0.3, "kl_f_beta": 0.5, "kl_z_beta": 2.0, "q_f_init_std": 1.0, "q_z_init_std": 1.0}
+    model = tiny_model(**{**QUIET, **LIGHT, **MODELS["both latents by class"][0], **changes})
+    rng = np.random.default_rng(0)
+    for variable in (*model.get_layer("f_prior").weights, *model.get_layer("z_prior").weights):
+        variable.assign(variable + rng.normal(size=variable.shape))
+    model.compile()
+    out = model.predict({"x": X, "u": CLASS}, verbose=0)
+    kl = {name: out[name].reshape(N, -1).sum(1).mean() for name in out if name.startswith("kl_")}
+    for alpha in (0.3, 1.0, 0.0):
+        model.alpha.assign(alpha)
+        found = model.evaluate({"x": X, "u": CLASS}, X, batch_size=N, verbose=0, return_dict=True)
+        paid = {latent: alpha * kl[f"kl_{latent}_encoder"] + (1 - alpha) * kl[f"kl_{latent}"] for latent in "fz"}
+        expected = found["nll"] + 0.5 * paid["f"] + 2.0 * paid["z"] + found["penalty"]
+        assert found["loss"] == pytest.approx(expected, rel=1e-5)
+        assert found["neg_elbo"] == pytest.approx(found["nll"] + kl["kl_f"] + kl["kl_z"], rel=1e-5)
+    # They differ by enough to be told apart.
+    assert abs(kl["kl_f_encoder"] - kl["kl_f"]) > 0.1 and abs(kl["kl_z_encoder"] - kl["kl_z"]) > 0.1
+
+
 # --- drawing ----------------------------------------------------------------------------------
 
 

@@ -264,6 +264,9 @@ REFUSED = [
         {**CLASSES, "z_prior_process": "cond", "q_cond": "product", "z_latent_off_diag": True},
         ["z_latent_off_diag=True", "Use z_latent_off_diag=False"],
     ),
+    ({"alpha": 0.5}, ["alpha=0.5", "q_cond='none'", "Set q_cond='product', or alpha=0"]),
+    ({**CLASSES, "z_prior_process": "cond", "q_cond": "concat", "alpha": 0.5}, ["alpha=0.5", "q_cond='concat'"]),
+    ({"alpha": 1.5}, ["'alpha'", "1.5", "<= 1"]),
     (
         {**CLASSES, **COMPLEX, "z_prior_process": "cond", "q_cond": "product"},
         ["gen_cell_type='Complex'", "q_cond='product'", "'concat'"],
@@ -311,6 +314,7 @@ def test_refused_with_key_value_and_remedy(given, words):
         {**CLASSES, "f_prior_type": "cond", "q_cond": "product", "z_latent_off_diag": True},
         {**CLASSES, **COMPLEX, "z_prior_process": "cond", "q_cond": "concat"},
         {**CLASSES, **COMPLEX, "f_prior_type": "cond", "q_cond": "product"},
+        {**CLASSES, "f_prior_type": "cond", "q_cond": "product", "alpha": 1.0},
         {**CLASSES, "q_cond": "concat", "variational": False},
         {**FLOW, "gen_n_hidden": 14},
     ],

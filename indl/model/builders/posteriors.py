@@ -1,4 +1,4 @@
-"""The posteriors q(f | x) and q(z | x)."""
+"""The posteriors q(f | x) and q(z | x), and their products with priors that depend on labels."""
 
 from __future__ import annotations
 
@@ -29,12 +29,7 @@ def make_f_variational(params: Params, enc_f: Any, u: Any = None, p_u: LogGaussi
     Raises:
         ValueError: a product without `u` and `p_u`.
     """
-    p = validate_params(params)
-    if enc_f is None or not p["f_latent_size"]:
-        return None
-    scale = {"full": p["f_latent_off_diag"], "scale_link": p["q_f_scale"], "min_variance": p["q_f_min_var"]}
-    q = GaussianHead(p["f_latent_size"], p["q_f_init_std"], **scale, name="q_f")(enc_f)
-    return _product(p, q, u, p_u, "q_f_product") if p["f_prior_type"] == "cond" else q
+    return label_product(params, "f", encoder_posterior(params, "f", enc_f), u, p_u)
 
 
 def make_z_variational(
@@ -58,20 +53,53 @@ def make_z_variational(
     Raises:
         ValueError: a product without `u` and `p_u`.
     """
+    return label_product(params, "z", encoder_posterior(params, "z", enc_z), u, p_u)
+
+
+def encoder_posterior(params: Params, latent: str, encoded: Any) -> Gaussian | None:
+    """What the encoder alone says, q(f | x) or q(z_t | x): the first factor of a product.
+
+    Keys: those of :func:`make_f_variational` or :func:`make_z_variational` without labels.
+
+    Args:
+        params: parameters.
+        latent: ``"f"`` or ``"z"``.
+        encoded: (batch, E) or (batch[, S], time, E), or None.
+    """
     p = validate_params(params)
-    if enc_z is None or not p["z_latent_size"]:
+    if encoded is None or not p[f"{latent}_latent_size"]:
         return None
-    q = GaussianHead(p["z_latent_size"], p["q_z_init_std"], full=p["z_latent_off_diag"], name="q_z")(enc_z)
-    return _product(p, q, u, p_u, "q_z_product") if p["z_prior_process"] == "cond" else q
+    settings = {"full": p[f"{latent}_latent_off_diag"]}
+    if latent == "f":
+        settings |= {"scale_link": p["q_f_scale"], "min_variance": p["q_f_min_var"]}
+    size, init_std = p[f"{latent}_latent_size"], p[f"q_{latent}_init_std"]
+    return GaussianHead(size, init_std, **settings, name=f"q_{latent}")(encoded)
 
 
-def _product(p: Params, q: Gaussian, u: Any, p_u: Any, name: str) -> Gaussian:
-    """The posterior of a latent with a label prior."""
-    if p["q_cond"] != "product":
+def label_product(
+    params: Params, latent: str, q: Gaussian | None, u: Any = None, p_u: LogGaussian | None = None
+) -> Gaussian | None:
+    """q times p(. | u) with q_cond='product' where the latent's prior is 'cond'; else q as it is.
+
+    Keys: q_cond, f_prior_type, z_prior_process, u_dim, u_type.
+
+    Args:
+        params: parameters.
+        latent: ``"f"`` or ``"z"``.
+        q: what :func:`encoder_posterior` gives.
+        u: labels of the trials, or of their bins, for a product.
+        p_u: the prior at these labels, for a product.
+
+    Raises:
+        ValueError: a product without `u` and `p_u`.
+    """
+    p = validate_params(params)
+    prior = p["f_prior_type"] if latent == "f" else p["z_prior_process"]
+    if q is None or prior != "cond" or p["q_cond"] != "product":
         return q
     if p_u is None:
         raise ValueError(
             "A product posterior needs the prior at the labels. Given: p_u=None. Pass u=u, p_u=prior(u), with the "
             "layer that create_f_prior or create_z_prior gives."
         )
-    return LabelProduct(n_classes(p), name=name)(q, p_u, required_labels(p, u))
+    return LabelProduct(n_classes(p), name=f"q_{latent}_product")(q, p_u, required_labels(p, u))
