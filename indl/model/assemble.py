@@ -14,6 +14,8 @@ from indl.model.builders.shared import stream
 from indl.model.sequence_model import SequentialVAE
 from indl.params import validate_params
 
+_READ = ("x", "ext_input", "sample_mask", "session", "u")
+
 
 def build_sequential_vae(
     params: Mapping[str, Any], n_times: int | None, n_channels: int, name: str = "sequential_vae"
@@ -43,25 +45,10 @@ def build_sequential_vae(
             "channels. Put the held-in channels first and the held-out ones behind."
         )
     p = validate_params({**p, "out_dim": out_dim})
-    inputs = keras.Input((n_times, n_channels), name="x")
-    ext_input, read = None, inputs
-    if p["ext_input_dim"]:
-        steps = None if n_times is None else n_times + p["forward_steps"]
-        ext_input = keras.Input((steps, p["ext_input_dim"]), name="ext_input")
-        read = {"x": inputs, "ext_input": ext_input}
-    sample_mask = None
-    if p["sample_validation_rate"]:
-        sample_mask = keras.Input((n_times, n_channels), name="sample_mask")
-        read = {**(read if isinstance(read, dict) else {"x": inputs}), "sample_mask": sample_mask}
-    session = None
-    if p["n_sessions"] > 1:
-        session = keras.Input((), dtype="int32", name="session")
-        read = {**(read if isinstance(read, dict) else {"x": inputs}), "session": session}
-    u = beta_vae.create_label_input(p, n_times)
-    if u is not None:
-        read = {**(read if isinstance(read, dict) else {"x": inputs}), "u": u}
-    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, inputs, sample_mask, session, u)
-    mask = beta_vae.create_time_mask(p, inputs)
+    read = _inputs(p, n_times, n_channels)
+    x, ext_input, sample_mask, session, u = (read.get(name) for name in _READ)
+    f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, x, sample_mask, session, u)
+    mask = beta_vae.create_time_mask(p, x)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
     if sample_mask is not None:
         outputs["sample_mask"] = sample_mask
@@ -78,7 +65,7 @@ def build_sequential_vae(
         outputs |= {"q_f": q_f, "f": f}
     enc_z = beta_vae.create_z_encoder(p, z_in, f, mask)
     if p["gen_cell_type"] == "Complex":
-        gen_out, factors, con_states, q_z = beta_vae.create_generator_complex(p, f, enc_z, ext_input, steps=inputs)
+        gen_out, factors, con_states, q_z = beta_vae.create_generator_complex(p, f, enc_z, ext_input, steps=x)
         if q_z is not None:
             outputs["con_states"], z = con_states, q_z.drawn
     else:
@@ -88,7 +75,7 @@ def build_sequential_vae(
             # With f in its encoder, q(z) has the samples axis already: one z for each f.
             n_z = None if len(q_z.loc.shape) == 4 else many
             z = q_z.sample(n_z, seed=stream(p, "z"), **drawing)
-        gen_out, factors = beta_vae.create_generator(p, f, z, ext_input, steps=inputs, mask=mask)
+        gen_out, factors = beta_vae.create_generator(p, f, z, ext_input, steps=x, mask=mask)
     outputs |= {"gen_out": gen_out, "factors": factors, "p_x": beta_vae.output_dist(p, factors, session)}
     if q_z is not None:
         outputs |= {"q_z": q_z, "z": z}
@@ -109,17 +96,23 @@ def build_sequential_vae(
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
-    model = SequentialVAE(
-        inputs=read,
-        outputs=outputs,
-        params=p,
-        beta_f=p["kl_f_beta"],
-        beta_z=p["kl_z_beta"],
-        gradient_rescale=rescale,
-        name=name,
-    )
+    model = SequentialVAE(inputs=read, outputs=outputs, params=p, gradient_rescale=rescale, name=name)
     trained = {"read_in": p["read_in_trainable"], "readout": True}
     for layer in model.layers:
         if not trained.get(layer.name, p["core_trainable"]):
             layer.trainable = False
     return model
+
+
+def _inputs(p: Mapping[str, Any], n_times: int | None, n_channels: int) -> dict[str, Any]:
+    """The symbolic inputs that a model of these params reads, by name."""
+    found = {"x": keras.Input((n_times, n_channels), name="x")}
+    if p["ext_input_dim"]:
+        steps = None if n_times is None else n_times + p["forward_steps"]
+        found["ext_input"] = keras.Input((steps, p["ext_input_dim"]), name="ext_input")
+    if p["sample_validation_rate"]:
+        found["sample_mask"] = keras.Input((n_times, n_channels), name="sample_mask")
+    if p["n_sessions"] > 1:
+        found["session"] = keras.Input((), dtype="int32", name="session")
+    u = beta_vae.create_label_input(p, n_times)
+    return found if u is None else {**found, "u": u}

@@ -77,9 +77,8 @@ class FiniteGuard(keras.callbacks.Callback):
         if self.skip:
             return
         # The sums say less than their parts, so they come last.
-        for name in sorted(
-            logs or {}, key=lambda name: name.removeprefix("val_") in ("loss", "neg_elbo", "heldin_nll")
-        ):
+        sums = self.model.objective.sums
+        for name in sorted(logs or {}, key=lambda name: name.removeprefix("val_") in sums):
             if not np.isfinite(logs[name]):
                 raise NonFiniteError(epoch, None, name)
 
@@ -87,7 +86,7 @@ class FiniteGuard(keras.callbacks.Callback):
         """The first term of the loss, or else the gradient, that was not finite in the last step."""
         terms = self.model.finite_terms.numpy()
         if not terms.all():
-            return self.model.loss_parts[int(np.argmin(terms))]
+            return self.model.objective.parts[int(np.argmin(terms))]
         finite = getattr(self.model.optimizer, "finite", None)
         if finite is not None and not (found := finite.numpy()).all():
             return f"the gradient of {self.model.trainable_variables[int(np.argmin(found))].path}"

@@ -43,13 +43,13 @@ def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int =
 
 
 def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int) -> float:
-    params, x = model.params or {}, np.asarray(given["x"], "float32")
+    x = np.asarray(given["x"], "float32")
     # What is missing stays so, and cannot be scored; the segment of the f-encoder is never hidden, in training neither.
     fold[np.isnan(x)] = -1
-    fold[:, : params.get("f_enc_input_samps", 0)] = -1
+    fold[:, : model.context.segment] = -1
     visible = (folds - 1) / folds
     # Dropout acts on the transformed input.
-    scaled = np.expm1(np.log1p(x) / visible) if params.get("input_transform") == "log1p" else x / visible
+    scaled = np.expm1(np.log1p(x) / visible) if (model.params or {}).get("input_transform") == "log1p" else x / visible
     scaled = np.where(fold < 0, x, scaled)
     # All sets in one pass, one after the other along the trials.
     hidden = np.concatenate([fold == k for k in range(folds)])
@@ -64,9 +64,8 @@ def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int)
 
 def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
     """`x` with zeros in the held-out channels and forward steps, whose likelihood is left out."""
-    params = model.params or {}
     width = model.get_layer("readout").n_channels
-    return np.pad(x, ((0, 0), (0, params.get("forward_steps", 0)), (0, width - x.shape[2])))
+    return np.pad(x, ((0, 0), (0, model.context.forward_steps), (0, width - x.shape[2])))
 
 
 class HiddenValidation(keras.callbacks.Callback):

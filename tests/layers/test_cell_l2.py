@@ -85,4 +85,9 @@ def test_the_whole_model(name, sizes, scales):
     # The schedule's weight multiplies the penalty of the loss.
     x = np.ones((2, 7, 4), "float32")
     model.l2_weight.assign(0.25)
-    assert_close(model.loss_terms(x, model(x))["penalty"], 0.25 * expected)
+    terms = model.loss_terms(x, model(x))
+    model.l2_weight.assign(0.0)
+    without = model.loss_terms(x, model(x))["loss"]
+    scale = model.params["loss_scale"]
+    assert_close(terms["penalty"], expected)
+    assert_close((terms["loss"] - without) / scale, np.full(2, 0.25 * expected), 1e-4)

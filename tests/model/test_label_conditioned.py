@@ -119,7 +119,7 @@ def numpy_kl(m, v, m0, v0):
 
 def part_of(model, layer, given):
     """The Gaussian that a layer of the model gives."""
-    part = keras.Model(dict(model._named_inputs), list(model.get_layer(layer).output[:2]))
+    part = keras.Model(dict(model.reads.symbols), list(model.get_layer(layer).output[:2]))
     return [np.asarray(value, "float64") for value in part({name: tf.constant(v) for name, v in given.items()})]
 
 

@@ -660,7 +660,7 @@ def test_parameters_travel_with_the_model():
     model = tiny_model(f_units=[3, 4], init_rate_bias=[0.0, 1.0, 2.0, 3.0, 4.0])
     assert model.params["f_units"] == [3, 4] and model.params["out_dim"] == 5
     loaded = saved_and_loaded(model)
-    assert loaded.params == model.params and loaded.gradient_rescale == model.gradient_rescale
+    assert loaded.params == model.params and loaded.context == model.context
     assert loaded.observation == model.observation
 
 

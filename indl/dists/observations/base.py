@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from indl.layers.session_read_in import each_session, of_trials
@@ -87,6 +88,36 @@ class Readout(keras.layers.Layer):
         Of several sessions: (n_sessions, n_channels).
         """
         raise NotImplementedError
+
+    def start_at(self, target: Any, session: Any = None) -> None:
+        """Sets the bias to where zero factors give the means of `target` (trials, time, channels).
+
+        Of several sessions, each has the mean over its own trials; `session` tells which, integers (trials,). A channel
+        that a session never recorded has no weights there, so that its rate is constant, and as small as can be.
+        """
+        several = self.n_sessions
+        if several and np.shape(session) != (len(target),):
+            raise ValueError(
+                f"The session of every trial of the target is needed. Given: {np.shape(session)} for {len(target)} "
+                "trials. Pass recording.train.session."
+            )
+        number = np.asarray(session, "int64") if several else np.zeros(len(target), "int64")
+        # Some trials at a time: the target may be larger than memory.
+        total, recorded = np.zeros((2, several or 1, target.shape[-1]))
+        for i in range(0, len(target), 256):
+            part = np.asarray(target[i : i + 256], "float64")
+            np.add.at(total, number[i : i + 256], np.nansum(part, 1))
+            np.add.at(recorded, number[i : i + 256], (~np.isnan(part)).sum(1))
+        mean = total / np.maximum(recorded, 1)
+        if mean.shape[1] != self.n_channels:
+            raise ValueError(
+                f"The target must have the read-out's channels. Given: {mean.shape[1]} channels for a read-out "
+                f"of {self.n_channels}. Pass the array that the model is trained on."
+            )
+        self.set_bias(self.bias_for(mean if several else mean[0]))
+        if several:
+            exists = np.tile(recorded > 0, self.parameters_per_channel)[:, None]
+            self.kernel.assign(np.where(exists, np.asarray(self.kernel), 0))
 
     def affine(self, factors: Any, session: Any = None) -> Any:
         kernel, bias = self.own(self.kernel, session, factors), self.own(self.bias, session, factors)

@@ -7,7 +7,7 @@ from indl.model.pi_vae.builders import (
     create_pi_encoder,
     create_pi_posterior,
 )
-from indl.model.pi_vae.loss import compute_loss
+from indl.objectives.pi_vae_bound import compute_loss
 
 __all__ = [
     "build_pi_vae",

@@ -14,20 +14,16 @@ from scipy.special import gammaln, logsumexp, softmax
 
 from indl.data.checks.arrays import check_whole
 from indl.dists.log_gaussian import LogGaussian
-from indl.dists.priors.label import known_labels
 from indl.feed.batch_stacks import batch_stacks, train_on_stack
 from indl.feed.tf_data import untuned
 from indl.metrics.identifiability import identifiability_findings
-from indl.model.pi_vae.loss import reconstruction_nll
+from indl.model.latent_model import LatentModel
 from indl.model.pi_vae.rows import RowInputs, check_rows
-from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
-from indl.model.steps.term_means import TermMeans
+from indl.objectives import Context, PiVAEBound
+from indl.objectives.pi_vae_bound import reconstruction_nll
 from indl.registry import register
 from indl.sampling.draws import compiled
 
-#: What the loss is made of, and what is logged.
-PARTS = ("nll", "kl_z", "kl_z_encoder")
-TERMS = (*PARTS, "neg_elbo", "loss")
 #: Names of the outputs in later releases of the PyTorch port.
 OTHER_NAMES = {
     "firing_rate": "posterior_firing_rate",
@@ -49,14 +45,12 @@ _ROWS = 4096
 
 
 @register
-class PiVAE(keras.Model):
+class PiVAE(LatentModel):
     """pi-VAE over tensors that the builders, or the user, have made.
 
-    The loss, in nats a row, is ``nll + beta_z (alpha kl_z_encoder + (1 - alpha) kl_z)``, where kl_z is
-    KL(q(z|x,u) || p(z|u)) and kl_z_encoder is KL(q(z|x) || p(z|u)); ``neg_elbo = nll + kl_z`` is the bound under any
-    weights. Constants of the data are left out of `nll`. `alpha` and `beta_z` (the params' kl_weight at the start) are
-    variables: callbacks change them without a new trace. A call draws one sample of each row, in training and at
-    inference alike. All methods but :meth:`fit` and :meth:`evaluate` draw with numpy, by their own seed.
+    Its loss, in nats a row, is that of :class:`~indl.objectives.pi_vae_bound.PiVAEBound`, whose weights `alpha` and
+    `beta_z` (the params' kl_weight at the start) are variables. A call draws one sample of each row, in training and
+    at inference alike. All methods but :meth:`fit` and :meth:`evaluate` draw with numpy, by their own seed.
 
     Args:
         inputs: ``{"x": (rows, X), "u": (rows,) classes or (rows, U)}``.
@@ -73,18 +67,17 @@ class PiVAE(keras.Model):
                 f"A PiVAE takes its tensors and params by name. Given: {len(args)} positional arguments, "
                 f"{sorted(kwargs)}. Write PiVAE(inputs=..., outputs=..., params=...), or call build_pi_vae."
             )
-        super().__init__(*args, **kwargs)
-        self.params = dict(params)
+        discrete = params["discrete_labels"]
+        super().__init__(
+            *args,
+            objective=PiVAEBound(params["alpha"], params["kl_weight"]),
+            context=Context(n_classes=params["u_dim"] if discrete else None),
+            params=params,
+            **kwargs,
+        )
         self._symbols = {**dict(kwargs["inputs"]), **dict(kwargs["outputs"])}
         counts = params["decoder_observation_model"] == "poisson"
-        self._rows = RowInputs(params["x_dim"], params["u_dim"], params["discrete_labels"], counts)
-        self.alpha = keras.Variable(params["alpha"], trainable=False, dtype="float32", name="alpha")
-        self.beta_z = keras.Variable(params["kl_weight"], trainable=False, dtype="float32", name="beta_z")
-        self.loss_parts = PARTS
-        self.finite_terms = keras.Variable(
-            np.ones(len(PARTS)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
-        )
-        self.term_means = TermMeans(TERMS)
+        self._rows = RowInputs(params["x_dim"], params["u_dim"], discrete, counts)
         self._passes: dict[str, Any] = {}
 
     def get_config(self) -> dict[str, Any]:
@@ -112,55 +105,15 @@ class PiVAE(keras.Model):
         """The layer that owns the log variances of Gaussian observations; None for counts."""
         return None if "noise_log_variance" not in self._symbols else self.get_layer("observation_noise")
 
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of what ``evaluate`` returns as a list."""
-        return ["loss", *sorted(set(TERMS) - {"loss"})]
-
     # --- training -------------------------------------------------------------------------------
-
-    def loss_terms(self, x: Any, outputs: Mapping[str, Any], u: Any = None) -> dict[str, Any]:
-        """Each term of each row, in nats, shape (rows,); kl_z is NaN where a label of `u` cannot be."""
-        encoder = LogGaussian(outputs["z_mean"], outputs["z_log_variance"])
-        prior = LogGaussian(outputs["lambda_mean"], outputs["lambda_log_variance"])
-        terms = {
-            "nll": reconstruction_nll(x, outputs["firing_rate"], outputs.get("noise_log_variance")),
-            "kl_z": encoder.product_kl(prior),
-            "kl_z_encoder": encoder.kl_divergence(prior),
-        }
-        if u is not None:
-            # A class that is not in the tables would have a prior all the same.
-            known = known_labels(u, self.params["u_dim"] if self.discrete else None)
-            terms["kl_z"] = ops.where(known, terms["kl_z"], float("nan"))
-        divergence = self.alpha * terms["kl_z_encoder"] + (1 - self.alpha) * terms["kl_z"]
-        terms["neg_elbo"] = terms["nll"] + terms["kl_z"]
-        terms["loss"] = terms["nll"] + self.beta_z * divergence
-        return terms
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The training objective; called by ``fit`` and ``evaluate``."""
-        terms = self.loss_terms(x["x"], y_pred, x.get("u"))
-        if sample_weight is not None:
-            terms["loss"] = terms["loss"] * ops.cast(sample_weight, "float32")
-        finite = True
-        if training:
-            found = ops.stack([ops.all(ops.isfinite(terms[name])) for name in PARTS])
-            self.finite_terms.assign(self.finite_terms * ops.cast(found, "float32"))
-            finite = ops.all(found)
-        self.term_means.update_state(terms, finite)
-        return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def train_step(self, data: Any) -> Any:
         """One step of ``fit``, or one for each batch of a stack; see :mod:`indl.feed.batch_stacks`."""
+        if not isinstance(data, tuple) or len(data) != 2 or len(data[0]["x"].shape) != 3:
+            return super().train_step(data)
         self.finite_terms.assign(ops.ones_like(self.finite_terms))
-        # Noise is drawn with the generator that is fast in the mode.
         with compiled(bool(self.jit_compile)):
-            if not isinstance(data, tuple) or len(data) != 2 or len(data[0]["x"].shape) != 3:
-                return super().train_step(data)
-            step = super().train_step
-            train_on_stack(lambda batch: step((batch,)), *data)
+            train_on_stack(lambda batch: keras.Model.train_step(self, (batch,)), *data)
         return self.get_metrics_result()
 
     def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
@@ -415,13 +368,6 @@ class PiVAE(keras.Model):
             return {"rates": decoder(encoder(x)[0])[0]}
 
         return {"encode": encode, "rates": rates}[what], [tf.TensorSpec((None, self.params["x_dim"]), name="x")]
-
-    def export(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: a SavedModel without labels needs :func:`indl.export.export_saved_model`."""
-        raise TypeError(
-            "A PiVAE draws samples and reads labels, which a deployed one should not. Given: model.export(...). "
-            "Call indl.export.export_saved_model(model, path) instead."
-        )
 
     # --- internals ------------------------------------------------------------------------------
 

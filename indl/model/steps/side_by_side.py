@@ -23,9 +23,7 @@ _APART = 0x1E3779B1
 
 def divisible(model: Any) -> bool:
     """Whether batches can be taken in parts: the loss is a mean over trials, computed on the cores of one machine."""
-    params = model.params or {}
-    over_batch = params.get("missing_data") and params.get("loss_reduction") == "mean"
-    return not over_batch and model.distribute_strategy.num_replicas_in_sync == 1 and not _has_gpu()
+    return model.objective.separable and model.distribute_strategy.num_replicas_in_sync == 1 and not _has_gpu()
 
 
 def parts_for(batch: int) -> int:
@@ -47,7 +45,7 @@ class SideBySide:
     not finite is left out of them.
 
     Args:
-        model: a compiled :class:`~indl.model.sequence_model.SequentialVAE`.
+        model: a compiled :class:`~indl.model.latent_model.LatentModel`.
         parts: number of parts.
     """
 

@@ -554,10 +554,10 @@ def test_data_sets_and_keras_forms(named):
 def test_a_class_that_is_none_breaks_the_loss():
     model = tiny()
     outputs = model(X, CLASSES)
-    terms = model.loss_terms(X, outputs, tf.constant(np.where(CLASSES == 1, 7, CLASSES)))
+    terms = model.loss_terms(X, outputs, {"u": tf.constant(np.where(CLASSES == 1, 7, CLASSES))})
     np.testing.assert_array_equal(np.isnan(terms["kl_z"]), CLASSES == 1)
     np.testing.assert_array_equal(np.isnan(terms["loss"]), CLASSES == 1)
-    assert np.isfinite(model.loss_terms(X, outputs, tf.constant(CLASSES))["loss"]).all()
+    assert np.isfinite(model.loss_terms(X, outputs, {"u": tf.constant(CLASSES)})["loss"]).all()
 
 
 def test_a_run_that_broke_down_returns_its_history():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.model import sequence_model as sequential_vae
+from indl.model import passes
 from indl.model.assemble import build_sequential_vae
 from indl.model.steps.side_by_side import SideBySide, divisible, parts_for
 from indl.params import preset
@@ -74,7 +74,7 @@ def test_evaluation_in_parts_is_that_of_the_whole():
 @pytest.mark.parametrize("cores", [1, 2])
 def test_compiled_inference_is_that_of_the_graph(cores, monkeypatch):
     """7 trials in batches of 4: the last one, which must be full too, begins again in the one before."""
-    monkeypatch.setattr(sequential_vae, "parts_for", lambda rows: cores)
+    monkeypatch.setattr(passes, "parts_for", lambda rows: cores)
     model = make(q_f_init_std=0.5, sample_at_test=True)
     plain, found = (model.outputs_of(X, ("rates", "f"), batch_size=4, compiled=on) for on in (False, True))
     for name, values in plain.items():

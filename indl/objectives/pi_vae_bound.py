@@ -1,15 +1,64 @@
-"""The objective of pi-VAE, as a function of tensors."""
+"""The objective of pi-VAE: as part of a model, and as a function of tensors."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
 
+from indl.dists.labelled import known_labels
 from indl.dists.log_gaussian import LogGaussian, bounded_exp
+from indl.objectives.base import Context, Objective
 from indl.params.pi_vae import ROWS
+from indl.registry import register
 
 OBSERVATION_MODELS = ROWS["decoder_observation_model"].choices
+
+
+@register
+@dataclass(frozen=True)
+class PiVAEBound(Objective):
+    """``loss = nll + beta_z (alpha kl_z_encoder + (1 - alpha) kl_z)``, in nats a row.
+
+    kl_z is KL(q(z|x,u) || p(z|u)) and kl_z_encoder is KL(q(z|x) || p(z|u)); ``neg_elbo = nll + kl_z`` is the bound of
+    Zhou & Wei (2020) under any weights. Constants of the data are left out of `nll`. kl_z is NaN where a label cannot
+    be: a class that is not in the tables would have a prior all the same.
+
+    Args:
+        alpha: share of the encoder's own divergence before any schedule.
+        beta_z: weight of the divergence before any schedule.
+    """
+
+    alpha: float = 0.0
+    beta_z: float = 1.0
+
+    parts = ("nll", "kl_z", "kl_z_encoder")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return {"alpha": self.alpha, "beta_z": self.beta_z}
+
+    def terms(self, outputs: Mapping[str, Any], target: Any, context: Context) -> dict[str, Any]:
+        encoder = LogGaussian(outputs["z_mean"], outputs["z_log_variance"])
+        prior = LogGaussian(outputs["lambda_mean"], outputs["lambda_log_variance"])
+        terms = {
+            "nll": reconstruction_nll(target, outputs["firing_rate"], outputs.get("noise_log_variance")),
+            "kl_z": encoder.product_kl(prior),
+            "kl_z_encoder": encoder.kl_divergence(prior),
+        }
+        u = outputs.get("inputs", {}).get("u")
+        if u is not None:
+            terms["kl_z"] = ops.where(known_labels(u, context.n_classes), terms["kl_z"], float("nan"))
+        return {**terms, "neg_elbo": terms["nll"] + terms["kl_z"]}
+
+    def combine(
+        self, terms: Mapping[str, Any], weights: Mapping[str, Any], context: Context, trial_weight: Any = None
+    ) -> Any:
+        alpha = weights["alpha"]
+        row = terms["nll"] + weights["beta_z"] * (alpha * terms["kl_z_encoder"] + (1 - alpha) * terms["kl_z"])
+        return row if trial_weight is None else row * ops.cast(trial_weight, row.dtype)
 
 
 def reconstruction_nll(x: Any, mean: Any, log_variance: Any = None) -> Any:

@@ -1,0 +1,152 @@
+"""What every model of latents shares: an objective, its weights as variables, its terms as metrics, and its steps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
+from indl.model.steps.side_by_side import SideBySide
+from indl.model.steps.term_means import TermMeans
+from indl.objectives import Context, Objective
+from indl.sampling.draws import compiled
+
+
+class LatentModel(keras.Model):
+    """A Functional model that is trained with an :class:`~indl.objectives.base.Objective`.
+
+    The weights of the objective are variables of the model under their names (``model.beta_z``): callbacks change them
+    without a new trace. Every term is logged, as a mean over trials. A training step with a part that is not finite is
+    left out of all means, and ``finite_terms`` tells which of ``objective.parts`` it was.
+
+    Args:
+        objective: what is minimised.
+        context: what the objective depends on beside tensors.
+        params: the params dict that the model was built from, kept for saving, tuning and training.
+        **kwargs: ``inputs``, ``outputs`` and ``name`` of ``keras.Model``.
+    """
+
+    # Keras keeps the graph of a sub-class in its file if it takes *args and **kwargs.
+    def __init__(
+        self, *args: Any, objective: Objective, context: Context, params: Mapping[str, Any] | None = None, **kwargs: Any
+    ):
+        super().__init__(*args, **kwargs)
+        self.objective = objective
+        self.context = context
+        self.params = None if params is None else dict(params)
+        for name, value in objective.weights.items():
+            setattr(self, name, keras.Variable(value, trainable=False, dtype="float32", name=name))
+        # Replicas disagree where only some saw the value: the mean tells.
+        self.finite_terms = keras.Variable(
+            np.ones(len(objective.parts)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
+        )
+        self.term_means = TermMeans(objective.logged)
+        #: Above 1, a training step computes so many parts of a batch side by side, each compiled.
+        self.batch_parts = 1
+        self._side_by_side: SideBySide | None = None
+
+    @property
+    def weights_of_terms(self) -> dict[str, Any]:
+        """The variables that weight the terms, by name."""
+        return {name: getattr(self, name) for name in self.objective.weights}
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what ``evaluate`` returns as a list."""
+        return ["loss", *sorted(set(self.objective.logged) - {"loss"})]
+
+    def loss_terms(self, target: Any, outputs: Mapping[str, Any], inputs: Any = None) -> dict[str, Any]:
+        """Each term per trial, and the loss, in nats, shape (batch,), or a scalar where all trials share it.
+
+        Args:
+            target: what is reconstructed.
+            outputs: what the model gives.
+            inputs: what it was given, by name, as far as the objective depends on it.
+        """
+        penalty = {"penalty": sum(self.losses)} if self.losses else {}
+        terms = self.objective.terms({**outputs, **penalty, "inputs": inputs or {}}, target, self.context)
+        return {**terms, "loss": self.objective.combine(terms, self.weights_of_terms, self.context)}
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The training objective; called by ``fit`` and ``evaluate``."""
+        inputs = x if isinstance(x, Mapping) else {"x": x}
+        terms = self.loss_terms(inputs["x"] if y is None else y, y_pred, inputs)
+        if sample_weight is not None:
+            terms["loss"] = self.objective.combine(terms, self.weights_of_terms, self.context, sample_weight)
+        finite = True
+        if training:
+            found = self.objective.finite(terms)
+            # One of several batches in a step, or a step by itself, which begins with ones.
+            self.finite_terms.assign(self.finite_terms * ops.cast(found, "float32"))
+            finite = ops.all(found)
+        self.term_means.update_state(terms, finite)
+        # Replicas are summed, so each gives its share.
+        return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def train_step(self, data: Any) -> Any:
+        """One step of ``fit``, in the chosen mode; see :class:`~indl.training.mode.Mode`."""
+        self.finite_terms.assign(ops.ones_like(self.finite_terms))
+        if self.batch_parts > 1:
+            gradients = self.side_by_side().gradient(*keras.utils.unpack_x_y_sample_weight(data))
+            gradients = [self.optimizer.scale_loss(gradient) for gradient in gradients]
+            weights = self.trainable_variables
+            tf.function(lambda given: self.optimizer.apply(given, weights), jit_compile=True, autograph=False)(
+                gradients
+            )
+            return self.get_metrics_result()
+        # Noise is drawn with the generator that is fast in the mode.
+        with compiled(bool(self.jit_compile)):
+            return super().train_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        """One step of ``evaluate``."""
+        if self.batch_parts > 1:
+            self.side_by_side().evaluate(*keras.utils.unpack_x_y_sample_weight(data))
+            return self.get_metrics_result()
+        return super().test_step(data)
+
+    def side_by_side(self) -> SideBySide:
+        """What computes the parts of a batch; the same one, with what it has compiled, as long as the weights are."""
+        found, weights = self._side_by_side, [id(variable) for variable in self.trainable_variables]
+        if found is None or found.parts != self.batch_parts or [id(variable) for variable in found.weights] != weights:
+            found = self._side_by_side = SideBySide(self, self.batch_parts)
+        return found
+
+    def forget_steps(self) -> None:
+        """Makes training and evaluation trace their steps anew, after the mode or settings of layers changed."""
+        self.train_function = self.test_function = self._side_by_side = None
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in Keras, but of a batch in parts each is compiled by itself."""
+        with self._parts_compiled_alone():
+            return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As in Keras, but of a batch in parts each is compiled by itself."""
+        with self._parts_compiled_alone():
+            return super().make_test_function(force)
+
+    @contextlib.contextmanager
+    def _parts_compiled_alone(self) -> Iterator[None]:
+        setting, self.jit_compile = self.jit_compile, self.jit_compile and self.batch_parts == 1
+        try:
+            yield
+        finally:
+            self.jit_compile = setting
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: a flat SavedModel, on posterior means, needs :func:`indl.export.export_saved_model`."""
+        raise TypeError(
+            f"A {type(self).__name__} has outputs, or draws, that Keras's own export cannot write. "
+            "Given: model.export(...). Call indl.export.export_saved_model(model, path) instead."
+        )

@@ -1,0 +1,7 @@
+"""Objectives: what training minimises, as values without a model inside."""
+
+from indl.objectives.base import Context, Objective
+from indl.objectives.elbo import Elbo
+from indl.objectives.pi_vae_bound import PiVAEBound
+
+__all__ = ["Context", "Elbo", "Objective", "PiVAEBound"]
