@@ -23,6 +23,7 @@ FLOORS = {
         {"metrics", "feed", "layers"},
         {"plots", "rnn"},
         {"dists"},
+        {"objectives"},
         {"model"},
         {"training", "export"},
         {"tuning", "evaluation"},
