@@ -1,4 +1,4 @@
-"""What partial observation does to the encoder's input and to the losses: missing samples and sample validation."""
+"""What sample validation does to the encoder's input and to the losses."""
 
 from __future__ import annotations
 
@@ -8,29 +8,6 @@ import keras
 from keras import ops
 
 from indl.registry import register
-
-
-def missing_loss(loss: Any, target: Any, rescale: bool = True) -> Any:
-    """Losses without those of missing samples (selective backpropagation through time, Zhu et al. 2021).
-
-    Args:
-        loss: per-element losses (batch, time, channels), with any axes in between. They must be finite where the
-            target is missing, too, or its gradients are NaN: compute them from a target whose gaps are filled
-            (:class:`~indl.layers.missing.FillMissing`).
-        target: what was reconstructed (batch, time, channels), NaN where a sample is missing.
-        rescale: divide by the fraction of the batch that was observed, so that the mean over all elements is that over
-            the observed ones.
-
-    Returns:
-        Losses of the same shape, zero where the target is missing.
-    """
-    observed = ops.logical_not(ops.isnan(target))
-    loss = ops.where(_with_axes(observed, loss), loss, ops.zeros_like(loss))
-    if not rescale:
-        return loss
-    observed = ops.cast(observed, loss.dtype)
-    # A batch without any observed sample has no loss; it must not become 0 / 0.
-    return loss * ops.cast(ops.size(observed), loss.dtype) / ops.maximum(ops.sum(observed), 1.0)
 
 
 @register

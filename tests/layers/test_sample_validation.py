@@ -1,4 +1,4 @@
-"""Missing samples and sample validation: reference values, and what masks do to inputs and losses."""
+"""Sample validation: reference values, and what masks do to inputs and losses; how gaps are filled."""
 
 import json
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from indl.data.batches.sample_mask import SampleMask
 from indl.layers.missing import FillMissing
-from indl.layers.sample_validation import SampleValidation, missing_loss, sample_validation_losses, sample_weights
+from indl.layers.sample_validation import SampleValidation, sample_validation_losses, sample_weights
 from tests.checks import assert_close, assert_mean, check_layer
 from tests.conftest import parity_files
 
@@ -31,17 +31,9 @@ def poisson_loss(log_rates, target):
 
 
 @pytest.mark.parity
-def test_missing_samples_equal_the_reference(recorded):
+def test_filled_gaps_equal_the_reference(recorded):
     arrays, _ = recorded
     assert_close(FillMissing()(arrays["missing/encod_data"]), arrays["missing/network_input"])
-    target = tf.constant(arrays["missing/recon_data"])
-    with tf.GradientTape() as tape:
-        tape.watch(log_rates := tf.constant(arrays["missing/logrates"]))
-        elements = missing_loss(poisson_loss(log_rates, FillMissing()(target)), target)
-        mean = tf.reduce_mean(elements)
-    assert_close(elements, arrays["missing/loss_elements"])
-    assert_close(mean, arrays["missing/loss_mean"])
-    assert_close(tape.gradient(mean, log_rates), arrays["missing/grad_logrates"], 1e-4)
 
 
 @pytest.mark.parity
@@ -61,23 +53,13 @@ def test_sample_validation_equals_the_reference(recorded):
     assert_close(tape.gradient(mean, log_rates), arrays["sample_validation/grad_logrates"], 1e-4)
 
 
-def test_missing_loss_without_rescale_and_without_data():
-    target = tf.constant([[[1.0], [np.nan]], [[np.nan], [np.nan]]])
-    loss = tf.constant([[[2.0], [3.0]], [[4.0], [5.0]]])
-    assert np.array_equal(np.ravel(missing_loss(loss, target, rescale=False)), [2, 0, 0, 0])
-    assert np.array_equal(np.ravel(missing_loss(loss, target)), [8, 0, 0, 0])
-    assert not np.any(missing_loss(loss, tf.fill(target.shape, np.nan)))
-
-
 def test_losses_with_a_samples_axis_are_those_of_each_sample():
     rng = np.random.default_rng(0)
     loss = rng.random((3, 4, 6, 5)).astype("float32")
-    target = np.where(rng.random((3, 6, 5)) < 0.3, np.nan, 1.0).astype("float32")
     visible = rng.random((3, 5, 4)) < 0.7
     found, hidden = sample_validation_losses(loss, visible, 0.3)
     each = [sample_validation_losses(loss[:, s], visible, 0.3) for s in range(4)]
     for s in range(4):
-        np.testing.assert_array_equal(missing_loss(loss, target)[:, s], missing_loss(loss[:, s], target))
         np.testing.assert_array_equal(found[:, s], each[s][0])
         np.testing.assert_array_equal(hidden[:, s], each[s][1])
 

@@ -13,7 +13,7 @@ from indl.data.checks.arrays import check_bin_width, check_trials, pieces, shown
 from indl.data.files.storage import LABELS, RAGGED, Source, write_array, write_attribute
 from indl.data.values.provenance import digest
 from indl.data.values.recording import OPTIONAL, Recording, Split
-from indl.data.values.trials import PER_TRIAL, Trials
+from indl.data.values.trials import PER_TRIAL, Trials, lengthened
 
 _PARTS = ("train", "valid", "test")
 # Derived from the arrays or told by their container: kept out of `attrs`, where they could contradict them.
@@ -197,7 +197,7 @@ class Reader:
             if having:
                 values = [getattr(split, name) for split in splits.values()]
                 if name == "behavior":
-                    values = [_lengthened(value, fields["counts"].shape[1]) for value in values]
+                    values = [lengthened(value, fields["counts"].shape[1]) for value in values]
                 if len({value.shape[1:] for value in values}) > 1:
                     raise self.source.error(
                         f"has parts that cannot be joined: their {name} differs",
@@ -305,8 +305,3 @@ def _write_attrs(file: h5py.File, container: Recording | Trials, about: Mapping[
             write_array(file, name, value)
         else:
             write_attribute(file, name, value)
-
-
-def _lengthened(values: np.ndarray, n_times: int) -> np.ndarray:
-    """Behaviour that ends before the forward steps, with NaN in these."""
-    return np.pad(values, ((0, 0), (0, n_times - values.shape[1]), (0, 0)), constant_values=np.nan)

@@ -166,7 +166,7 @@ class Trials:
                     "remove it."
                 )
             if all(there):
-                joined[name] = np.concatenate([_lengthened(value, longest) for value in values])
+                joined[name] = np.concatenate([lengthened(value, longest) for value in values])
         if len(np.unique(joined["inds"])) < len(joined["inds"]):
             joined["inds"] = None
         attrs = {
@@ -361,8 +361,8 @@ def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     return padded
 
 
-def _lengthened(values: np.ndarray, n_times: int) -> np.ndarray:
-    """Arrays of trials with NaN up to a number of bins; what has one value a trial stays."""
+def lengthened(values: np.ndarray, n_times: int) -> np.ndarray:
+    """An array of trials with NaN up to a number of bins; what has one value a trial stays."""
     if values.ndim == 1 or values.shape[1] == n_times:
         return values
     return np.pad(values, ((0, 0), (0, n_times - values.shape[1]), (0, 0)), constant_values=np.nan)
