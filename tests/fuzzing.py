@@ -257,9 +257,10 @@ def load(reader, path):
             found = load_recording(path)
             parts = {"train.": found.train, "valid.": found.valid}
         else:
-            from indl.data import read_nwb
+            from indl.data import Window, read_nwb
 
-            found = read_nwb(path, **reader)
+            window = {name: value for name, value in reader.items() if name != "behavior"}
+            found = read_nwb(path, Window(**window), behavior=reader.get("behavior"))
             parts = {"": found}
     values = {"bin_width_s": found.bin_width_s, "channel_ids": found.channel_ids}
     values |= {f"attrs.{name}": value for name, value in found.attrs.items() if name != "source"}

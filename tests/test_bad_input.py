@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import h5py
@@ -18,6 +18,8 @@ from indl.data import (
     Series,
     Split,
     Trials,
+    Units,
+    Window,
     bin_continuous,
     bin_spikes,
     chop,
@@ -396,7 +398,7 @@ VARIABLES = {
     "two widths": variables(["one number", "[0.02, 0.03]"], {"counts": "spikes", "bin_width_s": "widths"}),
     "unknown axes": variables(["axes must name", "'a,b,c'"], {"counts": "spikes"}, axes="a,b,c", bin_width_s=0.02),
     "axes as a number": variables(["axes must name", "Got 3"], {"counts": "spikes"}, axes=3, bin_width_s=0.02),
-    "counts with a window": variables(["window_s"], {"counts": "spikes"}, bin_width_s=0.02, window_s=(0, 1)),
+    "counts with a window": variables(["Got window"], {"counts": "spikes"}, window=Window(bin_width_s=0.02)),
     "labels of other trials": variables(["label", "(2,)"], {"counts": "spikes", "label": "widths"}, bin_width_s=0.02),
     "mat: no such variable": variables(["spike"], {"counts": "spike"}, "mat", bin_width_s=0.02),
     "mat: two widths": variables(["one number", "[0.02, 0.03]"], {"counts": "spikes", "bin_width_s": "widths"}, "mat"),
@@ -408,9 +410,12 @@ VARIABLES = {
 SPIKES = [[0.1, 0.5, 0.9], [0.2, 0.3]]
 
 
-def spikes(words, spike_times=SPIKES, events_s=(0.5,), **options):
-    options = {"bin_width_s": 0.1, "window_s": (-0.2, 0.2)} | options
-    return Case(lambda _: bin_spikes(spike_times, events_s, **options), words)
+def spikes(words, spike_times=SPIKES, events=(0.5,), units=None, behavior=None, **options):
+    def call(_):
+        window = Window(events, **{"bin_width_s": 0.1, "window_s": (-0.2, 0.2)} | options)
+        return bin_spikes(Units(spike_times, **(units or {})), window, behavior=behavior)
+
+    return Case(call, words)
 
 
 SPIKE_TIMES = {
@@ -421,25 +426,26 @@ SPIKE_TIMES = {
     "negative": spikes(["start of the recording", "-0.1 s", "clock"], [[-0.1]]),
     "sample numbers": spikes(["in seconds", "unit 0 at index 0", "sampling_rate_hz"], [[1e12]]),
     "words": spikes(["vector of numbers", "unit 0"], [["a"]]),
-    "no events": spikes(["events_s", "window_s"], events_s=None),
-    "events that are NaN": spikes(["There must be events", "1 of 1"], events_s=[np.nan]),
-    "infinite events": spikes(["must be finite", "1 infinite"], events_s=[np.inf]),
+    "no events": spikes(["events", "window_s"], events=None),
+    "events that are NaN": spikes(["There must be events", "1 of 1"], events=[np.nan]),
+    "infinite events": spikes(["must be finite", "1 infinite"], events=[np.inf]),
     "a window backwards": spikes(["start before a stop", "(0.2, -0.2)"], window_s=(0.2, -0.2)),
     "a window of half a bin": spikes(["whole number of bins", "4.5 bins", "nearest"], window_s=(-0.2, 0.25)),
     "a window of words": spikes(["start before a stop", "('a', 'b')"], window_s=("a", "b")),
     "no bin width": spikes(["positive and finite", "0.0 s"], bin_width_s=0),
     "labels of other trials": spikes(["label must be one value", "(2,)"], label=[1, 2]),
-    "ids of other units": spikes(["unit_ids", "(1,)", "2 units"], unit_ids=[1]),
-    "rates of other units": spikes(["sampling_rate_hz", "(3,)"], sampling_rate_hz=[1, 2, 3]),
-    "offsets of other units": spikes(["offset_s", "'b'", "Add"], {"b": [0.1]}, offset_s={"a": 1.0}),
+    "ids of other units": spikes(["ids must be", "(1,)", "2 units"], units={"ids": [1]}),
+    "rates of other units": spikes(["sampling_rate_hz", "(3,)"], units={"sampling_rate_hz": [1, 2, 3]}),
+    "offsets of other units": spikes(["offset_s", "'b'", "Add"], {"b": [0.1]}, units={"offset_s": {"a": 1.0}}),
     "unknown edges": spikes(["'cut'", "raise, missing, drop"], edges="cut"),
-    "a trial outside": spikes(["must lie in the recording", "trial 1"], events_s=[0.5, 10.0], recording_s=(0, 1)),
+    "a trial outside": spikes(["must lie in the recording", "trial 1"], events=[0.5, 10.0], recording_s=(0, 1)),
     "a recording of words": spikes(["start and the stop", "'ab'"], recording_s="ab"),
     "a tolerance of bins": spikes(["tolerance", "Got 2"], tolerance=2),
     "a tolerance of words": spikes(["tolerance", "'a'"], tolerance="a"),
     "behaviour without times": spikes(["behavior must be times with values", "ndarray"], behavior=np.zeros(3)),
     "behaviour of other times": spikes(["one time a sample", "(3,)", "(4,)"], behavior=(np.arange(3.0), np.zeros(4))),
     "a gap below zero": spikes(["max_gap_s", "-1"], behavior=(np.arange(3.0), np.zeros(3)), max_gap_s=-1),
+    "no window": Case(lambda _: bin_spikes(SPIKES, [0.5]), ["cut by a Window", "Got [0.5]"], TypeError),
     "times backwards": Case(lambda _: Series([0.0, 2.0, 1.0], [1, 2, 3]), ["ascend", "index 2: 1"]),
     "a whole recording backwards": Case(
         lambda _: bin_continuous(SPIKES, 1, 0, bin_width_s=0.1), ["at least one bin", "from 1 to 0"]
@@ -482,7 +488,9 @@ def nwb(words, kind=RecordingError, change=None, **options):
         if change is not None:
             with h5py.File(folder / "a.nwb", "a") as file:
                 change(file)
-        return read_nwb(folder / "a.nwb", **({"bin_width_s": 0.05} | options))
+        given = {"bin_width_s": 0.05} | options
+        window = {field.name: given.pop(field.name) for field in fields(Window) if field.name in given}
+        return read_nwb(folder / "a.nwb", Window(**window), **given)
 
     return Case(call, words, kind)
 
@@ -495,23 +503,25 @@ def put(name, index, value):
 
 
 NWB = {
-    "no column to align to": nwb(["go_tome", "go_time"], align="go_tome", window_s=(-0.2, 0.3)),
+    "no column to align to": nwb(["go_tome", "go_time"], events="go_tome", window_s=(-0.2, 0.3)),
     "no column of conditions": nwb(["targets", "target"], label="targets"),
     "no series": nwb(["hands", "hand"], behavior="hands"),
     "no table": nwb(["reaches", "trials"], intervals="reaches"),
     "no unit left": nwb(["no such column", "'quality'"], unit_filter={"quality": "good"}),
-    "a window of half a bin": nwb(["whole number of bins"], align="go_time", window_s=(-0.22, 0.3)),
-    "aligned without a window": nwb(["need a window", "'go_time'"], ValueError, align="go_time"),
+    "a window of half a bin": nwb(["whole number of bins"], ValueError, events="go_time", window_s=(-0.22, 0.3)),
+    "aligned without a window": nwb(["need a window", "'go_time'"], ValueError, events="go_time"),
     "angles that are not read": nwb(["angles", "hand"], ValueError, angles=["hand"]),
-    "bin width in ms": nwb(["in seconds", "give 0.05"], bin_width_s=50),
+    "bin width in ms": nwb(["in seconds", "give 0.05"], ValueError, bin_width_s=50),
     "no units": nwb(["no spike times", "units"], change=lambda file: file.__delitem__("units")),
     "no trials": nwb(["no table of trials", "intervals="], change=lambda file: file.__delitem__("intervals/trials")),
     "a trial backwards": nwb(["at least one bin", "trial 3"], change=put("intervals/trials/stop_time", 3, 0.0)),
     "a spike that is NaN": nwb(["finite", "unit 0"], change=put("units/spike_times", 5, np.nan)),
     "an index beyond the spikes": nwb(["spike_times"], change=put("units/spike_times_index", 2, 60_000)),
-    "absent": Case(lambda f: read_nwb(f / "no.nwb", bin_width_s=0.05), ["no.nwb", "nothing"], FileNotFoundError),
+    "absent": Case(
+        lambda f: read_nwb(f / "no.nwb", Window(bin_width_s=0.05)), ["no.nwb", "nothing"], FileNotFoundError
+    ),
     "text": Case(
-        lambda f: ((f / "t.nwb").write_text("units"), read_nwb(f / "t.nwb", bin_width_s=0.05)),
+        lambda f: ((f / "t.nwb").write_text("units"), read_nwb(f / "t.nwb", Window(bin_width_s=0.05))),
         ["cannot be read as NWB", "5 bytes"],
         RecordingError,
     ),

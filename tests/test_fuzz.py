@@ -17,7 +17,7 @@ from tests.messages import faults
 
 RECORDINGS = ("adan_day0.h5", "reach_day31.h5", "mc_maze_small_5ms.h5", "head_direction_20ms.h5")
 NWB = {
-    "mc_maze_small_test.nwb": {"bin_width_s": 0.005, "align": "move_onset_time", "window_s": [-0.25, 0.45]},
+    "mc_maze_small_test.nwb": {"events": "move_onset_time", "window_s": [-0.25, 0.45], "bin_width_s": 0.005},
     "head_direction_A2929.nwb": {"bin_width_s": 0.02, "intervals": "wake", "behavior": "ry"},
 }
 DOCUMENTED = ("RecordingError", "FileNotFoundError", "ValueError")

@@ -26,6 +26,8 @@ from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
 from indl.data.simulate.labelled import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
 from indl.data.simulate.lorenz import lorenz
 from indl.data.spikes.binning import bin_continuous, bin_spikes
+from indl.data.spikes.units import Units
+from indl.data.spikes.window import Window
 from indl.data.values.chop_plan import ChopPlan
 from indl.data.values.lazy import LazyArray
 from indl.data.values.recording import Recording, Split
@@ -47,6 +49,8 @@ __all__ = [
     "Series",
     "Split",
     "Trials",
+    "Units",
+    "Window",
     "bin_continuous",
     "bin_spikes",
     "check_bin_width",

@@ -11,6 +11,8 @@ from hypothesis.extra import numpy as stn
 
 from indl.data import (
     Trials,
+    Units,
+    Window,
     bin_continuous,
     bin_spikes,
     check_trials,
@@ -50,7 +52,7 @@ def test_no_spike_is_lost_or_counted_twice(units, width):
 @given(UNITS, WIDTHS, st.lists(TIMES, min_size=1, max_size=5), st.integers(-5, 0), st.integers(1, 10))
 def test_windows_equal_a_count_spike_by_spike(units, width, events, before, after):
     window = (before * width, after * width)
-    found = quietly(bin_spikes, units, events, bin_width_s=width, window_s=window, tolerance=0)
+    found = quietly(bin_spikes, units, Window(events, window, width, tolerance=0))
     expected = np.zeros((len(events), after - before, len(units)))
     for trial, event in enumerate(events):
         edges = event + window[0] + np.arange(after - before + 1) * width
@@ -68,9 +70,8 @@ def test_neither_the_order_of_spikes_nor_their_container_matters(units, width, r
     shuffled = [random.sample(unit, len(unit)) for unit in units]
     clusters = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
     pair = (np.array([time for unit in units for time in unit]), clusters)
-    ids = np.arange(len(units))
-    for spikes, options in ((shuffled, {}), (dict(enumerate(units)), {}), (pair, {"unit_ids": ids})):
-        found = quietly(bin_continuous, spikes, 0.0, 2.0, bin_width_s=width, **options)
+    for spikes in (shuffled, dict(enumerate(units)), Units(pair, np.arange(len(units)))):
+        found = quietly(bin_continuous, spikes, 0.0, 2.0, bin_width_s=width)
         np.testing.assert_array_equal(found.counts, expected)
 
 

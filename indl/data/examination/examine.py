@@ -26,6 +26,8 @@ from indl.data.examination.split import overlap_findings, two_part_findings
 from indl.data.examination.statistics import Statistics
 from indl.data.files.hdf5 import RecordingError, load_recording, load_trials, open_recording
 from indl.data.files.storage import reading
+from indl.data.readers.nwb import read_nwb
+from indl.data.spikes.window import Window
 from indl.data.values.recording import OPTIONAL, Recording, Split
 from indl.data.values.trials import Trials
 
@@ -111,13 +113,11 @@ def opened(
 ) -> Iterator[RawFile | Trials]:
     """What :func:`examine_file` examines; arguments as there. Large arrays stay in the file until the block ends."""
     if Path(path).suffix.lower() == ".nwb":
-        # pynwb is slow to import, and not everybody has it.
-        from indl.data.readers.nwb import read_nwb
-
         with warnings.catch_warnings():
             # The report says the same.
             warnings.simplefilter("ignore", UserWarning)
-            trials = read_nwb(path, bin_width_s=_NWB_BIN_S if bin_width_s is None else bin_width_s, intervals=intervals)
+            width = _NWB_BIN_S if bin_width_s is None else bin_width_s
+            trials = read_nwb(path, Window(intervals=intervals, bin_width_s=width))
         yield trials
         return
     with reading(path) as source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ import numpy as np
 
 from indl.data.checks.arrays import shown
 from indl.data.files.storage import RecordingError
+from indl.data.readers.mapped_spikes import trials_of_spikes
 from indl.data.readers.matlab import load_matlab
-from indl.data.readers.variables import follow, found_in, items_of, numbers, order_of, sequence, vector
-from indl.data.spikes.binning import bin_spikes, count
-from indl.data.spikes.times import units_of
-from indl.data.spikes.windows import cut_windows
+from indl.data.readers.variables import follow, found_in, sequence, vector
+from indl.data.spikes.window import Window, check_window
 from indl.data.values.trials import Trials
 from indl.text import nearest
 
@@ -30,17 +30,21 @@ _VECTORS = (
     "events_s",
     "stop_s",
     "behavior_times",
+    "ext_input_times",
 )
 #: Names that a mapping may have.
 FIELDS = (*_SEQUENCES, "spike_times", *_VECTORS)
 
 
-def read_npz(path: Path | str, mapping: Mapping[str, Any] | None = None, **kwargs: Any) -> Trials:
+def read_npz(
+    path: Path | str, mapping: Mapping[str, Any] | None = None, window: Window | None = None, **kwargs: Any
+) -> Trials:
     """Trials from the arrays of an npz file. Pickled objects are not loaded.
 
     Args:
         path: The file.
         mapping: From fields to names of arrays; see :func:`read_mat`.
+        window: With spike times, the trials and their bins; see :func:`read_mat`.
         **kwargs: As for :func:`read_mat`.
 
     Returns:
@@ -59,19 +63,20 @@ def read_npz(path: Path | str, mapping: Mapping[str, Any] | None = None, **kwarg
         >>> trials.counts.shape
         (10, 30, 4)
     """
-    return _trials(_load_npz, path, mapping, **kwargs)
+    return _trials(_load_npz, path, mapping, window, **kwargs)
 
 
 def read_mat(
     path: Path | str,
     mapping: Mapping[str, Any] | None = None,
+    window: Window | None = None,
     *,
     axes: str | None = None,
     bin_width_s: float | None = None,
     are_counts: bool = True,
     missing: bool = False,
     attrs: Mapping[str, Any] | None = None,
-    **binning: Any,
+    **units: Any,
 ) -> Trials:
     """Trials from the variables of a MATLAB file of any version.
 
@@ -84,19 +89,20 @@ def read_mat(
             - `counts`, and with it `behavior`, `ext_input`, `truth`, `latents` (one row a bin), `channel_ids`, `inds`,
               `start_s`, `label` (one value each), `bin_width_s`; as in :class:`~indl.data.Trials`.
             - or `spike_times` in the session: a cell array with one vector a unit; or one vector with
-              `spike_clusters`. With `events_s`, or `start_s` and `stop_s`. `behavior` then is a series with
-              `behavior_times`.
+              `spike_clusters`. With `events_s`, or `start_s` and `stop_s`, unless `window` has events or intervals.
+              `behavior` and `ext_input` then are series with `behavior_times` and `ext_input_times`.
             - or `spike_times` of trials, without events: a cell array of units by trials, in seconds from each trial's
-              own zero. `window_s` says what to bin of every trial.
+              own zero. The `window_s` of `window` says what to bin of every trial.
+        window: With spike times, the trials and their bins, but for what is mapped: a :class:`~indl.data.Window`.
         axes: What the axes of `counts` and the other sequences are, as MATLAB's `size` shows them (numpy's `shape` for
             npz): "trials,time,channels" (None) in any order; "channels" stands for the dimensions of behaviour. An
             axis that is left out has one entry. For spike times of trials: "units,trials" (None) or "trials,units".
             MATLAB drops axes of one entry at the end of a shape; they are put back.
-        bin_width_s: Width of one bin in seconds, if the file does not hold it.
+        bin_width_s: Width of one bin in seconds, if neither the file nor `window` holds it.
         are_counts: False for a real-valued signal.
         missing: Whether NaN marks samples that were not recorded.
         attrs: What else is known.
-        **binning: With spike times, `window_s` and other arguments of :func:`~indl.data.bin_spikes`.
+        **units: With spike times, `sampling_rate_hz`, `offset_s` and `obs_intervals`, as of :class:`~indl.data.Units`.
 
     Returns:
         :class:`~indl.data.Trials`; `attrs["variables"]` says what was read.
@@ -117,7 +123,7 @@ def read_mat(
         ((20, 30, 4), [0, 1])
     """
     given = {"axes": axes, "bin_width_s": bin_width_s, "are_counts": are_counts, "missing": missing, "attrs": attrs}
-    return _trials(load_matlab, path, mapping, **given, **binning)
+    return _trials(load_matlab, path, mapping, window, **given, **units)
 
 
 def _load_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -150,15 +156,18 @@ def _trials(
     load: Callable[..., dict[str, Any]],
     path: Path | str,
     mapping: Mapping[str, Any] | None,
+    window: Window | None,
     *,
     axes: str | None = None,
     bin_width_s: float | None = None,
     are_counts: bool = True,
     missing: bool = False,
     attrs: Mapping[str, Any] | None = None,
-    **binning: Any,
+    **units: Any,
 ) -> Trials:
     path = Path(path)
+    if window is not None:
+        check_window(window)
     if not mapping or not {"counts", "spike_times"} & set(mapping):
         raise RecordingError(
             f"{path} needs a mapping from fields to its variables, with counts or spike_times. Got {mapping!r}."
@@ -190,16 +199,21 @@ def _trials(
                     f"bin_width_s must be one number. Got {shown(widths)}. Map another variable, or say bin_width_s=..."
                 )
             bin_width_s = widths.item()
+        if bin_width_s is None and window is not None:
+            bin_width_s = window.bin_width_s
         if bin_width_s is None:
             raise ValueError(
                 "The bin width is not known. Got none in the mapping. Say bin_width_s=..., in seconds, or map it."
             )
         variables = ", ".join(f"{field}={name}" for field, name in where.items())
-        common = {"bin_width_s": bin_width_s, "source": str(path), "attrs": {"variables": variables, **(attrs or {})}}
+        common = {"source": str(path), "attrs": {"variables": variables, **(attrs or {})}}
         if "spike_times" in found:
-            return _from_spikes(found, order["spike_times"], vectors, common, binning)
-        if binning:
-            raise ValueError(f"Counts are in bins already. Got {', '.join(binning)}. Leave that out.")
+            window = replace(window or Window(), bin_width_s=bin_width_s)
+            return trials_of_spikes(found, order["spike_times"], vectors, window, units, common)
+        needless = [*units, *(["window"] if window is not None else [])]
+        if needless:
+            raise ValueError(f"Counts are in bins already. Got {', '.join(needless)}. Leave that out.")
+        common["bin_width_s"] = bin_width_s
         sequences = {name: sequence(value, order[name], name) for name, value in found.items()}
         return _from_counts(sequences, **vectors, **common, are_counts=are_counts, missing=missing)
     except (ValueError, TypeError) as error:
@@ -213,69 +227,3 @@ def _from_counts(sequences: dict[str, Any], **fields: Any) -> Trials:
     return Trials.from_list(
         list(counts), bin_width_s, **{name: list(value) for name, value in sequences.items()}, **fields
     )
-
-
-def _from_spikes(
-    found: dict[str, Any], axes: str | None, vectors: dict[str, Any], common: dict[str, Any], binning: dict[str, Any]
-) -> Trials:
-    times = found.pop("spike_times")
-    if "behavior" in found and "behavior_times" in vectors:
-        when, values = vectors.pop("behavior_times"), numbers(found.pop("behavior"), "behavior")
-        binning = {**binning, "behavior": (when, values if len(values) == len(when) else values.T)}
-    if found:
-        raise ValueError(
-            f"With spike times, a sequence needs times of its own. Got {', '.join(found)}. Map behavior with "
-            "behavior_times, and leave out the rest."
-        )
-    ids = vectors.pop("channel_ids", None)
-    if "spike_clusters" in vectors:
-        session = (vector(times, "spike_times"), vectors.pop("spike_clusters"))
-    elif {"events_s", "stop_s"} & set(vectors):
-        session = items_of(times)
-    else:
-        return _from_trials(_by_trial(times, axes), ids, vectors, common, **binning)
-    if session is None:
-        raise ValueError(
-            "spike_times must be a cell array with one vector a unit, or be mapped with spike_clusters. Got shape "
-            f"{np.shape(times)}. Map both."
-        )
-    return bin_spikes(session, unit_ids=ids, **vectors, **common, **binning)
-
-
-def _from_trials(
-    trials: list[list[Any]],
-    ids: np.ndarray | None,
-    vectors: dict[str, Any],
-    common: dict[str, Any],
-    *,
-    window_s: tuple[float, float] | None = None,
-    tolerance: float = 1e-6,
-    sampling_rate_hz: Any = None,
-    offset_s: Any = 0.0,
-) -> Trials:
-    """Counts of spikes whose times start anew in every trial."""
-    if len({len(units) for units in trials}) != 1:
-        raise ValueError(
-            f"Every trial needs the same units. Got {[len(units) for units in trials][:10]}. Give an empty cell for a "
-            "unit without spikes."
-        )
-    windows = cut_windows([0.0], bin_width_s=common["bin_width_s"], window_s=window_s, n_channels=len(trials[0]))
-    base = {"unit_ids": ids, "sampling_rate_hz": sampling_rate_hz, "offset_s": offset_s, "earliest_s": -np.inf}
-    units = [units_of(trial, **base) for trial in trials]
-    counts = np.concatenate([count(times, windows, tolerance) for _, times in units])
-    attrs = {**common.pop("attrs"), "window_s": np.array(window_s, np.float64)}
-    return Trials(counts, channel_ids=units[0][0], attrs=attrs, **vectors, **common)
-
-
-def _by_trial(times: Any, axes: str | None) -> list[list[Any]]:
-    """For every trial its units' spike times, from a cell array of two axes or a list of cell vectors."""
-    if isinstance(times, np.ndarray) and times.dtype == object and not any(items_of(item) for item in times.flat):
-        order = order_of(axes or "units,trials", ("units", "trials"))
-        return [list(trial) for trial in (times.T if order == ["units", "trials"] else times)]
-    trials = [items_of(trial) for trial in items_of(times) or []]
-    if not trials or any(trial is None for trial in trials):
-        raise ValueError(
-            f"Spike times of trials must be a cell array, units by trials. Got {type(times).__name__} of shape "
-            f"{np.shape(times)}. For times in the session, map events_s, or start_s and stop_s, too."
-        )
-    return trials

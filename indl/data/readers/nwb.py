@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,47 +13,39 @@ import numpy as np
 from indl.data.files.storage import RecordingError
 from indl.data.readers.nwb_file import NWBFile, column_of, opened
 from indl.data.spikes.binning import bin_spikes
+from indl.data.spikes.units import Units
+from indl.data.spikes.window import Window, check_window
 from indl.data.values.trials import Trials
 
 
 def read_nwb(
     path: str | Path,
+    window: Window,
     *,
-    bin_width_s: float,
-    align: str | None = None,
-    window_s: tuple[float, float] | None = None,
-    intervals: Any = None,
-    label: str | None = None,
     behavior: str | Sequence[str] | None = None,
     ext_input: str | Sequence[str] | None = None,
     angles: str | Sequence[str] = (),
-    max_gap_s: float | None = None,
     unit_filter: Mapping[str, Any] | Callable[[Any], Any] | None = None,
     heldout: str | None = None,
-    recording_s: tuple[float, float] | None = None,
-    edges: str = "raise",
-    tolerance: float = 1e-6,
 ) -> Trials:
     """Binned trials of the units in an NWB file. :func:`describe_nwb` shows what a file holds. Needs pynwb.
 
     Args:
         path: The file.
-        bin_width_s: Width of one bin in seconds.
-        align: Column of the trials with the event to align to, e.g. "move_onset_time"; needs `window_s`. None: with a
-            window, `start_time`; without, trials from `start_time` to `stop_time`, each of its own length.
-        window_s: Start and stop around the event, e.g. (-0.25, 0.45): a whole number of bins.
-        intervals: What the trials are. None: the table of trials. Otherwise the name of another table of intervals, a
-            tag of the epochs (e.g. "wake"), a pair (start, stop) or an array (trials, 2), in seconds.
-        label: Column of the trials with their condition.
+        window: The trials and their bins, a :class:`~indl.data.Window`, whose parts may be names in the file:
+
+            - `events`: the column of the trials to align to, e.g. "move_onset_time", or times. None: with a window,
+              `start_time`; without, trials from `start_time` to `stop_time`, each of its own length.
+            - `intervals`: what the trials are. None: the table of trials. Otherwise the name of another table of
+              intervals, a tag of the epochs (e.g. "wake"), or times.
+            - `label`: the column of the trials with their condition.
         behavior, ext_input: Names of one or more time series, anywhere in the file: the last part of the path, or as
             much of it as makes it unique ("Position/x"). Interpolated at the centres of the bins, in the file's units.
         angles: Those of the names that are angles: their cosines and sines are taken.
-        max_gap_s: Longest gap between samples to interpolate across. None: five times the median interval.
         unit_filter: Which units: a mapping from column (of the units, or of their first electrode) to the value, or
             list of values, it must have; or a function of the units' data frame that returns a bool a unit.
         heldout: Bool column of the units. `attrs["heldout"]` then holds the indices of the channels it marks, for
             `trials.split(heldout=...)`.
-        recording_s, edges, tolerance: As for :func:`~indl.data.bin_spikes`.
 
     Returns:
         :class:`~indl.data.Trials`. Bins outside the `obs_intervals` of a unit are NaN, with a warning. `channel_ids`
@@ -66,13 +58,14 @@ def read_nwb(
             holds what cannot be right; or cannot be cut as asked.
 
     Example:
-        >>> from indl.data import read_nwb
+        >>> from indl.data import Window, read_nwb
         >>> read_nwb(
-        ...     "mc_maze_small_test.nwb", bin_width_s=0.005, align="move_onset_time", window_s=(-0.25, 0.45)
+        ...     "mc_maze_small_test.nwb", Window("move_onset_time", (-0.25, 0.45), bin_width_s=0.005)
         ... )  # doctest: +SKIP
         Trials(mc_maze_small_test.nwb, 100 trials, 140 bins of 5 ms, 107 channels, mean 4.4 Hz)
     """
     path = Path(path)
+    check_window(window)
     wanted = {"behavior": _names(behavior), "ext_input": _names(ext_input)}
     unused = set(_names(angles)).difference(*wanted.values())
     if unused:
@@ -80,35 +73,31 @@ def read_nwb(
             f"angles must be among the series that are read. Got {sorted(unused)}. Name them in behavior or ext_input, "
             "too."
         )
-    if align is not None and window_s is None:
-        raise ValueError(
-            f"Aligned trials need a window. Got align={align!r} without one. Say window_s=(before, after)."
-        )
     with opened(path) as file:
         units, times, observed = file.units(electrodes=unit_filter is not None)
-        trials = _cut(file, intervals, align, window_s, label)
-        for name, series in wanted.items():
-            trials[name] = [file.series(one, one in _names(angles), max_gap_s) for one in series] or None
+        trials = _trials(file, window)
+        series = {}
+        for name, names in wanted.items():
+            series[name] = [file.series(one, one in _names(angles), window.max_gap_s) for one in names] or None
         attrs: dict[str, Any] = file.attrs()
         marked = None if heldout is None else column_of(units, heldout, "the units", path).astype(bool)
     # Outside, where an error in the user's own function stays what it is.
     chosen = _chosen(units, unit_filter, path)
     if marked is not None:
         attrs["heldout"] = np.flatnonzero(marked[chosen])
-    attrs["align_event"] = "start_time to stop_time" if window_s is None else align or "start_time"
+    aligned = "given times" if isinstance(window.events, np.ndarray) else window.events or "start_time"
+    attrs["align_event"] = "start_time to stop_time" if window.window_s is None else aligned
     try:
         found = bin_spikes(
-            [times[i] for i in chosen],
-            bin_width_s=bin_width_s,
-            window_s=window_s,
-            unit_ids=units.index.to_numpy()[chosen],
-            obs_intervals=None if observed is None else [observed[i] for i in chosen],
-            recording_s=recording_s,
-            edges=edges,
-            tolerance=tolerance,
+            Units(
+                [times[i] for i in chosen],
+                units.index.to_numpy()[chosen],
+                obs_intervals=None if observed is None else [observed[i] for i in chosen],
+            ),
+            replace(window, **trials),
             attrs=attrs,
             source=str(path),
-            **trials,
+            **series,
         )
     except ValueError as error:
         raise RecordingError(f"{path} cannot be cut into these trials. {error}") from error
@@ -195,18 +184,23 @@ def _names(names: str | Sequence[str] | None) -> list[str]:
     return [] if names is None else [names] if isinstance(names, str) else list(names)
 
 
-def _cut(file: NWBFile, intervals: Any, align: str | None, window_s: Any, label: str | None) -> dict[str, Any]:
-    """Arguments of :func:`bin_spikes` that say where trials are and of which condition."""
-    table = file.trials(intervals)
-    of = f"the intervals {intervals!r}" if isinstance(intervals, str) else "the trials"
+def _trials(file: NWBFile, window: Window) -> dict[str, Any]:
+    """Fields of the window with times and conditions in place of names in the file."""
+    if isinstance(window.events, np.ndarray):
+        return {}
+    table = file.trials(window.intervals)
+    of = f"the intervals {window.intervals!r}" if isinstance(window.intervals, str) else "the trials"
     if not len(table):
         raise RecordingError(f"{file.path} has no trials. Got 0 rows in {of}. Say intervals= another table.")
-    if window_s is not None:
-        columns = {"events_s": align or "start_time"}
+
+    def column(name: str) -> np.ndarray:
+        return column_of(table, name, of, file.path)
+
+    if window.window_s is None:
+        found = {"intervals": np.stack([column("start_time"), column("stop_time")], axis=1)}
     else:
-        columns = {"start_s": "start_time", "stop_s": "stop_time"}
-    columns |= {} if label is None else {"label": label}
-    return {name: column_of(table, column, of, file.path) for name, column in columns.items()}
+        found = {"events": column(window.events or "start_time"), "intervals": None}
+    return found | ({"label": column(window.label)} if isinstance(window.label, str) else {})
 
 
 def _chosen(units: Any, unit_filter: Any, path: Path) -> np.ndarray:

@@ -122,7 +122,7 @@ class NWBFile:
         return dict(self.nwb.intervals or {})
 
     def trials(self, intervals: Any) -> Any:
-        """A data frame with `start_time` and `stop_time` for what :func:`~indl.data.read_nwb` calls intervals."""
+        """A data frame with `start_time` and `stop_time` for the `intervals` of a :class:`~indl.data.Window`."""
         import pandas
 
         tables = self.tables()
@@ -142,15 +142,7 @@ class NWBFile:
                 f"{self.path} has no intervals of that name. Got {name!r}; found {self._found(tables)}."
                 f"{nearest(name, [*tables, *tagged])} Name a table or a tag of the epochs, or give (start, stop)."
             )
-        if hasattr(intervals, "start") and hasattr(intervals, "end"):
-            intervals = np.stack([intervals.start, intervals.end], axis=1)
-        spans = np.atleast_2d(np.asarray(intervals))
-        if spans.dtype.kind not in "uif" or spans.ndim != 2 or spans.shape[1] != 2:
-            raise RecordingError(
-                f"intervals must be a name, (start, stop), or an array (trials, 2). Got shape {spans.shape} of "
-                f"{spans.dtype}. Give seconds."
-            )
-        return pandas.DataFrame(spans.astype(np.float64), columns=["start_time", "stop_time"])
+        return pandas.DataFrame(intervals, columns=["start_time", "stop_time"])
 
     def tagged(self) -> dict[str, list[int]]:
         """The rows of the epochs by tag."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from indl.cli import app
+from indl.cli.app import app
 from indl.data import (
     CheckReport,
     Finding,

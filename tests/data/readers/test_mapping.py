@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from indl.data import RecordingError, Trials, bin_spikes, read_mat, read_npz
+from indl.data import RecordingError, Trials, Window, bin_spikes, read_mat, read_npz
 from indl.data.readers.matlab import load_matlab
 
 RNG = np.random.default_rng(0)
@@ -210,14 +211,14 @@ def test_spike_times_of_trials(mat):
     by_trial = Structs([{"st": cells([unit[i] for unit in times], (3, 1))} for i in range(4)])
     path = mat({"st": by_unit, "ts": by_unit.T, "trial": by_trial, "ids": np.array([5, 6, 7])})
     mapping = {"spike_times": "st", "channel_ids": "ids"}
-    cut = {"window_s": (-0.2, 0.8), "bin_width_s": 0.1}
-    trials = read_mat(path, mapping, **cut)
+    cut = Window(window_s=(-0.2, 0.8), bin_width_s=0.1)
+    trials = read_mat(path, mapping, cut)
     # In one session with a second between the events.
     session = [np.concatenate([np.ravel(x) + 10 + 2 * i for i, x in enumerate(unit)]) for unit in times]
-    expected = bin_spikes(session, 10.0 + 2 * np.arange(4), **cut)
+    expected = bin_spikes(session, replace(cut, events=10.0 + 2 * np.arange(4)))
     assert np.array_equal(trials.counts, expected.counts) and trials.channel_ids.tolist() == [5, 6, 7]
-    swapped = read_mat(path, mapping | {"spike_times": "ts"}, axes="trials,units", **cut)
-    structs = read_mat(path, mapping | {"spike_times": "trial.st"}, **cut)
+    swapped = read_mat(path, mapping | {"spike_times": "ts"}, cut, axes="trials,units")
+    structs = read_mat(path, mapping | {"spike_times": "trial.st"}, cut)
     assert np.array_equal(swapped.counts, trials.counts) and np.array_equal(structs.counts, trials.counts)
 
 
@@ -235,11 +236,15 @@ def test_spike_times_of_a_session(mat):
         }
     )
     mapping = {"spike_times": "spikes", "events_s": "go", "label": "side", "behavior": "hand", "behavior_times": "t"}
-    trials = read_mat(path, mapping, window_s=(-0.5, 1), bin_width_s=0.1)
-    expected = bin_spikes(
-        session, [3, 9, 15], window_s=(-0.5, 1), bin_width_s=0.1, behavior=(when, np.stack([when, -when], 1))
-    )
+    cut, hand = Window(window_s=(-0.5, 1), bin_width_s=0.1), (when, np.stack([when, -when], 1))
+    trials = read_mat(path, mapping, cut)
+    expected = bin_spikes(session, replace(cut, events=[3, 9, 15]), behavior=hand)
     assert np.array_equal(trials.counts, expected.counts) and np.array_equal(trials.behavior, expected.behavior)
+    # What is not mapped comes with the window.
+    mapping = {"spike_times": "spikes", "ext_input": "hand", "ext_input_times": "t"}
+    given = read_mat(path, mapping, replace(cut, events=[3, 9, 15], label=trials.label))
+    assert np.array_equal(given.counts, trials.counts) and np.array_equal(given.ext_input, trials.behavior)
+    assert given.label.tolist() == trials.label.tolist()
     assert trials.label.tolist() == ["left", "right", "left"]
     spans = read_mat(path, {"spike_times": "spikes", "start_s": "go", "stop_s": "stop"}, bin_width_s=0.5)
     assert spans.lengths.tolist() == [2, 4, 4]
@@ -251,12 +256,9 @@ def test_npz_makes_the_same_trials(tmp_path):
     np.savez(path, **{"data/y": COUNTS.T, "label": np.arange(6) % 3, "t": times, "c": clusters, "go": [2.0, 9.0]})
     trials = read_npz(path, {"counts": "data/y", "label": "label"}, axes="channels,time,trials", bin_width_s=0.02)
     assert np.array_equal(trials.counts, COUNTS) and trials.label.tolist() == [0, 1, 2] * 2
-    spikes = read_npz(
-        path, {"spike_times": "t", "spike_clusters": "c", "events_s": "go"}, window_s=(-1, 1), bin_width_s=0.5
-    )
-    assert np.array_equal(
-        spikes.counts, bin_spikes((times, clusters), [2, 9], window_s=(-1, 1), bin_width_s=0.5).counts
-    )
+    cut = Window(window_s=(-1, 1), bin_width_s=0.5)
+    spikes = read_npz(path, {"spike_times": "t", "spike_clusters": "c", "events_s": "go"}, cut)
+    assert np.array_equal(spikes.counts, bin_spikes((times, clusters), replace(cut, events=[2, 9])).counts)
 
 
 def test_npz_never_unpickles(tmp_path):
@@ -272,6 +274,7 @@ def test_npz_never_unpickles(tmp_path):
         read_npz(tmp_path / "trap.npz", {"counts": "counts"}, bin_width_s=0.1)
 
 
+WINDOW = Window(window_s=(0, 1), bin_width_s=0.1)
 BAD = {
     "no mapping": ((None,), {}, r"needs a mapping.*data.spikes: \(6, 5, 3\) .*label: "),
     "neither counts nor spikes": (({"label": "label"},), {}, "counts or spike_times"),
@@ -296,25 +299,31 @@ BAD = {
     ),
     "labels of others": (({"counts": "data.spikes", "label": "ids"},), {"bin_width_s": 0.1}, "label does not fit"),
     "a signal": (({"counts": "data.hand"},), {"bin_width_s": 0.1}, "must hold counts"),
-    "a window for counts": (({"counts": "data.spikes"},), {"bin_width_s": 0.1, "window_s": (0, 1)}, "Got window_s"),
+    "a window for counts": (({"counts": "data.spikes"},), {"window": WINDOW}, "bins already. Got window"),
     "spikes without events": (({"spike_times": "ids"},), {"bin_width_s": 0.1}, "cell array, units by trials"),
     "one vector without clusters": (
         ({"spike_times": "ids", "events_s": "ids"},),
-        {"bin_width_s": 0.1, "window_s": (0, 1)},
+        {"window": WINDOW},
         "one vector a unit, or be mapped with spike_clusters",
     ),
     "behaviour without times": (
         ({"spike_times": "st", "events_s": "ids", "behavior": "data.hand"},),
-        {"bin_width_s": 0.1, "window_s": (0, 1)},
+        {"window": WINDOW},
         "Map behavior with behavior_times",
     ),
-    "spikes of trials without a window": (({"spike_times": "st"},), {"bin_width_s": 0.1}, "window_s"),
-    "spikes that are NaN": (
-        ({"spike_times": "st", "events_s": "ids"},),
-        {"bin_width_s": 0.1, "window_s": (0, 1)},
-        "NaN or infinite",
+    "spikes of trials with a session": (
+        ({"spike_times": "st"},),
+        {"window": replace(WINDOW, recording_s=(0, 9)), "obs_intervals": [(0, 1)]},
+        "Got recording_s, obs_intervals. Leave that out, or map events_s",
     ),
-    "an unknown option": (({"spike_times": "st"},), {"bin_width_s": 0.1, "windows": 1}, "windows"),
+    "starts for other stops": (
+        ({"spike_times": "st", "start_s": "ids", "stop_s": "label"},),
+        {"bin_width_s": 0.1},
+        "Got 3 and 6. Map one of each",
+    ),
+    "spikes of trials without a window": (({"spike_times": "st"},), {"bin_width_s": 0.1}, "window_s"),
+    "spikes that are NaN": (({"spike_times": "st", "events_s": "ids"},), {"window": WINDOW}, "NaN or infinite"),
+    "an unknown option": (({"spike_times": "st"},), {"window": WINDOW, "windows": 1}, "windows"),
 }
 
 
@@ -337,7 +346,7 @@ def test_bad_mappings_are_named_and_the_file_is_listed(mat, case):
 def test_one_cell_array_of_units_needs_events(mat):
     path = mat({"st": cells([np.array([0.1, 0.4]), np.array([0.2])], (1, 2))})
     # Units by trials: one unit in two trials.
-    trials = read_mat(path, {"spike_times": "st"}, window_s=(0, 0.5), bin_width_s=0.5)
+    trials = read_mat(path, {"spike_times": "st"}, Window(window_s=(0, 0.5), bin_width_s=0.5))
     assert trials.counts[:, 0, 0].tolist() == [2, 1]
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from indl.data import bin_spikes, from_pynapple
+from indl.data import Units, Window, bin_spikes, from_pynapple
 
 RNG = np.random.default_rng(2)
 SPIKES = {2: np.sort(RNG.uniform(0, 50, 300)), 7: np.sort(RNG.uniform(0, 50, 100)), 9: np.sort(RNG.uniform(0, 50, 40))}
@@ -57,42 +57,42 @@ def group(nap):
 
 
 def test_events(nap, group):
-    expected = bin_spikes(SPIKES, [5.0, 20.0], window_s=(-1, 1), bin_width_s=0.1, behavior=(TIMES, HAND))
+    expected = bin_spikes(SPIKES, Window([5.0, 20.0], (-1, 1), 0.1), behavior=(TIMES, HAND))
     frame = nap.TsdFrame(t=TIMES, d=HAND, columns=["x", "y"])
-    cut = {"window_s": (-1, 1), "bin_width_s": 0.1, "behavior": frame}
+    window = Window(nap.Ts(t=np.array([5.0, 20.0])), (-1, 1), 0.1)
     for trials in (
-        from_pynapple(group, nap.Ts(t=np.array([5.0, 20.0])), **cut),
-        from_pynapple(group, [5.0, 20.0], **cut),
-        bin_spikes(group, nap.Ts(t=np.array([5.0, 20.0])), **cut),
+        from_pynapple(group, window, behavior=frame),
+        from_pynapple(group, Window([5.0, 20.0], (-1, 1), 0.1), behavior=frame),
+        bin_spikes(group, window, behavior=frame),
     ):
         assert np.array_equal(trials.counts, expected.counts) and trials.channel_ids.tolist() == [2, 7, 9]
         assert np.array_equal(trials.behavior, expected.behavior)
         assert trials.attrs["behavior_names"].tolist() == ["x", "y"]
-    assert from_pynapple(group, [5.0], **cut).source == "pynapple TsGroup"
+    assert from_pynapple(group, window).source == "pynapple TsGroup"
 
 
 def test_intervals_with_a_label_of_their_own(nap, group):
     intervals = nap.IntervalSet([0, 10], [2, 15], metadata={"kind": ["run", "rest"]})
-    trials = from_pynapple(group, intervals=intervals, label="kind", bin_width_s=0.5)
-    expected = bin_spikes(SPIKES, start_s=[0, 10], stop_s=[2, 15], bin_width_s=0.5)
+    trials = from_pynapple(group, Window(intervals=intervals, label="kind", bin_width_s=0.5))
+    expected = bin_spikes(SPIKES, Window(intervals=[(0, 2), (10, 15)], bin_width_s=0.5))
     assert np.array_equal(trials.counts, expected.counts, equal_nan=True)
     assert trials.label.tolist() == ["run", "rest"]
-    observed = from_pynapple(group, [14.0], window_s=(0, 2), bin_width_s=0.5, obs_intervals=intervals)
+    observed = bin_spikes(Units(group, obs_intervals=intervals), Window([14.0], (0, 2), 0.5))
     assert np.isnan(observed.counts[0, :, 0]).tolist() == [False, False, True, True]
 
 
 def test_the_support_is_the_trial_where_nothing_else_is(group):
     assert np.array_equal(
-        from_pynapple(group, bin_width_s=0.1).counts,
-        bin_spikes(SPIKES, start_s=[0], stop_s=[50], bin_width_s=0.1).counts,
+        from_pynapple(group, Window(bin_width_s=0.1)).counts,
+        bin_spikes(SPIKES, Window(intervals=(0, 50), bin_width_s=0.1)).counts,
     )
 
 
 def test_a_frame_of_counts_is_cut_at_its_own_bins(nap, group):
-    binned = bin_spikes(SPIKES, start_s=[0], stop_s=[50], bin_width_s=0.1)
+    binned = bin_spikes(SPIKES, Window(intervals=(0, 50), bin_width_s=0.1))
     frame = nap.TsdFrame(t=0.05 + 0.1 * np.arange(500), d=binned.counts[0].astype(int), columns=[2, 7, 9])
-    trials = from_pynapple(frame, [5.0, 20.0], window_s=(-1, 1))
-    expected = from_pynapple(group, [5.0, 20.0], window_s=(-1, 1), bin_width_s=0.1)
+    trials = from_pynapple(frame, Window([5.0, 20.0], (-1, 1)))
+    expected = from_pynapple(group, Window([5.0, 20.0], (-1, 1), 0.1))
     assert np.array_equal(trials.counts, expected.counts) and trials.are_counts
     assert trials.bin_width_s == pytest.approx(0.1) and trials.channel_ids.tolist() == [2, 7, 9]
 
@@ -101,16 +101,15 @@ def test_pynapples_own_counts_are_cut_alike():
     nap = pytest.importorskip("pynapple")
     group = nap.TsGroup({unit: nap.Ts(t=times) for unit, times in SPIKES.items()}, time_support=nap.IntervalSet(0, 50))
     intervals = nap.IntervalSet([0, 10, 30], [2, 13, 34])
-    trials = from_pynapple(group.count(0.05), intervals=intervals)
-    assert np.array_equal(
-        trials.counts, from_pynapple(group, intervals=intervals, bin_width_s=0.05).counts, equal_nan=True
-    )
+    trials = from_pynapple(group.count(0.05), Window(intervals=intervals))
+    expected = from_pynapple(group, Window(intervals=intervals, bin_width_s=0.05))
+    assert np.array_equal(trials.counts, expected.counts, equal_nan=True)
 
 
 def test_a_signal_keeps_its_samples_and_its_gaps(nap):
     times = np.concatenate([np.arange(0, 100), np.arange(150, 300)]) * 0.1
     trials = from_pynapple(
-        nap.Tsd(t=times, d=times * 2.0), [5.0, 9.5, 20.0], window_s=(-0.5, 1), behavior=nap.Tsd(t=times, d=-times)
+        nap.Tsd(t=times, d=times * 2.0), Window([5.0, 9.5, 20.0], (-0.5, 1)), behavior=nap.Tsd(t=times, d=-times)
     )
     assert not trials.are_counts and trials.counts.shape == (3, 15, 1)
     when = np.array([[5.0], [9.5], [20.0]]) - 0.5 + 0.1 * np.arange(15)
@@ -122,11 +121,13 @@ def test_a_signal_keeps_its_samples_and_its_gaps(nap):
 
 def test_what_cannot_be_cut_is_named(nap, group):
     with pytest.raises(TypeError, match="takes a TsGroup, TsdFrame or Tsd. Got ndarray"):
-        from_pynapple(np.zeros(3), [1.0])
+        from_pynapple(np.zeros(3), Window([1.0], (0, 1)))
+    with pytest.raises(TypeError, match=r"cut by a Window. Got \[1.0\]"):
+        from_pynapple(group, [1.0])
     uneven = nap.Tsd(t=np.array([0.0, 1.0, 1.4, 2.0, 3.0]), d=np.zeros(5))
     with pytest.raises(ValueError, match="evenly spaced.*bin_average"):
-        from_pynapple(uneven, [1.0], window_s=(0, 1))
+        from_pynapple(uneven, Window([1.0], (0, 1)))
     with pytest.raises(ValueError, match="about 0.01 s apart for bins of 0.1 s"):
-        from_pynapple(nap.Tsd(t=TIMES, d=TIMES), [1.0], window_s=(0, 1), bin_width_s=0.1)
-    with pytest.raises(ValueError, match="Give either events_s with window_s"):
-        from_pynapple(group, [1.0], intervals=nap.IntervalSet([0], [1]), window_s=(0, 1), bin_width_s=0.1)
+        from_pynapple(nap.Tsd(t=TIMES, d=TIMES), Window([1.0], (0, 1), 0.1))
+    with pytest.raises(ValueError, match="Give either events with window_s"):
+        from_pynapple(group, Window([1.0], (0, 1), 0.1, intervals=nap.IntervalSet([0], [1])))

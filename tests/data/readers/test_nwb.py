@@ -2,12 +2,13 @@
 
 import datetime
 import warnings
+from dataclasses import fields, replace
 
 import h5py
 import numpy as np
 import pytest
 
-from indl.data import RecordingError, bin_spikes, describe_nwb, read_nwb
+from indl.data import RecordingError, Window, bin_spikes, describe_nwb, read_nwb
 
 pynwb = pytest.importorskip("pynwb")
 
@@ -65,11 +66,11 @@ def test_aligned_trials_are_those_of_their_arrays(made):
         pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is event 2"),
         pytest.warns(UserWarning, match=missing),
     ):
-        trials = read_nwb(made, bin_width_s=0.1, align="go", window_s=(-0.5, 1), label="side", edges="missing")
+        trials = read_nwb(made, Window("go", (-0.5, 1), 0.1, label="side", edges="missing"))
     assert trials.channel_ids.tolist() == [3, 8, 5] and trials.inds.tolist() == [0, 1, 3]
     assert trials.label.tolist() == ["left", "right", "right"]
     events = np.array([2.0, 9.0, 20.0])
-    expected = bin_spikes([SPIKES[3], [], SPIKES[5]], events, window_s=(-0.5, 1), bin_width_s=0.1).counts.copy()
+    expected = bin_spikes([SPIKES[3], [], SPIKES[5]], Window(events, (-0.5, 1), 0.1)).counts.copy()
     # Units 8 and 5 were recorded until 15 s; two touching intervals of unit 3 leave no gap.
     expected[2, :, 1:] = np.nan
     assert np.array_equal(trials.counts, expected, equal_nan=True)
@@ -79,24 +80,30 @@ def test_aligned_trials_are_those_of_their_arrays(made):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_trials_of_their_own_length(made):
-    trials = read_nwb(made, bin_width_s=0.5)
+    trials = read_nwb(made, Window(bin_width_s=0.5))
     assert trials.lengths.tolist() == [6, 8, 10, 12] and trials.start_s.tolist() == [0, 7, 14, 21]
-    starts = read_nwb(made, bin_width_s=0.5, window_s=(0, 3))
+    starts = read_nwb(made, Window(window_s=(0, 3), bin_width_s=0.5))
     assert np.array_equal(starts.counts, trials.counts[:, :6], equal_nan=True)
+    given = read_nwb(made, Window([0.0, 7.0, 14.0, 21.0], (0, 3), 0.5))
+    assert np.array_equal(given.counts, starts.counts, equal_nan=True)
+    assert (given.attrs["align_event"], starts.attrs["align_event"]) == ("given times", "start_time")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_other_intervals(made):
-    assert read_nwb(made, bin_width_s=0.5, intervals="epochs").lengths.tolist() == [20, 2, 2]
-    task = read_nwb(made, bin_width_s=0.5, intervals="task")
+    assert read_nwb(made, Window(intervals="epochs", bin_width_s=0.5)).lengths.tolist() == [20, 2, 2]
+    task = read_nwb(made, Window(intervals="task", bin_width_s=0.5))
     assert task.start_s.tolist() == [12, 20]
     for same in ([(12, 13), (20, 21)], np.array([[12.0, 13.0], [20.0, 21.0]])):
-        assert np.array_equal(read_nwb(made, bin_width_s=0.5, intervals=same).counts, task.counts, equal_nan=True)
-    assert read_nwb(made, bin_width_s=0.5, intervals=(0, 9)).counts.shape == (1, 18, 3)
+        assert np.array_equal(
+            read_nwb(made, Window(intervals=same, bin_width_s=0.5)).counts, task.counts, equal_nan=True
+        )
+    assert read_nwb(made, Window(intervals=(0, 9), bin_width_s=0.5)).counts.shape == (1, 18, 3)
 
 
 def behaviour(made, **kwargs):
-    return read_nwb(made, bin_width_s=0.1, intervals=(2, 4), unit_filter={"quality": "good"}, **kwargs)
+    window = Window(intervals=(2, 4), bin_width_s=0.1)
+    return read_nwb(made, window, unit_filter={"quality": "good"}, **kwargs)
 
 
 def test_series_are_found_and_scaled(made):
@@ -120,7 +127,7 @@ def test_angles(made):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_units_are_chosen_and_marked(made):
     def chosen(unit_filter, **kwargs):
-        return read_nwb(made, bin_width_s=1.0, intervals=(0, 9), unit_filter=unit_filter, **kwargs)
+        return read_nwb(made, Window(intervals=(0, 9), bin_width_s=1.0), unit_filter=unit_filter, **kwargs)
 
     good = chosen({"quality": "good"}, heldout="hidden")
     assert good.channel_ids.tolist() == [3, 5] and good.attrs["heldout"].tolist() == [1]
@@ -132,16 +139,16 @@ def test_units_are_chosen_and_marked(made):
 
 def test_an_error_in_a_filter_is_its_own(made):
     with pytest.raises(ZeroDivisionError):
-        read_nwb(made, bin_width_s=0.1, unit_filter=lambda units: 1 / 0)
+        read_nwb(made, Window(bin_width_s=0.1), unit_filter=lambda units: 1 / 0)
 
 
 BAD = {
     "unknown align": (
-        {"align": "goo", "window_s": (0, 1)},
+        {"events": "goo", "window_s": (0, 1)},
         "Got 'goo'; found start_time, stop_time, go, side. Nearest: go",
     ),
     "unknown label": ({"label": "sid"}, "Nearest: side"),
-    "align without a window": ({"align": "go"}, "Say window_s"),
+    "align without a window": ({"events": "go"}, "Say window_s"),
     "unknown intervals": ({"intervals": "tsk"}, "found the tables .*epochs tagged rest, dark, task. Nearest: task"),
     "intervals of three": ({"intervals": (1, 2, 3)}, r"Got shape \(1, 3\)"),
     "unknown series": ({"behavior": "whel"}, "Nearest: wheel"),
@@ -156,7 +163,7 @@ BAD = {
     "no unit left": ({"unit_filter": {"quality": "bad"}}, r"no unit that passes.*quality: good \(2\), mua \(1\)"),
     "a filter of the wrong length": ({"unit_filter": lambda units: np.array([True])}, "must return a bool a unit"),
     "unknown heldout": ({"heldout": "held"}, "no such column in the units"),
-    "window of no whole bins": ({"align": "go", "window_s": (0, 0.25)}, "nearest that fits"),
+    "window of no whole bins": ({"events": "go", "window_s": (0, 0.25)}, "nearest that fits"),
     "bins of milliseconds": ({"bin_width_s": 20}, "milliseconds"),
     "a trial shorter than a bin": ({"bin_width_s": 5.0}, "at least one bin"),
 }
@@ -167,17 +174,19 @@ BAD = {
 def test_what_is_not_there_is_named(made, case):
     changes, message = BAD[case]
     with pytest.raises(ValueError, match=f"(?s){message}"):
-        read_nwb(made, **({"bin_width_s": 0.1} | changes))
+        given = {"bin_width_s": 0.1} | changes
+        window = {field.name: given.pop(field.name) for field in fields(Window) if field.name in given}
+        read_nwb(made, Window(**window), **given)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_files_without_trials_or_units(tmp_path):
     write(tmp_path / "bare.nwb", trials=None)
     with pytest.raises(RecordingError, match="no table of trials. Found the tables epochs and epochs tagged rest"):
-        read_nwb(tmp_path / "bare.nwb", bin_width_s=0.1)
+        read_nwb(tmp_path / "bare.nwb", Window(bin_width_s=0.1))
     write(tmp_path / "empty.nwb", units=None)
     with pytest.raises(RecordingError, match="no spike times. Found no table of units"):
-        read_nwb(tmp_path / "empty.nwb", bin_width_s=0.1)
+        read_nwb(tmp_path / "empty.nwb", Window(bin_width_s=0.1))
     assert describe_nwb(tmp_path / "empty.nwb").n_units == 0
 
 
@@ -212,7 +221,7 @@ def change(made, tmp_path, name, value):
         ("units/obs_intervals_index", [2, 3, 9], "unusual in obs_intervals_index"),
         ("units/obs_intervals", np.nan, "obs_intervals must be starts with stops"),
         ("units/id", 3, r"Got \[3\] more than once"),
-        ("intervals/trials/start_time", np.inf, "start_s must be finite"),
+        ("intervals/trials/start_time", np.inf, "intervals must be finite"),
         ("intervals/trials/start_time", -1e12, "must fit in memory"),
         ("processing/behavior/Position/hand/timestamps", 7 - np.arange(300), "finite and ascend. Got 299 of 300"),
     ],
@@ -221,31 +230,31 @@ def change(made, tmp_path, name, value):
 def test_values_that_cannot_be_are_named(made, tmp_path, name, value, message):
     path = change(made, tmp_path, name, value)
     with pytest.raises(RecordingError, match=f"changed.nwb.*{message}"):
-        read_nwb(path, bin_width_s=0.1, behavior="Position/hand")
+        read_nwb(path, Window(bin_width_s=0.1), behavior="Position/hand")
 
 
 def test_values_that_are_odd_are_told(made, tmp_path):
     path = change(made, tmp_path, "units/spike_times", np.arange(290)[::-1] / 29)
     with pytest.warns(UserWarning, match="changed.nwb holds spike times that descend. Got 288 in 2 of 3 units"):
-        read_nwb(path, bin_width_s=0.1, intervals=(0, 9))
+        read_nwb(path, Window(intervals=(0, 9), bin_width_s=0.1))
     path = change(made, tmp_path, "units/obs_intervals", [[0, 40], [0, 40], [0, 1], [0, 1]])
     outside = np.count_nonzero(SPIKES[5] > 1)
     with pytest.warns(
         UserWarning, match=f"lie outside obs_intervals. Got {outside} in 1 of 3 units, the first in unit 5"
     ):
-        read_nwb(path, bin_width_s=0.1, intervals=(0, 9))
+        read_nwb(path, Window(intervals=(0, 9), bin_width_s=0.1))
 
 
 def test_what_is_no_nwb_file(tmp_path, made):
     with pytest.raises(FileNotFoundError, match="nowhere.nwb. Found nothing"):
-        read_nwb(tmp_path / "nowhere.nwb", bin_width_s=0.1)
+        read_nwb(tmp_path / "nowhere.nwb", Window(bin_width_s=0.1))
     with h5py.File(tmp_path / "plain.nwb", "w") as file:
         file["x"] = [1, 2]
     (tmp_path / "text.nwb").write_text("no")
     (tmp_path / "half.nwb").write_bytes(made.read_bytes()[: made.stat().st_size // 2])
     for name in ("plain", "text", "half"):
         with pytest.raises(RecordingError, match=f"{name}.nwb (cannot be read as NWB|is damaged)"):
-            read_nwb(tmp_path / f"{name}.nwb", bin_width_s=0.1)
+            read_nwb(tmp_path / f"{name}.nwb", Window(bin_width_s=0.1))
         with pytest.raises(RecordingError):
             describe_nwb(tmp_path / f"{name}.nwb")
 
@@ -263,7 +272,7 @@ def test_damage_is_an_error_or_told(made, tmp_path):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                read_nwb(path, bin_width_s=0.1, label="side", behavior="wheel")
+                read_nwb(path, Window(bin_width_s=0.1, label="side"), behavior="wheel")
         except RecordingError as error:
             failed += 1
             assert "damaged.nwb" in str(error)
@@ -272,7 +281,7 @@ def test_damage_is_an_error_or_told(made, tmp_path):
 
 def test_motor_cortex_is_its_binned_copy(recording_path):
     trials = read_nwb(
-        recording_path("mc_maze_small_test.nwb"), bin_width_s=0.005, align="move_onset_time", window_s=(-0.25, 0.45)
+        recording_path("mc_maze_small_test.nwb"), Window("move_onset_time", (-0.25, 0.45), bin_width_s=0.005)
     )
     assert trials.counts.shape == (100, 140, 107) and not trials.missing
     with h5py.File(recording_path("mc_maze_small_5ms.h5")) as file:
@@ -282,16 +291,16 @@ def test_motor_cortex_is_its_binned_copy(recording_path):
             assert np.array_equal(file[f"{part}_recon_data"][()], expected)
             assert np.array_equal(file[f"{part}_encod_data"][()], expected[:, :, :80])
     # Trials of 0.7 s begin 0.25 s before the movement.
-    whole = read_nwb(recording_path("mc_maze_small_test.nwb"), bin_width_s=0.005)
+    whole = read_nwb(recording_path("mc_maze_small_test.nwb"), Window(bin_width_s=0.005))
     assert np.array_equal(whole.counts, trials.counts)
 
 
 def test_head_direction_is_its_binned_copy(recording_path):
     path = recording_path("head_direction_A2929.nwb")
-    asked = {"intervals": "position_time_support", "behavior": ["ry", "x", "z"], "angles": ["ry"]}
     # The copy was made with edges start + k * 0.02 as they are in double precision.
-    wake = read_nwb(path, bin_width_s=0.02, tolerance=0, **asked)
-    sleep = read_nwb(path, bin_width_s=0.02, tolerance=0, intervals="sleep")
+    window = Window(intervals="position_time_support", bin_width_s=0.02, tolerance=0)
+    wake = read_nwb(path, window, behavior=["ry", "x", "z"], angles=["ry"])
+    sleep = read_nwb(path, replace(window, intervals="sleep"))
     with h5py.File(recording_path("head_direction_20ms.h5")) as file:
         assert np.array_equal(file["continuous_data"][()], wake.counts[0])
         assert np.array_equal(file["continuous_sleep_data"][()], sleep.counts[0])
@@ -305,21 +314,22 @@ def test_head_direction_is_its_binned_copy(recording_path):
 
 def test_head_direction_in_windows_is_the_continuous_recording_cut(recording_path):
     path = recording_path("head_direction_A2929.nwb")
-    wake = read_nwb(path, bin_width_s=0.02, intervals="position_time_support")
+    wake = read_nwb(path, Window(intervals="position_time_support", bin_width_s=0.02))
     starts = wake.start_s[0] + np.arange(529)
-    windows = read_nwb(path, bin_width_s=0.02, intervals=np.stack([starts, starts + 1], axis=1))
+    windows = read_nwb(path, Window(intervals=np.stack([starts, starts + 1], axis=1), bin_width_s=0.02))
     assert np.array_equal(windows.counts, wake.counts[0, : 529 * 50].reshape(529, 50, 15))
     # Double precision alone puts spikes on an edge one bin early, never further, and no others.
-    exact = read_nwb(path, bin_width_s=0.02, intervals="position_time_support", tolerance=0)
+    exact = read_nwb(path, Window(intervals="position_time_support", bin_width_s=0.02, tolerance=0))
     moved = np.cumsum(exact.counts[0] - wake.counts[0], axis=0)
     assert set(np.unique(moved)) == {0, 1} and moved.sum() == 33
 
 
 def test_units_are_chosen_by_their_columns_or_those_of_their_electrodes(recording_path):
     path = recording_path("head_direction_A2929.nwb")
-    cells = read_nwb(path, bin_width_s=0.1, intervals="sleep", unit_filter={"location": "adn"})
+    cells = read_nwb(path, Window(intervals="sleep", bin_width_s=0.1), unit_filter={"location": "adn"})
     assert cells.channel_ids.tolist() == list(range(7))
     path = recording_path("mc_maze_small_test.nwb")
-    assert read_nwb(path, bin_width_s=0.1, unit_filter={"location": ["PMd"]}, heldout="heldout").n_channels == 107
+    window = Window(bin_width_s=0.1)
+    assert read_nwb(path, window, unit_filter={"location": ["PMd"]}, heldout="heldout").n_channels == 107
     with pytest.raises(RecordingError, match=r"(?s)no unit that passes the filter.*location: PMd \(107\)"):
-        read_nwb(path, bin_width_s=0.1, unit_filter={"group_name": "electrode_group_M1"})
+        read_nwb(path, window, unit_filter={"group_name": "electrode_group_M1"})

@@ -1,13 +1,14 @@
 """Binning: every spike in the bin it belongs to, against whole-number arithmetic, and bad input by name."""
 
 import warnings
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indl.data import Trials, bin_continuous, bin_spikes
+from indl.data import Trials, Units, Window, bin_continuous, bin_spikes
 
 # Spikes, events and bins in whole ticks of 0.1 ms, in which arithmetic is exact.
 TICK = 10_000
@@ -43,10 +44,7 @@ def test_counts_are_those_of_whole_number_arithmetic(case):
     units, events, width, n_bins, before = case
     window = (-before * width / TICK, (n_bins - before) * width / TICK)
     trials = bin_spikes(
-        [np.array(spikes) / TICK for spikes in units],
-        np.array(events) / TICK,
-        window_s=window,
-        bin_width_s=width / TICK,
+        [np.array(spikes) / TICK for spikes in units], Window(np.array(events) / TICK, window, width / TICK)
     )
     assert np.array_equal(trials.counts, in_ticks(*case))
 
@@ -59,7 +57,7 @@ def test_counts_are_those_of_whole_number_arithmetic(case):
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_without_tolerance_counts_are_numpys_histogram(spikes, start, width):
-    trials = bin_spikes([spikes], start_s=[start], stop_s=[start + 40 * width], bin_width_s=width, tolerance=0)
+    trials = bin_spikes([spikes], Window(intervals=(start, start + 40 * width), bin_width_s=width, tolerance=0))
     edges = start + np.arange(trials.n_times + 1) * width
     # The last bin of a histogram holds its last edge, too: one more bin takes that place.
     expected = np.histogram(spikes, np.append(edges, edges[-1] + 1))[0][:-1]
@@ -72,14 +70,14 @@ def test_cutting_before_or_after_binning_is_the_same(origin):
     rng = np.random.default_rng(3)
     spikes = [np.sort(np.round(origin + rng.uniform(0, 20, 3000), 3)) for _ in range(2)]
     whole = bin_continuous(spikes, origin, origin + 20, bin_width_s=0.01)
-    cut = bin_spikes(spikes, origin + np.arange(40) / 2, window_s=(0, 0.5), bin_width_s=0.01)
+    cut = bin_spikes(spikes, Window(origin + np.arange(40) / 2, (0, 0.5), 0.01))
     assert np.array_equal(whole.counts.reshape(40, 50, 2), cut.counts)
     assert whole.counts.sum() == sum(np.count_nonzero(times < origin + 20 - 1e-6) for times in spikes)
 
 
 def test_a_spike_on_an_edge_belongs_to_the_later_bin_whatever_the_order_of_spikes():
     # 3 * 0.1 is above 0.3 in double precision.
-    trials = bin_spikes([[0.5, 0.3, 0.1, 0.7, 0.6]], [0.0], window_s=(0, 0.7), bin_width_s=0.1)
+    trials = bin_spikes([[0.5, 0.3, 0.1, 0.7, 0.6]], Window([0.0], (0, 0.7), 0.1))
     assert trials.counts[0, :, 0].tolist() == [0, 1, 0, 1, 0, 1, 1]
 
 
@@ -88,45 +86,43 @@ def test_all_forms_of_spike_times_give_the_same_trials():
     units = {7: rng.uniform(0, 10, 80), 2: rng.uniform(0, 10, 50), 5: np.array([])}
     times, clusters = np.concatenate(list(units.values())), np.repeat([7, 2], [80, 50])
     shuffled = rng.permutation(130)
-    cut = {"window_s": (-0.5, 1.0), "bin_width_s": 0.1}
+    cut = Window([2.0, 5.0], (-0.5, 1.0), 0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = [
-            bin_spikes(list(units.values()), [2.0, 5.0], unit_ids=[7, 2, 5], **cut),
-            bin_spikes(units, [2.0, 5.0], **cut),
-            bin_spikes((times[shuffled], clusters[shuffled]), [2.0, 5.0], unit_ids=[7, 2, 5], **cut),
-            bin_spikes((times[:, None], clusters[None].astype(float)), [2.0, 5.0], unit_ids=[7, 2, 5], **cut),
+            bin_spikes(Units(list(units.values()), [7, 2, 5]), cut),
+            bin_spikes(units, cut),
+            bin_spikes(Units((times[shuffled], clusters[shuffled]), [7, 2, 5]), cut),
+            bin_spikes(Units((times[:, None], clusters[None].astype(float)), [7, 2, 5]), cut),
         ]
     for trials in made:
         assert np.array_equal(trials.counts, made[0].counts)
         assert trials.channel_ids.tolist() == [7, 2, 5]
         assert trials.start_s.tolist() == [1.5, 4.5]
         assert trials.attrs["window_s"].tolist() == [-0.5, 1.0]
-    some = bin_spikes(units, [2.0, 5.0], unit_ids=[2, 7], **cut)
+    some = bin_spikes(Units(units, [2, 7]), cut)
     assert np.array_equal(some.counts, made[0].counts[:, :, [1, 0]])
 
 
 def test_clusters_are_sorted_by_id_unless_ids_are_given():
-    trials = bin_spikes((np.array([0.1, 0.2, 0.3]), np.array([9, 4, 9])), [0.0], window_s=(0, 0.5), bin_width_s=0.5)
+    trials = bin_spikes((np.array([0.1, 0.2, 0.3]), np.array([9, 4, 9])), Window([0.0], (0, 0.5), 0.5))
     assert trials.channel_ids.tolist() == [4, 9] and trials.counts[0, 0].tolist() == [1, 2]
 
 
 def test_units_with_clocks_of_their_own_meet_on_one():
     seconds = np.array([1.05, 1.15, 1.25])
     samples = np.round((seconds - 0.5) * 30_000).astype(int)
-    cut = {"window_s": (-0.1, 0.3), "bin_width_s": 0.1}
+    cut = Window([1.1], (-0.1, 0.3), 0.1)
     for rates, offsets in (([1, 30_000], [0, 0.5]), ({"a": 1, "b": 30_000.0}, {"a": 0.0, "b": 0.5})):
-        trials = bin_spikes(
-            [seconds, samples], [1.1], unit_ids=["a", "b"], sampling_rate_hz=rates, offset_s=offsets, **cut
-        )
+        trials = bin_spikes(Units([seconds, samples], ["a", "b"], rates, offsets), cut)
         assert trials.counts[0].T.tolist() == [[1, 1, 1, 0]] * 2
-    both = bin_spikes([samples, samples], [1.1], sampling_rate_hz=30_000, offset_s=0.5, **cut)
+    both = bin_spikes(Units([samples, samples], sampling_rate_hz=30_000, offset_s=0.5), cut)
     assert both.counts[0].T.tolist() == [[1, 1, 1, 0]] * 2
 
 
 def test_trials_of_different_length_are_padded():
     spikes = [[0.05, 0.15, 1.05, 1.35], [1.1, 1.2, 1.21]]
-    trials = bin_spikes(spikes, start_s=[1.0, 0.0], stop_s=[1.4, 0.25], bin_width_s=0.1, label=["x", "y"])
+    trials = bin_spikes(spikes, Window(intervals=[(1.0, 1.4), (0.0, 0.25)], bin_width_s=0.1, label=["x", "y"]))
     expected = Trials.from_list([[[1, 0], [0, 1], [0, 2], [1, 0]], [[1, 0], [1, 0]]], 0.1)
     assert np.array_equal(trials.counts, expected.counts, equal_nan=True)
     assert trials.lengths.tolist() == [4, 2] and trials.label.tolist() == ["x", "y"]
@@ -134,23 +130,21 @@ def test_trials_of_different_length_are_padded():
 
 def test_trials_without_the_event_are_left_out_with_a_warning():
     with pytest.warns(UserWarning, match="2 of 4 events are NaN, the first is event 1"):
-        trials = bin_spikes(
-            [[1.0, 2.0, 4.0]], [1.0, np.nan, 4.0, np.nan], window_s=(0, 1), bin_width_s=0.5, label=[5, 6, 7, 8]
-        )
+        trials = bin_spikes([[1.0, 2.0, 4.0]], Window([1.0, np.nan, 4.0, np.nan], (0, 1), 0.5, label=[5, 6, 7, 8]))
     assert trials.inds.tolist() == [0, 2] and trials.label.tolist() == [5, 7]
     assert trials.counts[:, 0, 0].tolist() == [1, 1]
 
 
 def test_trials_that_leave_the_recording():
-    arguments = {"window_s": (-1, 1), "bin_width_s": 0.5, "recording_s": (0, 10), "label": [0, 1, 2, 3]}
-    spikes, events = [[0.2, 5.2, 9.6]], [0.6, 5.0, 9.5, 30.0]
+    window = Window([0.6, 5.0, 9.5, 30.0], (-1, 1), 0.5, recording_s=(0, 10), label=[0, 1, 2, 3])
+    spikes = [[0.2, 5.2, 9.6]]
     with pytest.raises(ValueError, match="3 of 4 trials leave the recording from 0 to 10 s; the first is trial 0"):
-        bin_spikes(spikes, events, **arguments)
+        bin_spikes(spikes, window)
     with pytest.warns(UserWarning, match="3 of 4 trials leave"):
-        dropped = bin_spikes(spikes, events, edges="drop", **arguments)
+        dropped = bin_spikes(spikes, replace(window, edges="drop"))
     assert dropped.inds.tolist() == [1] and dropped.label.tolist() == [1]
     with pytest.warns(UserWarning, match="1 of 4 trials have no recorded bin of any unit; the first is trial 3"):
-        kept = bin_spikes(spikes, events, edges="missing", **arguments)
+        kept = bin_spikes(spikes, replace(window, edges="missing"))
     assert kept.inds.tolist() == [0, 1, 2] and kept.label.tolist() == [0, 1, 2]
     # From -0.4 to 1.6, and from 8.5 to 10.5.
     nan = np.nan
@@ -168,28 +162,25 @@ def test_bins_outside_the_observed_intervals_are_missing(spans, event):
         observed[start : start + length] = True
     seconds = np.array([(start / 10, (start + length) / 10) for start, length in spans]).reshape(-1, 2)
     always = [[0, 100]]
-    trials = bin_spikes([[1.0], [1.0]], [event / 10], window_s=(0, 4), bin_width_s=0.4, obs_intervals=[seconds, always])
+    units = Units([[1.0], [1.0]], obs_intervals=[seconds, always])
+    trials = bin_spikes(units, Window([event / 10], (0, 4), 0.4))
     expected = observed[event : event + 40].reshape(10, 4).all(axis=1)
     assert np.array_equal(~np.isnan(trials.counts[0, :, 0]), expected)
     assert not np.isnan(trials.counts[0, :, 1]).any()
 
 
 def test_observed_intervals_come_in_several_forms():
-    cut = {"window_s": (0, 4), "bin_width_s": 1.0, "unit_ids": ["a", "b"]}
     nan, spikes = np.nan, [[0.5, 2.5], [1.5]]
     for_all = [[1, 0, nan, nan], [0, 1, nan, nan]]
     for spans in ([(0, 2)], np.array([[0.0, 1.0], [1.0, 2.0]]), {"a": [(0, 2)], "b": [(0, 2)]}):
-        assert np.array_equal(
-            bin_spikes(spikes, [0.0], obs_intervals=spans, **cut).counts[0].T, for_all, equal_nan=True
-        )
+        trials = bin_spikes(Units(spikes, ["a", "b"], obs_intervals=spans), Window([0.0], (0, 4), 1.0))
+        assert np.array_equal(trials.counts[0].T, for_all, equal_nan=True)
 
 
 def test_behaviour_is_taken_at_the_centres_of_the_bins():
     times = np.arange(0, 10, 0.03)
     position = np.stack([2 * times, 5 - times], axis=1)
-    trials = bin_spikes(
-        [[1.0, 4.0]], [1.0, 4.0], window_s=(-0.2, 0.4), bin_width_s=0.1, behavior={"hand": (times, position)}
-    )
+    trials = bin_spikes([[1.0, 4.0]], Window([1.0, 4.0], (-0.2, 0.4), 0.1), behavior={"hand": (times, position)})
     centers = np.array([1.0, 4.0])[:, None] - 0.2 + 0.1 * (np.arange(6) + 0.5)
     assert np.allclose(trials.behavior, np.stack([2 * centers, 5 - centers], axis=2), atol=1e-6)
     assert trials.attrs["behavior_names"].tolist() == ["hand_0", "hand_1"]
@@ -197,7 +188,8 @@ def test_behaviour_is_taken_at_the_centres_of_the_bins():
 
 def test_behaviour_of_shorter_trials_is_padded_and_inputs_are_taken_alike():
     line = (np.arange(11.0), np.arange(11.0))
-    trials = bin_spikes([[0.5, 3.5]], start_s=[0, 3], stop_s=[3, 4], bin_width_s=1.0, behavior=line, ext_input=line)
+    window = Window(intervals=[(0, 3), (3, 4)], bin_width_s=1.0)
+    trials = bin_spikes([[0.5, 3.5]], window, behavior=line, ext_input=line)
     nan = np.nan
     assert np.array_equal(trials.behavior[:, :, 0], [[0.5, 1.5, 2.5], [3.5, nan, nan]], equal_nan=True)
     assert np.array_equal(trials.ext_input, trials.behavior, equal_nan=True)
@@ -205,16 +197,17 @@ def test_behaviour_of_shorter_trials_is_padded_and_inputs_are_taken_alike():
 
 def test_repeated_spike_times_are_counted_and_told():
     with pytest.warns(UserWarning, match="Got 2 in 1 of 2 units, the first in unit 1 at 0.5 s"):
-        trials = bin_spikes([[0.1], [0.5, 0.5, 0.5]], [0.0], window_s=(0, 1), bin_width_s=1.0)
+        trials = bin_spikes([[0.1], [0.5, 0.5, 0.5]], Window([0.0], (0, 1), 1.0))
     assert trials.counts[0, 0].tolist() == [1, 3]
 
 
 def test_what_is_known_is_kept():
-    trials = bin_spikes([[1.0]], [1.0], window_s=(0, 1), bin_width_s=0.5, attrs={"species": "mouse"}, source="probe 1")
+    trials = bin_spikes([[1.0]], Window([1.0], (0, 1), 0.5), attrs={"species": "mouse"}, source="probe 1")
     assert trials.source == "probe 1" and trials.attrs["species"] == "mouse" and not trials.missing
 
 
-GOOD = {"spike_times": [[0.5, 1.5], [2.5]], "events_s": [1.0, 2.0], "window_s": (-0.2, 0.6), "bin_width_s": 0.1}
+UNITS = [field.name for field in fields(Units)]
+GOOD = {"spike_times": [[0.5, 1.5], [2.5]], "events": [1.0, 2.0], "window_s": (-0.2, 0.6), "bin_width_s": 0.1}
 BAD = {
     "window of no whole number of bins": ({"window_s": (-0.2, 0.63)}, r"8.3 bins of 0.1 s.*window_s=\(-0.2, 0.6\)"),
     "window shorter than a bin": ({"window_s": (0, 0.04)}, r"nearest that fits is window_s=\(0, 0.1\)"),
@@ -222,19 +215,24 @@ BAD = {
     "window of three": ({"window_s": (0, 1, 2)}, "a start before a stop"),
     "window of NaN": ({"window_s": (np.nan, 1)}, "a start before a stop"),
     "bin width in milliseconds": ({"bin_width_s": 20}, "If that is milliseconds, give 0.02"),
-    "no window": ({"window_s": None}, "Give either events_s with window_s"),
-    "no events": ({"events_s": []}, "one time a trial.*shape"),
-    "events of text": ({"events_s": ["1.0"]}, "one time a trial"),
-    "events all NaN": ({"events_s": [np.nan, np.nan]}, "2 of 2 events are NaN"),
-    "infinite event": ({"events_s": [1.0, np.inf]}, "1 infinite of 2, the first at index 1"),
-    "both ways": ({"start_s": [0], "stop_s": [1]}, "Got events_s, window_s, start_s, stop_s"),
-    "starts without stops": ({"events_s": None, "window_s": None, "start_s": [0]}, "Got start_s"),
-    "starts and stops": ({"events_s": None, "window_s": None, "start_s": [0, 1], "stop_s": [1]}, "Got 2 and 1"),
+    "no window": ({"window_s": None}, r"need a window around them. Got events \[1.0, 2.0\] alone"),
+    "no events": ({"events": []}, "one time a trial.*shape"),
+    "events of text": ({"events": ["1.0"]}, "one time a trial"),
+    "events all NaN": ({"events": [np.nan, np.nan]}, "2 of 2 events are NaN"),
+    "infinite event": ({"events": [1.0, np.inf]}, "1 infinite of 2, the first at index 1"),
+    "both ways": (
+        {"intervals": (0, 1)},
+        "Give either events with window_s, or intervals. Got events, window_s, intervals",
+    ),
+    "neither way": ({"events": None}, "Got window_s. Leave out"),
+    "no bin width": ({"bin_width_s": None}, "a number of seconds"),
+    "starts without stops": ({"events": None, "window_s": None, "intervals": [0, 1, 2]}, r"Got shape \(1, 3\)"),
+    "names of intervals": ({"events": None, "window_s": None, "intervals": [("a", "b")]}, "Got shape .* of <U1"),
     "a trial that ends first": (
-        {"events_s": None, "window_s": None, "start_s": [0, 5], "stop_s": [1, 4]},
+        {"events": None, "window_s": None, "intervals": [(0, 1), (5, 4)]},
         "Got 1 of 2 trials that do not, the first is trial 1 from 5 to 4 s",
     ),
-    "NaN start": ({"events_s": None, "window_s": None, "start_s": [0, np.nan], "stop_s": [1, 4]}, "must be finite"),
+    "NaN start": ({"events": None, "window_s": None, "intervals": [(0, 1), (np.nan, 4)]}, "must be finite"),
     "NaN spikes": ({"spike_times": [[0.5], [1.0, np.nan, np.nan]]}, "2 NaN or infinite of 4, the first in unit 1 at"),
     "infinite spike": ({"spike_times": [[0.5, np.inf]]}, "1 NaN or infinite of 2, the first in unit 0 at index 1"),
     "negative spikes": (
@@ -247,9 +245,9 @@ BAD = {
     "one array": ({"spike_times": np.array([0.5, 1.5])}, "one array a unit"),
     "no units": ({"spike_times": []}, "at least one unit"),
     "two units in a tuple": ({"spike_times": (np.array([0.1]), np.array([0.2, 0.3]))}, "for two units give a list"),
-    "ids of other length": ({"unit_ids": [1, 2, 3]}, r"Got shape \(3,\) for 2 units"),
-    "ids that repeat": ({"unit_ids": [4, 4]}, r"Got \[4\] more than once"),
-    "ids that are not there": ({"spike_times": {1: [0.5]}, "unit_ids": [1, 8]}, r"Got \[8\]"),
+    "ids of other length": ({"ids": [1, 2, 3]}, r"Got shape \(3,\) for 2 units"),
+    "ids that repeat": ({"ids": [4, 4]}, r"Got \[4\] more than once"),
+    "ids that are not there": ({"spike_times": {1: [0.5]}, "ids": [1, 8]}, r"Got \[8\]"),
     "sampling rate zero": ({"sampling_rate_hz": [30_000, 0]}, "must be positive"),
     "sampling rates for others": ({"sampling_rate_hz": [1, 2, 3]}, "one number, or one a unit"),
     "sampling rates without a unit": ({"sampling_rate_hz": {0: 1.0}}, r"Got none for \[1\]"),
@@ -271,9 +269,12 @@ BAD = {
 def test_bad_input_is_named(case):
     changes, message = BAD[case]
     with pytest.raises(ValueError, match=f"(?s){message}"):
-        bin_spikes(**(GOOD | changes))
+        given = GOOD | changes
+        units = {name: given.pop(name) for name in UNITS if name in given}
+        series = {name: given.pop(name) for name in ("behavior",) if name in given}
+        bin_spikes(Units(**units), Window(**given), **series)
 
 
 def test_earlier_spikes_are_let_pass_where_the_recording_starts_earlier():
-    trials = bin_spikes([[-0.5, 0.5]], [0.0], window_s=(-1, 1), bin_width_s=1.0, recording_s=(-2, 2))
+    trials = bin_spikes([[-0.5, 0.5]], Window([0.0], (-1, 1), 1.0, recording_s=(-2, 2)))
     assert trials.counts[0, :, 0].tolist() == [1, 1]
