@@ -14,8 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.linear_model import LinearRegression
 
-from indl.data.checks.arrays import shown
 from indl.metrics.r2 import r2_per_column
+from indl.text import shown
 
 # In standard deviations of the prior, or in log variance: the tables of a prior start with less.
 _LEAST_RANGE = 0.1

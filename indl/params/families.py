@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from indl.params.param import did_you_mean, shown
 from indl.params.pi_vae import PI_VAE
 from indl.params.presets import SEQUENCE
 from indl.params.table import Table, no_preset
 from indl.params.validated import Validated
+from indl.text import nearest, shown
 
 FAMILIES: dict[str, Table] = {table.family: table for table in (SEQUENCE, PI_VAE)}
 
@@ -23,7 +23,7 @@ def table_of(params: Mapping[str, Any]) -> Table:
     family = params.get("family", SEQUENCE.family) if isinstance(params, Mapping) else SEQUENCE.family
     if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(
-            f"There is no such family of models. Given: family={shown(family)}.{did_you_mean(family, FAMILIES)} "
+            f"There is no such family of models. Given: family={shown(family)}.{nearest(family, FAMILIES)} "
             f"Choose one of {', '.join(FAMILIES)}."
         )
     return FAMILIES[family]

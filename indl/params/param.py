@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from indl.text import nearest, shown
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
 
@@ -30,8 +31,6 @@ class Param:
             ``("choice", values)``. A row with a search space is *tunable*.
         aliases: spellings of earlier versions of the library.
         value_aliases: such spellings of values of a choice.
-        planned: values of a choice, or ``"key"`` for a whole row, whose feature is not built yet, with
-            the feature's plain name. They are refused.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Param:
     search: tuple = ()
     aliases: tuple[str, ...] = ()
     value_aliases: Mapping[str, str] | None = None
-    planned: Mapping[str, str] | None = None
 
     @property
     def tunable(self) -> bool:
@@ -86,19 +84,8 @@ def copied(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def did_you_mean(key: Any, names: Any) -> str:
-    close = difflib.get_close_matches(str(key), list(names), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def shown(value: Any) -> str:
-    """A value in a message: in one line, cut where it is long."""
-    text = " ".join(repr(value.tolist() if hasattr(value, "tolist") else value).split())
-    return text if len(text) <= 80 else f"{text[:76].rstrip(' ,')} ..."
-
-
 def bad_value(row: Param, key: str, value: Any) -> ValueError:
-    hint = did_you_mean(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
+    hint = nearest(value, [c for c in row.choices if c]) if isinstance(value, str) else ""
     return ValueError(
         f"Parameter {key!r} ({row.meaning}) has a value that is not allowed. Given: {shown(value)}. "
         f"Allowed: {row.allowed}.{hint}"
@@ -107,13 +94,6 @@ def bad_value(row: Param, key: str, value: Any) -> ValueError:
 
 def checked(row: Param, key: str, value: Any) -> Any:
     """The value, normalised (numpy scalars and tuples become plain numbers and lists), or the error."""
-    if row.planned and value != row.default:
-        feature = row.planned.get("key") or (row.planned.get(value) if isinstance(value, str | bool) else None)
-        if feature:
-            raise ValueError(
-                f"Parameter {key!r} asks for a feature that is not built yet: {feature}. "
-                f"Given: {shown(value)}. Leave it at {row.default!r}."
-            )
     if value is None:
         if row.none:
             return None

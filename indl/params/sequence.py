@@ -17,8 +17,6 @@ SCHEDULES = ("constant", "linear", "ramp", "sigmoid", "cosine", "cyclical", "mon
 _IN, _F, _Z = "Inputs", "Static latent f", "Dynamic latent z"
 _GEN, _OUT, _TRAIN = "Generator", "Observation model", "Training"
 _U = "Labels"
-_FHVAE = {"key": "the hierarchical sequence-level prior (FHVAE)"}
-_BACKWARD = {f"Backward{cell}": "backward encoders (deep Markov models)" for cell in RNN_CELLS}
 
 # fmt: off
 TABLE: tuple[Param, ...] = (
@@ -60,7 +58,7 @@ TABLE: tuple[Param, ...] = (
     Param("encoder_state_trainable", False, "bool", "train the initial states of the encoders, from zero", _IN),
     # --- static latent
     Param("f_rnn_type", "BidirectionalGRUClip", "choice", "f-encoder layers", _F,
-          choices=(*RNN_TYPES, "Dense"), none=True, planned=_BACKWARD,
+          choices=(*RNN_TYPES, "Dense"), none=True,
           search=("choice", ("BidirectionalGRUClip", "BidirectionalLSTM")), aliases=("encs_rnn_type",)),
     Param("f_enc_reduce", "last", "choice",
           "summary of the f-encoder: last state, last states of all layers, mean over time", _F,
@@ -79,22 +77,16 @@ TABLE: tuple[Param, ...] = (
     Param("q_f_min_var", 0.0, "float", "variance added to that of q(f), with q_f_scale='log_variance'", _F, low=0),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F, low=1, aliases=("q_samples",)),
     Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian, N(0, I), or 'cond', a Gaussian "
-          "that depends on the trial's label", _F, choices=("mvn", "standard", "cond"),
-          planned={"lookup": "the hierarchical sequence-level prior (FHVAE)"}),
+          "that depends on the trial's label", _F, choices=("mvn", "standard", "cond")),
     Param("f_prior_init_std", 0.1, "float", "standard deviation of the f prior at the start", _F, low=1e-4,
           aliases=("pzs_init_std",)),
     Param("f_prior_train_mean", True, "bool", "train the mean of the f prior", _F, aliases=("pzs_train_mean",)),
     Param("f_prior_train_var", True, "bool", "train the scale of the f prior", _F, aliases=("pzs_train_var",)),
     Param("f_prior_kappa", 0.0, "float", "> 0: fix the f prior to N(0, kappa I) (a variance)", _F, low=0,
           aliases=("pzs_kappa",)),
-    Param("f_prior_hyper_std", None, "float", "scale of the sequence-level prior", _F, none=True, planned=_FHVAE),
-    Param("f_disc_alpha", None, "float", "weight of the discriminative term", _F, none=True, planned=_FHVAE),
-    Param("f_prior_n_seqs", None, "int", "number of sequences in the table", _F, none=True, planned=_FHVAE),
     # --- dynamic latent
-    Param("z_per_step", True, "bool", "one z a time step", _Z,
-          planned={False: "one z for a whole window (FHVAE)"}),
     Param("z1_rnn_type", "BidirectionalGRUClip", "choice", "first z-encoder stage", _Z,
-          choices=(*RNN_TYPES, "Dense"), none=True, planned=_BACKWARD,
+          choices=(*RNN_TYPES, "Dense"), none=True,
           search=("choice", ("BidirectionalGRUClip", "BidirectionalLSTM", "Dense")), aliases=("encd_rnn_type",)),
     Param("z1_units", [16], "units", "units of each layer of the first stage", _Z, low=1,
           search=("choice", (16, 32, 64)), aliases=("encd_rnn1_units",)),
@@ -103,12 +95,10 @@ TABLE: tuple[Param, ...] = (
     Param("z1_lag", 0, "int", "bins around t, in both directions, that the first stage may not see at t", _Z, low=0,
           search=("choice", (0, 1)), aliases=("zd_lag",)),
     Param("z2_type", "SimpleRNN", "choice", "second, forward z-encoder stage", _Z, choices=RNN_CELLS, none=True),
-    Param("z2_units", 16, "int", "units of the second stage (0: none)", _Z, low=0,
+    Param("z2_units", 16, "int", "units of the second stage, with 'Complex' of the controller (0: none)", _Z, low=0,
           search=("choice", (0, 16, 32, 64)), aliases=("encd_rnn2_units",)),
     Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"),
-          none=True, planned={"combiner": "the deep Markov combiner"}),
-    Param("q_z_type", "meanfield", "choice", "form of q(z)", _Z, choices=("meanfield",),
-          planned={"combiner": "the deep Markov combiner"}),
+          none=True),
     Param("z_latent_size", 4, "int", "size of z_t (0: no dynamic latent)", _Z, low=0,
           search=("choice", (1, 2, 4, 8)), aliases=("zd_size",)),
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
@@ -117,7 +107,6 @@ TABLE: tuple[Param, ...] = (
     Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
           "'student_t' a learnable Student-t at every step, 'cond' a Gaussian that depends on the label", _Z,
           choices=("AR1", "standard", "none", "student_t", "cond", *RNN_CELLS),
-          planned={"gated": "the gated transition (deep Markov models)"},
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
     Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z, low=1, aliases=("pzd_units",)),
     Param("z_prior_rollout", "teacher", "choice",
@@ -156,8 +145,9 @@ TABLE: tuple[Param, ...] = (
           search=("choice", (64, 128, 256)), aliases=("dec_rnn_units",)),
     Param("gen_activation", "leaky_relu", "choice", "activation of a Dense generator, and within a flow", _GEN,
           choices=ACTIVATIONS),
-    Param("gen_l2_reg", 1e-4, "float", "L2 penalty on the generator's recurrent weights", _GEN, low=0,
-          search=("log", 1e-5, 1.0)),
+    Param("gen_l2_reg", 1e-4, "float",
+          "L2 penalty on the generator's recurrent weights, in nats for squares that sum to 1; a positive l2_gen_scale "
+          "takes its place", _GEN, low=0, search=("log", 1e-5, 1.0)),
     *(Param(f"l2_{name}_scale", 0.0, "float",
             f"scale of LFADS's L2 penalty, per weight, on the recurrent kernels of the {cell}", _GEN, low=0,
             search=("log", 1e-4, 1.0))
@@ -166,7 +156,6 @@ TABLE: tuple[Param, ...] = (
     Param("f_to_gen", "init", "choice", "f sets the initial state, is an input at every step, or both", _GEN,
           value_aliases={"initial conditions": "init", "tile inputs": "tile"},
           choices=("init", "tile", "both"), none=True, aliases=("zs_to_dec",)),
-    Param("z_to_gen", "input", "choice", "z is an input of the generator at every step", _GEN, choices=("input",)),
     Param("n_factors", 10, "int", "width of the factors (0: the generator's output feeds the read-out)", _GEN, low=0,
           search=("choice", (8, 16, 24, 40))),
     Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3),
@@ -174,8 +163,7 @@ TABLE: tuple[Param, ...] = (
     Param("output_dist", "Poisson", "choice",
           "distribution of a bin ('GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
           "positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
-          choices=("Poisson", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma"),
-          planned={"Bernoulli": "the Bernoulli observation model"}),
+          choices=("Poisson", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma")),
     Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT, low=1,
           none=True),
     Param("forward_steps", 0, "int", "bins of the target beyond the last input bin (forward prediction)", _OUT, low=0),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from indl.params.param import Param, bad_value, checked, copied, did_you_mean, shown
+from indl.params.param import Param, bad_value, checked, copied
 from indl.params.validated import Validated
+from indl.text import nearest, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,8 @@ class Table:
         The given dict is not changed. Params that this table has validated are returned as they are.
 
         Raises:
-            ValueError: an unknown key, a value of the wrong type or out of range, a feature that is not
-                built yet, or a combination that cannot work. The message names the key, the value, what
-                is allowed and the nearest valid spelling.
+            ValueError: an unknown key, a value of the wrong type or out of range, or a combination that cannot
+                work. The message names the key, the value, what is allowed and the nearest valid spelling.
         """
         if isinstance(params, Validated) and params["family"] == self.family:
             return params
@@ -123,7 +123,7 @@ class Table:
         """The row of a name or an alias."""
         name = self.aliases.get(key, key)
         if name not in self.by_name:
-            near = did_you_mean(key, [*self.by_name, *self.aliases])
+            near = nearest(key, [*self.by_name, *self.aliases])
             raise ValueError(f"Unknown parameter. Given: {shown(key)}{value}.{near} {remedy}")
         return self.by_name[name]
 
@@ -131,9 +131,7 @@ class Table:
 def no_preset(name: Any, names: Iterable[str]) -> ValueError:
     """The error of a preset that is not among `names`."""
     names = sorted(names)
-    return ValueError(
-        f"Unknown preset. Given: {shown(name)}.{did_you_mean(name, names)} Choose one of {', '.join(names)}."
-    )
+    return ValueError(f"Unknown preset. Given: {shown(name)}.{nearest(name, names)} Choose one of {', '.join(names)}.")
 
 
 def markdown_table(rows: Sequence[Param], group: str | None = None) -> str:
@@ -143,8 +141,6 @@ def markdown_table(rows: Sequence[Param], group: str | None = None) -> str:
         if group in (None, row.group):
             default = f"{row.default:.4g}" if isinstance(row.default, float) else repr(row.default)
             meaning = row.meaning
-            if row.planned and "key" in row.planned:
-                meaning += f" (not built yet: {row.planned['key']})"
             if row.aliases:
                 meaning += f" (alias {', '.join(f'`{alias}`' for alias in row.aliases)})"
             cells = (f"`{row.name}`", f"`{default}`", row.allowed, "yes" if row.tunable else "", meaning)

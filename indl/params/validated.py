@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from indl.params.param import shown
+from indl.text import shown
 
 
 class Validated(dict):

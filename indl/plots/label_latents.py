@@ -12,9 +12,9 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from indl.data.checks.arrays import shown
 from indl.metrics.identifiability import aligned, check_period, recovery_r2
 from indl.plots import style
+from indl.text import shown
 
 
 def plot_recovered_latents(

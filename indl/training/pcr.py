@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indl.data.checks.arrays import check_bin_width, check_whole, shown
+from indl.data.checks.arrays import check_bin_width, check_whole
 from indl.metrics.psth import psth
+from indl.text import shown
 
 READOUTS = ("pinv", "transpose")
 BIASES = ("log_mean", "mean")

@@ -49,7 +49,11 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
     # A search must not switch a latent on or off, nor vary what the other latent does not have.
     absent += [prefix for latent in absent for prefix in (f"kl_{latent}", f"{latent[0]}1_", f"{latent[0]}2_")]
     absent += ["n_factors"] if params["n_factors"] == 0 else []
-    absent += ["gen_l2_reg"] if params["gen_cell_type"] in ("Dense", "GIN") else []
+    if params["gen_cell_type"] in ("Dense", "GIN"):
+        absent += ["gen_l2_reg", "l2_gen_scale"]
+    else:
+        # The generator has one penalty: a search varies that of the preset.
+        absent += ["gen_l2_reg"] if params["l2_gen_scale"] else ["l2_gen_scale"]
     # Without its label prior a model would not know what to do with labels.
     absent += ["z_prior_process"] if params["u_dim"] else []
     return [row.name for row in TABLE if row.name in chosen and not row.name.startswith(tuple(absent))]

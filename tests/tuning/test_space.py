@@ -17,7 +17,14 @@ def test_absent_latents_are_not_searched():
     names = search_names("all", preset("beta_vae"))
     assert not [name for name in names if name.startswith(("z", "kl_z"))]
     assert "kl_f_beta" in names
-    assert "gen_l2_reg" not in search_names("all", preset("dsae_full"))
+
+
+@pytest.mark.parametrize(
+    "name, varied", [("default", {"gen_l2_reg"}), ("lfads", {"l2_gen_scale"}), ("dsae_full", set())]
+)
+def test_the_penalty_of_the_preset_is_searched(name, varied):
+    assert set(search_names("all", preset(name))) & {"gen_l2_reg", "l2_gen_scale"} == varied
+    assert set(search_names(None, preset(name))) & {"gen_l2_reg", "l2_gen_scale"} <= varied
 
 
 @pytest.mark.parametrize("name", ["no_such", "f_prior_type", "seed"])

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from indl.data.checks.findings import Finding, listed
+from indl.text import shown
 
 _MAX_BIN_WIDTH_S = 10.0
-_MAX_SHOWN = 80
 _AXES = ("trials", "time steps", "channels")
 # Values looked at together: small enough for the masks to stay in the processor's cache.
 _PIECE = 2**20
@@ -108,16 +108,6 @@ def check_whole(value, name, low=0, high=math.inf):
         bounds = f"from {low} to {high}" if math.isfinite(high) else f"from {low} on"
         raise ValueError(f"{name} must be a whole number {bounds}. Got {shown(value)}. Give it as an int.")
     return int(value)
-
-
-def shown(value) -> str:
-    """A value as messages show it: in one line, cut where it is long."""
-    if isinstance(value, np.ndarray | np.generic):
-        if value.size > _MAX_SHOWN:
-            return f"an array of shape {value.shape}"
-        value = value.tolist()
-    text = " ".join(repr(value).split())
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 4].rstrip(' ,')} ..."
 
 
 def bin_width_finding(value) -> Finding | None:

@@ -9,11 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from indl.data.checks.arrays import check_bin_width, check_trials, pieces, shown
+from indl.data.checks.arrays import check_bin_width, check_trials, pieces
 from indl.data.files.storage import LABELS, RAGGED, Source, write_array, write_attribute
 from indl.data.values.provenance import digest
 from indl.data.values.recording import OPTIONAL, Recording, Split
 from indl.data.values.trials import PER_TRIAL, Trials, lengthened
+from indl.text import shown
 
 _PARTS = ("train", "valid", "test")
 # Derived from the arrays or told by their container: kept out of `attrs`, where they could contradict them.

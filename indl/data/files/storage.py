@@ -15,11 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from indl.data.checks.arrays import shown
 from indl.data.files.heaps import Heaps
 from indl.data.files.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.values.lazy import LazyArray
 from indl.files import atomic
+from indl.text import shown
 
 _CHUNK_BYTES = 2**20
 #: Kinds of numpy's types: numbers, what may name or label something, and lists of indices (R) beside numbers.

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import shown
 from indl.data.files.storage import RecordingError
 from indl.data.readers.mapped_spikes import trials_of_spikes
 from indl.data.readers.matlab import load_matlab
 from indl.data.readers.variables import follow, found_in, sequence, vector
 from indl.data.spikes.window import Window, check_window
 from indl.data.values.trials import Trials
-from indl.text import nearest
+from indl.text import nearest, shown
 
 _SEQUENCES = ("counts", "behavior", "ext_input", "truth", "latents")
 _VECTORS = (

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import shown
-from indl.text import nearest
+from indl.text import nearest, shown
 
 _AXES = ("trials", "time", "channels")
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from indl.data.checks.arrays import check_whole, shown
+from indl.data.checks.arrays import check_whole
+from indl.text import shown
 
 N_BATCHES = 50
 _TRAIN_BATCHES, _VALID_BATCHES = 40, 5

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import shown
 from indl.data.spikes.bins import pairs
+from indl.text import shown
 
 # Later is no time of a recording in seconds; clocks that count from 1970 are below.
 _LATEST_S = 1e10

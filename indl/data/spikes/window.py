@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import check_bin_width, shown
+from indl.data.checks.arrays import check_bin_width
 from indl.data.spikes.bins import Bins, pairs
+from indl.text import shown
 
 #: What is done with a trial that leaves the recording.
 EDGES = ("raise", "missing", "drop")

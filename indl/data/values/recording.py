@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from indl.data.checks.arrays import as_trials, check_bin_width, pieces, shown
+from indl.data.checks.arrays import as_trials, check_bin_width, pieces
 from indl.data.values.lazy import LazyArray
+from indl.text import shown
 
 #: What a part of a recording may have besides its counts.
 OPTIONAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents", "session")

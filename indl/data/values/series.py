@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import shown
+from indl.text import shown
 
 # Without a stated longest gap: this many times the median interval.
 _GAP_INTERVALS = 5.0

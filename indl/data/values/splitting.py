@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from indl.data.checks.arrays import check_whole, shown
+from indl.data.checks.arrays import check_whole
+from indl.text import shown
 
 
 def choose_heldout(heldout, n_channels, rng):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indl.data import check_bin_width, check_trials
-from indl.data.checks.arrays import check_whole, shown, trial_findings
+from indl.data.checks.arrays import check_whole, trial_findings
 
 GOOD = np.random.default_rng(0).poisson(3.0, (6, 5, 4)).astype("float32") + 1
 
@@ -157,10 +157,3 @@ def test_whole_numbers(value, expected):
 def test_what_is_no_whole_number(value):
     with pytest.raises(ValueError, match=r"^n must be a whole number from 0 to 5\. Got .*\. Give it as an int\.$"):
         check_whole(value, "n", 0, 5)
-
-
-def test_values_are_shown_in_a_short_line():
-    assert shown(np.float32(0.5)) == "0.5" and shown(np.eye(2)) == "[[1.0, 0.0], [0.0, 1.0]]"
-    assert shown("a\nb") == "'a\\nb'"
-    assert shown(np.zeros((100, 100))) == "an array of shape (100, 100)"
-    assert len(shown("x" * 1000)) <= 80 and shown("x" * 1000).endswith(" ...")

@@ -278,9 +278,13 @@ WINDOW = Window(window_s=(0, 1), bin_width_s=0.1)
 BAD = {
     "no mapping": ((None,), {}, r"needs a mapping.*data.spikes: \(6, 5, 3\) .*label: "),
     "neither counts nor spikes": (({"label": "label"},), {}, "counts or spike_times"),
-    "no such field": (({"counts": "data.spikes", "labels": "label"},), {}, "Got 'labels'. Nearest: label"),
+    "no such field": (({"counts": "data.spikes", "labels": "label"},), {}, "Got 'labels'. Did you mean 'label'"),
     "no path": (({"counts": 3},), {}, "to a path, or to a pair"),
-    "no such variable": (({"counts": "data.spike"},), {"bin_width_s": 0.1}, "Got 'data.spike'. Nearest: data.spikes"),
+    "no such variable": (
+        ({"counts": "data.spike"},),
+        {"bin_width_s": 0.1},
+        "Got 'data.spike'. Did you mean 'data.spikes'",
+    ),
     "no such root": (({"counts": "Data.spikes"},), {"bin_width_s": 0.1}, r"Correct the mapping.*data.spikes: \(6"),
     "deeper than it goes": (({"counts": "data.spikes.x"},), {"bin_width_s": 0.1}, "no variable at the mapped path"),
     "a struct": (({"counts": "data"},), {"bin_width_s": 0.1}, "counts must be an array of numbers. Got dict"),

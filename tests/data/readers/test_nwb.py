@@ -145,13 +145,16 @@ def test_an_error_in_a_filter_is_its_own(made):
 BAD = {
     "unknown align": (
         {"events": "goo", "window_s": (0, 1)},
-        "Got 'goo'; found start_time, stop_time, go, side. Nearest: go",
+        "Got 'goo'; found start_time, stop_time, go, side. Did you mean 'go'",
     ),
-    "unknown label": ({"label": "sid"}, "Nearest: side"),
+    "unknown label": ({"label": "sid"}, "Did you mean 'side'"),
     "align without a window": ({"events": "go"}, "Say window_s"),
-    "unknown intervals": ({"intervals": "tsk"}, "found the tables .*epochs tagged rest, dark, task. Nearest: task"),
+    "unknown intervals": (
+        {"intervals": "tsk"},
+        "found the tables .*epochs tagged rest, dark, task. Did you mean 'task'",
+    ),
     "intervals of three": ({"intervals": (1, 2, 3)}, r"Got shape \(1, 3\)"),
-    "unknown series": ({"behavior": "whel"}, "Nearest: wheel"),
+    "unknown series": ({"behavior": "whel"}, "Did you mean 'wheel'"),
     "a series of two places": (
         {"behavior": "hand"},
         "has 2 time series.*acquisition/hand, processing/behavior/Position/hand",
@@ -159,7 +162,7 @@ BAD = {
     "a series of text": ({"behavior": "words"}, "damaged or unusual in words"),
     "a series of images": ({"behavior": "film"}, r"damaged or unusual in film. Got shape \(4, 2, 2\)"),
     "angles that are not read": ({"behavior": "wheel", "angles": ["head"]}, r"Got \['head'\]. Name them"),
-    "unknown column of units": ({"unit_filter": {"qualiti": "good"}}, "Nearest: quality"),
+    "unknown column of units": ({"unit_filter": {"qualiti": "good"}}, "Did you mean 'quality'"),
     "no unit left": ({"unit_filter": {"quality": "bad"}}, r"no unit that passes.*quality: good \(2\), mua \(1\)"),
     "a filter of the wrong length": ({"unit_filter": lambda units: np.array([True])}, "must return a bool a unit"),
     "unknown heldout": ({"heldout": "held"}, "no such column in the units"),
