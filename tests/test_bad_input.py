@@ -122,57 +122,55 @@ PARAM_CASES = {
 # --- arrays -------------------------------------------------------------------------------------
 
 
-def from_arrays(words, counts=COUNTS, bin_width_s=0.02, kind=ValueError, none=False, **arguments):
-    return Case(lambda _: Recording.from_arrays(counts, bin_width_s, **arguments), words, kind, none)
+def arrays(words, counts=COUNTS, bin_width_s=0.02, kind=ValueError, none=False, **arguments):
+    return Case(lambda _: Trials(counts, bin_width_s, **arguments), words, kind, none)
 
 
-def split(words, **arguments):
-    return Case(lambda _: Trials(COUNTS, 0.02).split(**arguments), words)
+def split(words, counts=COUNTS, none=False, label=None, **arguments):
+    return Case(lambda _: Trials(counts, 0.02, label=label).split(**arguments), words, none=none)
 
 
 GAPS = poked((3, 4, 5), np.nan)
 ARRAYS = {
-    "a path": from_arrays(["counts must be numeric", "str", "array (trials"], "counts.h5"),
-    "ragged": from_arrays(["cannot be made into an array", "list", "pad or cut"], [[1, 2], [3]]),
-    "one trial without its axis": from_arrays(["3 axes", "(10, 6)", "array[None]"], COUNTS[0]),
-    "four axes": from_arrays(["3 axes", "(1, 20, 10, 6)"], COUNTS[None]),
-    "no trials": from_arrays(["no trials", "(0, 10, 6)", "selection"], COUNTS[:0]),
-    "NaN": from_arrays(["must be finite", "1 NaN", "(3, 4, 5): nan", "missing=True"], GAPS),
-    "an unrecorded trial": from_arrays(["in every trial", "trial 4", "Leave"], poked(4, np.nan), missing=True),
-    "infinite": from_arrays(["must be finite or NaN", "(0, 0, 0): inf"], poked(0, np.inf), missing=True),
-    "negative": from_arrays(
-        ["must hold counts", "1 negative", "(1, 1, 1): -2.0", "counts=False"], poked((1, 1, 1), -2)
-    ),
-    "rates in Hz": from_arrays(["fractional", "multiples of 33.3333", "bins of 30 ms"], COUNTS / 0.03),
-    "smoothed": from_arrays(["whole counts", "neither smoothed"], COUNTS + np.linspace(0, 0.9, 10)[:, None]),
-    "complex": from_arrays(["must be numeric", "complex128"], COUNTS.astype(complex)),
-    "bin width in ms": from_arrays(["in seconds", "Got 20", "give 0.02"], bin_width_s=20),
-    "bin width as text": from_arrays(["a number of seconds", "'20ms'", "0.02"], bin_width_s="20ms"),
-    "two bin widths": from_arrays(["a number of seconds", "[0.02, 0.02]"], bin_width_s=np.array([0.02, 0.02])),
-    "no bin width": from_arrays(["a number of seconds", "None"], bin_width_s=None, none=True),
-    "all held out": from_arrays(["at least one channel", "6 of 6", "0 to 5"], heldout=6),
-    "held out as text": from_arrays(["at least one channel", "'two'", "or indices"], heldout="two"),
-    "half a channel held out": from_arrays(["at least one channel", "1.5"], heldout=1.5),
-    "held out twice": from_arrays(["different channel indices", "[1, 1]"], heldout=[1, 1]),
-    "held out of a mask": from_arrays(["channel indices", "[True, False, False"], heldout=np.arange(6) < 1),
-    "held out of two axes": from_arrays(["channel indices", "[[1], [2]]"], heldout=[[1], [2]]),
-    "no bin left": from_arrays(["forward_steps", "10 of 10", "0 to 9"], forward_steps=10),
-    "half a bin": from_arrays(["forward_steps", "2.5", "whole number"], forward_steps=2.5),
-    "fraction of nothing": from_arrays(["at least one trial", "valid_fraction 0"], valid_fraction=0),
-    "fraction as text": from_arrays(["valid_fraction", "'a fifth'", "0.2"], valid_fraction="a fifth"),
-    "negative seed": from_arrays(["seed must be", "-1", "as an int"], seed=-1),
-    "no seed": from_arrays(["seed must be", "None"], seed=None, none=True),
-    "labels of other trials": from_arrays(["label does not fit", "(5,)", "(20,)"], label=np.zeros(5)),
-    "labels with NaN": from_arrays(["condition of every trial", "NaN in 20 of 20"], label=np.full(20, np.nan)),
-    "labels that are nothing": from_arrays(["label must hold numbers or texts", "object"], label=[None] * 20),
-    "ragged labels": from_arrays(["label cannot be made into an array", "list"], label=[[1], [2, 3]] * 10),
-    "behaviour of two axes": from_arrays(["behavior does not fit", "(20, 10)"], behavior=COUNTS[:, :, 0]),
-    "behaviour of other bins": from_arrays(["behavior does not fit", "(20, 9, 6)"], behavior=COUNTS[:, :9]),
-    "behaviour as text": from_arrays(["behavior must hold numbers", "<U1"], behavior=np.full((20, 10, 2), "a")),
-    "complex behaviour": from_arrays(["behavior must hold numbers", "complex"], behavior=COUNTS * 1j),
-    "truth of other channels": from_arrays(["truth does not fit", "(20, 10, 2)"], truth=COUNTS[:, :, :2]),
-    "too few ids": from_arrays(["channel_ids does not fit", "(2,)", "(6,)"], channel_ids=[1, 2]),
-    "a list of attributes": from_arrays(["attrs must be a mapping", "['mouse']"], attrs=["mouse"], kind=TypeError),
+    "a path": arrays(["counts must be numeric", "str", "array (trials"], "counts.h5"),
+    "ragged": arrays(["cannot be made into an array", "list", "pad or cut"], [[1, 2], [3]]),
+    "one trial without its axis": arrays(["3 axes", "(10, 6)", "array[None]"], COUNTS[0]),
+    "four axes": arrays(["3 axes", "(1, 20, 10, 6)"], COUNTS[None]),
+    "no trials": arrays(["no trials", "(0, 10, 6)", "selection"], COUNTS[:0]),
+    "NaN": arrays(["must be finite", "1 NaN", "(3, 4, 5): nan", "missing=True"], GAPS),
+    "an unrecorded trial": arrays(["in every trial", "trial 4", "Leave"], poked(4, np.nan), missing=True),
+    "infinite": arrays(["must be finite or NaN", "(0, 0, 0): inf"], poked(0, np.inf), missing=True),
+    "negative": arrays(["must hold counts", "1 negative", "(1, 1, 1): -2.0", "counts=False"], poked((1, 1, 1), -2)),
+    "rates in Hz": arrays(["fractional", "multiples of 33.3333", "bins of 30 ms"], COUNTS / 0.03),
+    "smoothed": arrays(["whole counts", "neither smoothed"], COUNTS + np.linspace(0, 0.9, 10)[:, None]),
+    "complex": arrays(["must be numeric", "complex128"], COUNTS.astype(complex)),
+    "bin width in ms": arrays(["in seconds", "Got 20", "give 0.02"], bin_width_s=20),
+    "bin width as text": arrays(["a number of seconds", "'20ms'", "0.02"], bin_width_s="20ms"),
+    "two bin widths": arrays(["a number of seconds", "[0.02, 0.02]"], bin_width_s=np.array([0.02, 0.02])),
+    "no bin width": arrays(["a number of seconds", "None"], bin_width_s=None, none=True),
+    "all held out": split(["at least one channel", "6 of 6", "0 to 5"], heldout=6),
+    "held out as text": split(["at least one channel", "'two'", "or indices"], heldout="two"),
+    "half a channel held out": split(["at least one channel", "1.5"], heldout=1.5),
+    "held out twice": split(["different channel indices", "[1, 1]"], heldout=[1, 1]),
+    "held out of a mask": split(["channel indices", "[True, False, False"], heldout=np.arange(6) < 1),
+    "held out of two axes": split(["channel indices", "[[1], [2]]"], heldout=[[1], [2]]),
+    "no bin left": split(["forward_steps", "10 of 10", "0 to 9"], forward_steps=10),
+    "half a bin": split(["forward_steps", "2.5", "whole number"], forward_steps=2.5),
+    "fraction of nothing": split(["at least one trial", "valid_fraction 0"], valid_fraction=0),
+    "fraction as text": split(["valid_fraction", "'a fifth'", "0.2"], valid_fraction="a fifth"),
+    "negative seed": split(["seed must be", "-1", "as an int"], seed=-1),
+    "no seed": split(["seed must be", "None"], seed=None, none=True),
+    "labels of other trials": arrays(["label does not fit", "(5,)", "(20,)"], label=np.zeros(5)),
+    "labels with NaN": split(["condition of every trial", "NaN in 20 of 20"], label=np.full(20, np.nan)),
+    "labels that are nothing": arrays(["label must hold numbers or texts", "object"], label=[None] * 20),
+    "ragged labels": arrays(["label cannot be made into an array", "list"], label=[[1], [2, 3]] * 10),
+    "behaviour of two axes": arrays(["behavior does not fit", "(20, 10)"], behavior=COUNTS[:, :, 0]),
+    "behaviour of other bins": arrays(["behavior does not fit", "(20, 9, 6)"], behavior=COUNTS[:, :9]),
+    "behaviour as text": arrays(["behavior must hold numbers", "<U1"], behavior=np.full((20, 10, 2), "a")),
+    "complex behaviour": arrays(["behavior must hold numbers", "complex"], behavior=COUNTS * 1j),
+    "truth of other channels": arrays(["truth does not fit", "(20, 10, 2)"], truth=COUNTS[:, :, :2]),
+    "too few ids": arrays(["channel_ids does not fit", "(2,)", "(6,)"], channel_ids=[1, 2]),
+    "a list of attributes": arrays(["attrs must be a mapping", "['mouse']"], attrs=["mouse"], kind=TypeError),
     "a list of nothing": Case(lambda _: Trials.from_list([], 0.02), ["at least one bin", "[]"]),
     "a trial of one axis": Case(lambda _: Trials.from_list([COUNTS[0], COUNTS[0, 0]], 0.02), ["(10, 6), (6,)"]),
     "trials of other channels": Case(
@@ -200,7 +198,7 @@ ARRAYS = {
         ["same bins and channels", "(10, 6) and (5, 6)", "alike"],
     ),
     "arrays for parts": Case(
-        lambda _: Recording(COUNTS, COUNTS, 0.02, range(6)), ["Split values", "ndarray", "from_arrays"], TypeError
+        lambda _: Recording(COUNTS, COUNTS, 0.02, range(6)), ["Split values", "ndarray", "Trials.split"], TypeError
     ),
     "a window longer than a trial": Case(lambda _: chop(Trials(COUNTS[:1], 0.02), 20), ["20", "10"]),
     "an overlap of all": Case(lambda _: chop(Trials(COUNTS[:1], 0.02), 4, 4), ["overlap", "4"]),
@@ -238,7 +236,7 @@ def train(words, kind=ValueError, params=None, data=None, none=False, **options)
     def call(_):
         from indl.training import train as fit_recording
 
-        recording = Recording.from_arrays(COUNTS, 0.02) if data is None else data
+        recording = Trials(COUNTS, 0.02).split() if data is None else data
         fit_recording(preset("default") if params is None else params, recording, **options)
 
     return Case(call, words, kind, none)
@@ -247,7 +245,7 @@ def train(words, kind=ValueError, params=None, data=None, none=False, **options)
 MODELS = {
     "fit: nothing": fit(["x must be an array", "NoneType", "numpy.asarray"], None),
     "fit: lists": fit(["x must be an array", "list"], X.tolist()),
-    "fit: a recording": fit(["x must be an array", "Recording", "train.encod"], Recording.from_arrays(COUNTS, 0.02)),
+    "fit: a recording": fit(["x must be an array", "Recording", "train.encod"], Trials(COUNTS, 0.02).split()),
     "fit: two axes": fit(["x must have 3 axes", "(8, 5)"], X[0]),
     "fit: other channels": fit(["does not fit the model's input", "(6, 8, 3)", "(trials, time, 5)"], X[:, :, :3]),
     "fit: other bins": fit(["does not fit the model's input", "5 bins for an input of 8"], X[:, :5]),
@@ -360,15 +358,15 @@ OTHER_FILES = {
     ),
     "write nothing": Case(lambda f: save_recording(None, f / "a.h5"), ["NoneType", "Recording"], TypeError),
     "write to no folder": Case(
-        lambda f: save_recording(Recording.from_arrays(COUNTS, 0.02), f / "no" / "a.h5"),
+        lambda f: save_recording(Trials(COUNTS, 0.02).split(), f / "no" / "a.h5"),
         ["no folder", "Make the folder"],
         FileNotFoundError,
     ),
     "write to a folder": Case(
-        lambda f: save_recording(Recording.from_arrays(COUNTS, 0.02), f), ["folder's place"], IsADirectoryError
+        lambda f: save_recording(Trials(COUNTS, 0.02).split(), f), ["folder's place"], IsADirectoryError
     ),
     "write an object": Case(
-        lambda f: save_recording(Recording.from_arrays(COUNTS, 0.02, attrs={"rig": {1: 2}}), f / "a.h5"),
+        lambda f: save_recording(Trials(COUNTS, 0.02, attrs={"rig": {1: 2}}).split(), f / "a.h5"),
         ["'rig'", "{1: 2}", "remove the entry"],
         RecordingError,
     ),

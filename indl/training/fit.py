@@ -234,7 +234,7 @@ def train(
     """
     if not isinstance(recording, Recording):
         raise TypeError(
-            f"Training needs a Recording. Given: {type(recording).__name__}. Make one with Recording.from_arrays or "
+            f"Training needs a Recording. Given: {type(recording).__name__}. Make one with Trials.split or "
             "load_recording."
         )
     p = params_for(params, recording)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indl import metrics
-from indl.data import Recording
+from indl.data import Trials
 from indl.data.files.hdf5 import load_recording
 from indl.data.simulate.lorenz import lorenz
 from indl.evaluation import evaluate, evaluate_baseline
@@ -39,8 +39,8 @@ def recording():
     counts[3, 2:4], counts[5, 12:], counts[7, :, 1] = np.nan, np.nan, np.nan
     behavior = rng.normal(size=(40, 14, 2))
     behavior[0, 4:] = np.nan
-    return Recording.from_arrays(
-        counts, 0.02, label=np.arange(40) % 4 * 10, behavior=behavior, heldout=2, forward_steps=3, missing=True
+    return Trials(counts, 0.02, label=np.arange(40) % 4 * 10, behavior=behavior, missing=True).split(
+        heldout=2, forward_steps=3
     )
 
 

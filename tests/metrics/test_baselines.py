@@ -6,25 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indl.data import Recording, gaussian_smooth, load_recording
+from indl.data import Trials, gaussian_smooth, load_recording
 from indl.metrics import cosmoothing_baseline, fit_baselines, ridge_decoding, target_decoding
 
 
-def simulate(heldout=2, labelled=True, behaves=True, seed=0, **arguments):
+def simulate(heldout=2, labelled=True, behaves=True, seed=0, forward_steps=0):
     """30 trials of two conditions; behaviour follows the channels by two bins."""
     rng = np.random.default_rng(seed)
     label = np.arange(30) % 2
     drive = gaussian_smooth(rng.normal(size=(30, 24, 2)) + label[:, None, None], 2)
     counts = rng.poisson(np.exp(drive @ rng.normal(size=(2, 6))))
     behavior = np.roll(drive, 2, axis=1) + 0.1 * rng.normal(size=drive.shape)
-    return Recording.from_arrays(
-        counts,
-        0.02,
-        label=label if labelled else None,
-        behavior=behavior if behaves else None,
-        heldout=heldout,
-        **arguments,
-    )
+    trials = Trials(counts, 0.02, label=label if labelled else None, behavior=behavior if behaves else None)
+    return trials.split(heldout=heldout, forward_steps=forward_steps)
 
 
 def test_every_part_is_the_score_of_its_own_function():
@@ -75,8 +69,8 @@ def test_what_a_recording_lacks_is_left_out_and_said(recording, left_out):
 
 def test_a_real_valued_signal_has_behaviour_only():
     signal = np.random.default_rng(0).normal(size=(30, 10, 3))
-    recording = Recording.from_arrays(
-        signal, 0.02, behavior=signal[..., :1], label=np.arange(30) % 3, heldout=1, are_counts=False
+    recording = Trials(signal, 0.02, behavior=signal[..., :1], label=np.arange(30) % 3, are_counts=False).split(
+        heldout=1
     )
     found = fit_baselines(recording, lag_s=0.0, sd_s=0.0)
     assert found.behavior.r2 > 0.99

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.decomposition import FactorAnalysis
 
-from indl.data import Recording, gaussian_smooth, load_recording
+from indl.data import Trials, gaussian_smooth, load_recording
 from indl.metrics import bits_per_spike, cosmoothing_baseline, poisson_nll, psth
 from indl.metrics.cosmoothing_baselines import METHODS, choose
 
@@ -21,7 +21,7 @@ def simulate(n_trials=60, n_times=20, seed=0, labelled=True):
     own = np.sin(np.linspace(0, 2 * np.pi, n_times)) * np.where(label, 1, -1)[:, None]
     loading = np.array([[1, -1, 0.5, 0, 1, -0.5, 0.8, -0.6], [0, 0.5, 1, -1, 0.5, 1, -0.7, 0.7]])
     counts = rng.poisson(np.exp(np.stack([2 * shared, 0.7 * own], axis=-1) @ loading))
-    return Recording.from_arrays(counts, 0.05, label=label if labelled else None, heldout=[6, 7], seed=seed)
+    return Trials(counts, 0.05, label=label if labelled else None).split(heldout=[6, 7], seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_settings_are_those_of_least_cross_validated_loss(recording):
 @pytest.mark.parametrize("method, settings", [("GLM", {}), ("smoothed spikes", {}), ("FA", {"n_factors": (10,)})])
 def test_noise_is_not_fitted(method, settings):
     """Channels that know nothing of each other: only trials that took no part in a fit tell that."""
-    noise = Recording.from_arrays(np.random.default_rng(0).poisson(1.0, (15, 8, 20)), 0.02, heldout=2)
+    noise = Trials(np.random.default_rng(0).poisson(1.0, (15, 8, 20)), 0.02).split(heldout=2)
     grids = {"sd_s": (0.02,), "penalty": (1e-4, 10.0), **settings}
     assert cosmoothing_baseline(noise, method, grids=grids).chosen["penalty"] == 10.0
 
@@ -208,11 +208,7 @@ def test_forward_steps_take_no_part(recording):
         (lambda: simulate(), "SLDS", "Got 'SLDS'. Choose one of smoothed spikes, FA, GLM, PSTH"),
         (lambda: simulate().as_full(), "GLM", "Co-smoothing by GLM needs held-out channels"),
         (lambda: simulate(labelled=False), "PSTH", "labels for PSTH"),
-        (
-            lambda: Recording.from_arrays(np.ones((3, 8, 3)), 0.02, heldout=1, valid_fraction=0.34),
-            "GLM",
-            "Got 1 trials",
-        ),
+        (lambda: Trials(np.ones((3, 8, 3)), 0.02).split(0.34, heldout=1), "GLM", "Got 1 trials"),
     ],
 )
 def test_bad_arguments(make, method, words):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from indl.data import Recording, gaussian_smooth, load_recording, lorenz
+from indl.data import Trials, gaussian_smooth, load_recording, lorenz
 from indl.metrics import cosmoothing, latent_r2, rate_r2_flat, rate_r2_per_channel, smoothing_baseline
 
 
@@ -41,19 +41,19 @@ def test_cosmoothing_lies_between_the_null_and_the_true_rates(benchmark):
 
 def test_only_what_a_recording_has_is_scored():
     counts = np.random.default_rng(0).poisson(1.0, (10, 8, 3))
-    assert smoothing_baseline(Recording.from_arrays(counts, 0.02)) == (None,) * 9
+    assert smoothing_baseline(Trials(counts, 0.02).split()) == (None,) * 9
 
 
 def test_a_channel_that_is_silent_in_training_does_not_stop_the_baseline():
     counts = np.random.default_rng(0).poisson(1.0, (20, 8, 4))
     counts[:, :, 3] = 0
     with pytest.warns(UserWarning, match="zero everywhere"):
-        recording = Recording.from_arrays(counts, 0.02, heldout=[2, 3])
+        recording = Trials(counts, 0.02).split(heldout=[2, 3])
     assert np.isfinite(smoothing_baseline(recording).cosmoothing)
 
 
 def test_too_few_trials_to_choose():
-    recording = Recording.from_arrays(np.ones((3, 8, 3)), 0.02, heldout=1, valid_fraction=0.34)
+    recording = Trials(np.ones((3, 8, 3)), 0.02).split(0.34, heldout=1)
     with pytest.raises(ValueError, match="Got 1 trials and n_folds 3"):
         smoothing_baseline(recording)
 
@@ -77,7 +77,7 @@ def test_gaps_are_filled_from_their_neighbours(benchmark):
 
 def test_a_real_valued_signal_has_no_cosmoothing():
     signal = np.random.default_rng(0).normal(size=(20, 8, 4))
-    recording = Recording.from_arrays(signal, 0.02, heldout=1, are_counts=False)
+    recording = Trials(signal, 0.02, are_counts=False).split(heldout=1)
     assert smoothing_baseline(recording) == (None,) * 9
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from indl import metrics
-from indl.data import Recording, load_recording
+from indl.data import Trials, load_recording
 from indl.evaluation import evaluate
 from indl.export import export_saved_model
 from indl.model import beta_vae
@@ -468,7 +468,7 @@ def test_a_model_of_the_users_own_tensors(models):
 def recording(**changes):
     rng = np.random.default_rng(0)
     given = {"label": np.arange(40) % CLASSES, "behavior": rng.normal(size=(40, T, 3)), **changes}
-    return Recording.from_arrays(rng.poisson(1.0, (40, T, 5)) + 1.0, 0.02, **given)
+    return Trials(rng.poisson(1.0, (40, T, 5)) + 1.0, 0.02, **given).split()
 
 
 def test_labels_come_from_the_recording():

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from indl.data.values.recording import Recording, Split
+from indl.data.values.recording import Split
+from indl.data.values.trials import Trials
 from indl.model.inputs.of_recording import arrays_of, inputs_of
 from indl.model.roles.sequence import lfads_roles, lfads_weights, load_lfads_weights
 from indl.model.sequence_model import SequentialVAE
@@ -229,7 +230,7 @@ def test_a_part_without_what_the_model_reads_is_refused(driven):
 
 
 def test_inputs_of_some_trials(driven):
-    recording = Recording.from_arrays(X, 0.01, ext_input=EXTERNAL, valid_fraction=0.5)
+    recording = Trials(X, 0.01, ext_input=EXTERNAL).split(0.5)
     for chosen in (slice(None), slice(1, 3)):
         given = inputs_of(driven, recording.valid, chosen)
         assert set(given) == {"x", "ext_input"}

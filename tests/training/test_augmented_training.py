@@ -8,7 +8,7 @@ import pytest
 
 from indl.data.batches.sample_mask import SampleMask
 from indl.data.simulate.lorenz import lorenz
-from indl.data.values.recording import Recording
+from indl.data.values.trials import Trials
 from indl.params import preset
 from indl.training.fit import fit_batches, params_for, train
 
@@ -126,7 +126,7 @@ def test_missing_samples_are_shifted_but_not_jittered(recording):
 
 
 def test_signals_have_no_spikes_to_jitter():
-    signals = Recording.from_arrays(np.random.default_rng(0).normal(size=(20, 8, 4)), 0.02, are_counts=False)
+    signals = Trials(np.random.default_rng(0).normal(size=(20, 8, 4)), 0.02, are_counts=False).split()
     p = params_for(preset("default", **SMALL, output_dist="Gaussian", spike_jitter_width=1), signals)
     with pytest.raises(ValueError, match="a recording of signals"):
         fit_batches(p, signals)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from indl import metrics
-from indl.data import Recording, join_sessions, load_recording, pad_session
+from indl.data import Trials, join_sessions, load_recording, pad_session
 from indl.evaluation import evaluate
 from indl.export import export_saved_model
 from indl.model.assemble import build_sequential_vae
@@ -23,11 +23,9 @@ PARAMS = {**TINY, "input_factors": 3, "batch_size": 8, "epochs": 2, "patience": 
 OWN = ("read_in", "readout")
 
 
-def recording(channels, trials=12, seed=0, **kwargs):
+def recording(channels, trials=12, seed=0, **how):
     rng = np.random.default_rng(seed)
-    return Recording.from_arrays(
-        rng.poisson(1.0, (trials, 6, channels)) + 0.0, 0.02, label=np.arange(trials) % 2, **kwargs
-    )
+    return Trials(rng.poisson(1.0, (trials, 6, channels)) + 0.0, 0.02, label=np.arange(trials) % 2).split(**how)
 
 
 DAYS = {"a": recording(3), "b": recording(5, 20, seed=1)}

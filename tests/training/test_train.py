@@ -5,7 +5,7 @@ import pytest
 from scipy.special import gammaln
 
 from indl.data.simulate.lorenz import lorenz
-from indl.data.values.recording import Recording
+from indl.data.values.trials import Trials
 from indl.params import preset
 from indl.training.fit import make_model, monitor_of, train
 from indl.training.hidden import hidden_nll
@@ -81,7 +81,7 @@ def test_real_recording_trains_end_to_end(recording_path):
 
 def test_arrays_alone_are_enough():
     counts = np.random.default_rng(0).poisson(0.4, (30, 10, 5))
-    result = train(preset("beta_vae", **{**SMALL, "n_factors": 0}), Recording.from_arrays(counts, 0.02), epochs=1)
+    result = train(preset("beta_vae", **{**SMALL, "n_factors": 0}), Trials(counts, 0.02).split(), epochs=1)
     assert np.isfinite(result.history["loss"]).all()
 
 

@@ -149,7 +149,7 @@ def _absent(source: Source, keys: list[str]) -> Finding:
         keys[0],
         f"{source.path} has no dataset {' and no '.join(keys)}.",
         f"Found {', '.join(source.names()[:12]) or 'nothing'}.",
-        "Rename the datasets, or read them yourself and use Recording.from_arrays and save_recording.",
+        "Rename the datasets, or read them yourself and use Trials and save_trials.",
     )
 
 

@@ -134,7 +134,7 @@ class Reader:
                 f"Found: {', '.join(self.source.names()[:12]) or 'nothing'}",
                 "These are unsplit trials: use load_trials and Trials.split"
                 if unsplit
-                else "Rename the datasets, or read them yourself and use Recording.from_arrays",
+                else "Rename the datasets, or read them yourself and use Trials.split",
             )
         return encod, recon
 

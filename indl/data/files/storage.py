@@ -240,7 +240,7 @@ def reading(path: Path | str) -> Iterator[Source]:
         raise RecordingError(
             f"{path} cannot be read as HDF5: it is another kind of file, or truncated or damaged. Got "
             f"{path.stat().st_size} bytes ({type(error).__name__}: {error}). Copy or download the file again, or "
-            "convert it with Recording.from_arrays and save_recording."
+            "convert it with Trials and save_trials."
         ) from error
 
 

@@ -101,9 +101,9 @@ def join_sessions(recordings: Mapping[str, Recording]) -> JoinedRecording:
 
     Example:
         >>> import numpy as np
-        >>> from indl.data import Recording, join_sessions
+        >>> from indl.data import Trials, join_sessions
         >>> rng = np.random.default_rng(0)
-        >>> days = {name: Recording.from_arrays(rng.poisson(1.0, (10, 8, n)), 0.02) for name, n in (("a", 3), ("b", 5))}
+        >>> days = {name: Trials(rng.poisson(1.0, (10, 8, n)), 0.02).split() for name, n in (("a", 3), ("b", 5))}
         >>> joined = join_sessions(days)
         >>> joined.train.session.tolist(), joined.n_channels, int(np.isnan(joined.train.recon[0, 0]).sum())
         ([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1], 5, 2)
@@ -191,7 +191,7 @@ def _shared(recording: Recording) -> dict[str, Any]:
     """What all sessions must have in common."""
     if not isinstance(recording, Recording):
         raise ValueError(
-            f"Only recordings can be joined. Got {type(recording).__name__}. Make one with Recording.from_arrays or "
+            f"Only recordings can be joined. Got {type(recording).__name__}. Make one with Trials.split or "
             "load_recording."
         )
     names = ("bin_width_s", "n_times", "forward_steps", "are_counts")

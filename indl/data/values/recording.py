@@ -111,6 +111,8 @@ class Split:
 class Recording:
     """A recording cut into trials and split into a training and a validation part.
 
+    :meth:`Trials.split <indl.data.Trials.split>` makes one of arrays.
+
     Args:
         train: Trials to fit on.
         valid: Trials to score on.
@@ -141,7 +143,7 @@ class Recording:
             if not isinstance(getattr(self, name), Split):
                 raise TypeError(
                     f"The parts of a recording are Split values. Got {type(getattr(self, name)).__name__} as {name}. "
-                    "Make a recording of arrays with Recording.from_arrays."
+                    "Make a recording of arrays with Trials.split."
                 )
         for name in ("encod", "recon"):
             train, valid = getattr(self.train, name).shape, getattr(self.valid, name).shape
@@ -230,84 +232,6 @@ class Recording:
     def _sizes(self, bins, channels):
         trials = f"{len(self.train)} train + {len(self.valid)} valid trials"
         return trials, bins, channels, f"mean {self.mean_rate_hz:.1f} Hz" if self.are_counts else "a signal"
-
-    @classmethod
-    def from_arrays(
-        cls,
-        counts,
-        bin_width_s,
-        *,
-        label=None,
-        behavior=None,
-        truth=None,
-        latents=None,
-        ext_input=None,
-        heldout=0,
-        forward_steps=0,
-        valid_fraction=0.2,
-        seed=0,
-        channel_ids=None,
-        attrs=None,
-        source="arrays",
-        are_counts=True,
-        missing=False,
-    ):
-        """Make a recording from arrays in memory, with a seeded split.
-
-        Args:
-            counts: Counts per bin, (trials, time, channels).
-            bin_width_s: Width of one bin in seconds.
-            label: Condition of each trial, (trials,); the split is stratified by it.
-            behavior: Behaviour in the same bins, (trials, time, dimensions).
-            truth: True rates in expected counts per bin, shape of `counts`.
-            latents: True latents, (trials, time, dimensions).
-            ext_input: Observed external input in the same bins, (trials, time, dimensions).
-            heldout: How many channels to hold out from the encoder (drawn with `seed`), or
-                their indices. 0: none.
-            forward_steps: Bins at the end that are reconstructed but not seen by the encoder.
-            valid_fraction: Fraction of the trials that go to the validation part.
-            seed: Seed of the split and of the drawn held-out channels.
-            channel_ids: Id of each channel of `counts`, (channels,). None: 0, 1, ...
-            attrs: Whatever else is known.
-            source: Where the arrays came from.
-            are_counts: False for real-valued signals instead of counts.
-            missing: Whether NaN in `counts` marks samples that were not recorded; False refuses NaN.
-
-        Returns:
-            A `Recording` whose channels are ordered held-in first.
-
-        Raises:
-            ValueError: If the arrays do not pass `check_trials`, do not belong together, or
-                cannot be split and held out as asked; see :class:`~indl.data.Trials`.
-
-        Example:
-            >>> import numpy as np
-            >>> from indl.data import Recording
-            >>> counts = np.random.default_rng(0).poisson(1.0, (20, 10, 4))
-            >>> recording = Recording.from_arrays(counts, 0.02, heldout=[0])
-            >>> recording.n_heldin, recording.n_heldout, len(recording.valid)
-            (3, 1, 4)
-            >>> recording.channel_ids.tolist()
-            [1, 2, 3, 0]
-        """
-        # Trials make recordings, so they cannot be imported before them.
-        from indl.data.values.trials import Trials
-
-        trials = Trials(
-            counts,
-            bin_width_s,
-            channel_ids=channel_ids,
-            label=label,
-            behavior=behavior,
-            ext_input=ext_input,
-            truth=truth,
-            latents=latents,
-            attrs=attrs or {},
-            source=source,
-            are_counts=are_counts,
-            missing=missing,
-        )
-        return trials.split(valid_fraction, heldout=heldout, forward_steps=forward_steps, seed=seed)
 
 
 def frozen(value, dtype=None, name="An array"):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from indl.data import (
-    Recording,
     RecordingError,
     Trials,
     load_continuous,
@@ -24,7 +23,7 @@ from indl.data.files import hdf5 as module
 def example(counts=None, **arguments):
     rng = np.random.default_rng(0)
     counts = rng.poisson(3.0, (10, 6, 4)) + 1 if counts is None else counts
-    return Recording.from_arrays(counts, 0.02, heldout=1, **arguments)
+    return Trials(counts, 0.02, **arguments).split(heldout=1)
 
 
 def write(path, **changes):
@@ -135,7 +134,7 @@ NAN = np.full((6, 5, 4), np.nan)
 WRONG = {
     "other convention": (
         {"train_encod_data": None, "train_recon_data": None, "spikes": np.ones(3)},
-        ["no dataset train_encod_data and no train_recon_data", "Found: spikes", "Recording.from_arrays"],
+        ["no dataset train_encod_data and no train_recon_data", "Found: spikes", "use Trials.split"],
     ),
     "half a pair": ({"valid_recon_data": None}, ["no dataset valid_recon_data", "Found: train_encod_data", "Rename"]),
     "trials differ": (
@@ -351,7 +350,7 @@ def test_missing_samples_must_be_stated(tmp_path, read):
 def test_missing_samples_come_back(tmp_path):
     counts = np.random.default_rng(0).poisson(3.0, (10, 6, 4)) + 1.0
     counts[::3, 4:] = np.nan
-    recording = Recording.from_arrays(counts, 0.02, heldout=1, missing=True)
+    recording = Trials(counts, 0.02, missing=True).split(heldout=1)
     save_recording(recording, tmp_path / "r.h5")
     loaded = load_recording(tmp_path / "r.h5")
     assert loaded.has_missing and "missing" not in loaded.attrs

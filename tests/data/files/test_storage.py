@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from indl.data import Recording, RecordingError, Trials, load_recording, load_trials, save_recording, save_trials
+from indl.data import RecordingError, Trials, load_recording, load_trials, save_recording, save_trials
 from indl.data.files.heaps import broken_heap
 from indl.data.files.storage import reading
 
@@ -145,7 +145,7 @@ def write_kind(kind, path):
     names = {"channel_ids": ["a", "ä", "c", "d"], "attrs": {"area": "M1", "window_s": [-0.1, 0.2]}}
     arrays = {"label": np.array(list("ababab")), "behavior": rng.normal(size=(6, 5, 2)), "truth": rng.random((6, 5, 4))}
     if kind == "recording":
-        save_recording(Recording.from_arrays(counts, 0.02, heldout=1, **names, **arrays), path)
+        save_recording(Trials(counts, 0.02, **names, **arrays).split(heldout=1), path)
         return load_recording
     save_trials(Trials(counts, 0.02, **names, **arrays), path)
     return load_trials

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from indl.data import Batches, Recording, Split, join_sessions, load_recording, pad_session, save_recording
+from indl.data import Batches, Split, Trials, join_sessions, load_recording, pad_session, save_recording
 from tests.messages import faults
 
 
-def recording(trials, channels, seed, heldout=(), **kwargs):
+def recording(trials, channels, seed, heldout=(), forward_steps=0, **kwargs):
     rng = np.random.default_rng(seed)
     counts = rng.poisson(1.0, (trials, 6, channels)).astype("float32")
     given = {"label": np.arange(trials) % 2, "behavior": rng.normal(size=(trials, 6, 2)), "truth": counts + 0.5}
-    return Recording.from_arrays(counts, 0.02, heldout=list(heldout), **{**given, **kwargs})
+    return Trials(counts, 0.02, **{**given, **kwargs}).split(heldout=list(heldout), forward_steps=forward_steps)
 
 
 def refused(call, *words):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from indl.data import (
     LazyArray,
-    Recording,
     RecordingError,
     Split,
+    Trials,
     check_trials,
     load_recording,
     open_recording,
@@ -111,18 +111,16 @@ def full_recording(n=40, missing=False):
     counts = rng.poisson(2.0, (n, 6, 5)).astype(float)
     if missing:
         counts[3, 4:] = np.nan
-    return Recording.from_arrays(
+    return Trials(
         counts,
         0.02,
-        heldout=2,
-        forward_steps=1,
         label=np.arange(n) % 2,
         behavior=rng.normal(size=(n, 6, 2)),
         ext_input=rng.normal(size=(n, 6, 1)),
         truth=rng.random((n, 6, 5)),
         latents=rng.normal(size=(n, 6, 3)),
         missing=missing,
-    )
+    ).split(heldout=2, forward_steps=1)
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -158,7 +156,7 @@ def test_an_opened_recording_can_be_saved(tmp_path):
 
 
 def test_one_dataset_under_both_names_is_one_array(tmp_path):
-    recording = Recording.from_arrays(VALUES + 1, 0.02)
+    recording = Trials(VALUES + 1, 0.02).split()
     assert recording.train.encod is recording.train.recon
     save_recording(recording, tmp_path / "r.h5")
     for read in (open_recording, load_recording):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from indl.data import Recording, Split
+from indl.data import Recording, Split, Trials
 
 
 def numbered(n_trials=20, n_times=3, n_channels=5):
@@ -12,19 +12,17 @@ def numbered(n_trials=20, n_times=3, n_channels=5):
     return 1 + c + 10 * k + 1000 * t
 
 
-def test_from_arrays_takes_every_array_along():
+def test_a_split_takes_every_array_along():
     counts = numbered()
     trials = np.arange(20)
-    recording = Recording.from_arrays(
+    recording = Trials(
         counts,
         0.01,
         label=trials % 2,
         behavior=counts[:, :, :2] * 2.0,
         truth=counts / 7,
         latents=counts[:, :, :1] * 3.0,
-        heldout=[3, 1],
-        valid_fraction=0.25,
-    )
+    ).split(0.25, heldout=[3, 1])
     assert recording.channel_ids.tolist() == [0, 2, 4, 3, 1]
     assert (recording.n_heldin, recording.n_heldout, recording.n_times, recording.forward_steps) == (3, 2, 3, 0)
     assert sorted([*recording.train.inds, *recording.valid.inds]) == list(trials)
@@ -42,7 +40,7 @@ def test_from_arrays_takes_every_array_along():
 def test_the_split_is_stratified_and_seeded():
     label = np.repeat([0, 1, 2], [40, 40, 20])
     counts = np.ones((100, 2, 8), int)
-    first, again, other = (Recording.from_arrays(counts, 0.01, label=label, heldout=2, seed=s) for s in (0, 0, 1))
+    first, again, other = (Trials(counts, 0.01, label=label).split(heldout=2, seed=s) for s in (0, 0, 1))
     assert np.bincount(first.valid.label).tolist() == [8, 8, 4]
     assert np.array_equal(first.valid.inds, again.valid.inds)
     assert np.array_equal(first.channel_ids, again.channel_ids)
@@ -51,7 +49,7 @@ def test_the_split_is_stratified_and_seeded():
 
 def test_a_label_that_cannot_be_stratified_is_said():
     with pytest.warns(UserWarning, match="not stratified.*20 conditions"):
-        Recording.from_arrays(numbered(), 0.01, label=np.arange(20))
+        Trials(numbered(), 0.01, label=np.arange(20)).split()
 
 
 def test_a_recording_cannot_be_changed_and_leaves_its_source_alone():
@@ -89,15 +87,15 @@ def test_an_external_input_may_begin_after_the_segment_of_the_initial_condition(
 def test_missing_samples_have_no_part_in_the_mean_rate():
     counts = np.ones((10, 4, 3))
     counts[:, 2:, 1] = np.nan
-    recording = Recording.from_arrays(counts, 0.02, missing=True)
+    recording = Trials(counts, 0.02, missing=True).split()
     assert recording.has_missing and recording.mean_rate_hz == 50
     assert "missing samples" in repr(recording)
-    assert not Recording.from_arrays(np.ones((10, 4, 3)), 0.02).has_missing
+    assert not Trials(np.ones((10, 4, 3)), 0.02).split().has_missing
 
 
 def test_repr_says_what_one_wants_to_know():
     counts = np.ones((10, 4, 3))
-    text = repr(Recording.from_arrays(counts, 0.02, heldout=1, label=np.arange(10) % 2, source="here"))
+    text = repr(Trials(counts, 0.02, label=np.arange(10) % 2, source="here").split(heldout=1))
     for word in ("here", "8 train + 2 valid", "4 bins of 20 ms", "2 channels", "1 held-out", "50.0 Hz", "2 conditions"):
         assert word in text
 
@@ -125,7 +123,8 @@ def test_repr_says_what_one_wants_to_know():
 def test_what_cannot_be_a_recording_is_refused(change, words):
     arguments = {"counts": np.ones((10, 4, 3)), "bin_width_s": 0.02} | change
     with pytest.raises(ValueError, match=words):
-        Recording.from_arrays(arguments.pop("counts"), arguments.pop("bin_width_s"), **arguments)
+        how = {name: arguments.pop(name) for name in ("valid_fraction", "heldout") if name in arguments}
+        Trials(**arguments).split(**how)
 
 
 def test_parts_with_different_channels_are_refused():
