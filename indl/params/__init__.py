@@ -1,6 +1,6 @@
 """Parameters of every family: tables, rules, presets and validation."""
 
-from indl.params.families import FAMILIES, parse_setting, preset, table_of, table_of_preset, validate_params
+from indl.params.families import FAMILIES, completed, parse_setting, preset, table_of, table_of_preset, validate_params
 from indl.params.param import ACTIVATIONS, Param, as_list
 from indl.params.presets import ALIASES, PRESETS, ROWS, default_params, generate_default_args, generate_default_params
 from indl.params.sequence import RNN_CELLS, RNN_TYPES, SCHEDULES, TABLE
@@ -21,6 +21,7 @@ __all__ = [
     "Table",
     "Validated",
     "as_list",
+    "completed",
     "default_params",
     "generate_default_args",
     "generate_default_params",

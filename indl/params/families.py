@@ -65,6 +65,17 @@ def validate_params(params: Mapping[str, Any]) -> Validated:
     return params if isinstance(params, Validated) else table_of(params).validate(params)
 
 
+def completed(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Params of a file, with today's default of every parameter that they do not hold; nothing else is checked.
+
+    What an earlier version of the library wrote is compared with today's params in this form.
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    return {**table_of(params).defaults(), **params}
+
+
 def parse_setting(text: str, table: Table = SEQUENCE) -> tuple[str, Any]:
     """Reads one ``key=value`` of a command line. See :meth:`indl.params.table.Table.parse_setting`."""
     return table.parse_setting(text)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from indl.files import DISK_FULL, atomic
+from indl.params import completed
 
 _FORMAT = 2
 
@@ -29,7 +30,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         path: the file, ``.npz``; None: only the history is recorded.
-        settings: what must be the same for the run to go on from the file, JSON values.
+        settings: what must be the same for the run to go on from the file, JSON values. `params` that the file does
+            not hold had their default.
         parts: callbacks with ``state()`` and ``restore(state)``, by name.
     """
 
@@ -58,6 +60,8 @@ class Checkpoint(keras.callbacks.Callback):
             return 0
         meta, arrays = _read(self.path)
         theirs = meta["settings"]
+        if "params" in theirs:
+            theirs["params"] = completed(theirs["params"])
         changed = [name for name in self.settings if theirs.get(name) != self.settings[name]]
         if changed:
             raise CheckpointError(

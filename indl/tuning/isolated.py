@@ -15,6 +15,7 @@ import keras_tuner as kt
 from indl.data.files.hdf5 import save_recording
 from indl.data.values.provenance import digest
 from indl.files import write_json
+from indl.params import completed
 from indl.tuning.hypermodel import SequentialHyperModel
 
 
@@ -80,7 +81,7 @@ def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | N
     }
     path = folder / "search.json"
     if path.exists():
-        theirs = json.loads(path.read_text())
+        theirs = _read(path)
         changed = [name for name in ours if ours[name] != theirs.get(name)]
         if changed:
             raise ValueError(
@@ -89,6 +90,12 @@ def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | N
             )
     else:
         write_json(path, ours)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a search or a job was, with today's defaults of parameters that are younger."""
+    found = json.loads(path.read_text())
+    return {**found, "params": completed(found["params"])}
 
 
 def run_job(
@@ -102,7 +109,7 @@ def run_job(
     folder.mkdir(parents=True, exist_ok=True)
     job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
     result, asked = folder / "result.json", folder / "job.json"
-    if result.exists() and asked.exists() and json.loads(asked.read_text()) == job:
+    if result.exists() and asked.exists() and _read(asked) == job:
         # The search was killed before it took notice of the result.
         return json.loads(result.read_text())
     result.unlink(missing_ok=True)

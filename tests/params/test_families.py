@@ -6,6 +6,7 @@ from indl.params import (
     FAMILIES,
     PRESETS,
     TABLE,
+    completed,
     default_params,
     markdown_table,
     parse_setting,
@@ -94,6 +95,14 @@ def test_what_is_not_of_the_family_is_refused(ask, words):
 )
 def test_settings_of_another_family_are_read(text, name, value):
     assert parse_setting(text, PI_VAE) == (name, value)
+
+
+@TABLES
+def test_params_of_a_file_are_completed(table):
+    complete = {**table.defaults(), "seed": 3}
+    older = {key: value for key, value in complete.items() if key not in ("learning_rate", "batch_size")}
+    assert completed(older) == completed(complete) == complete and len(older) == len(complete) - 2
+    assert completed({**older, "of_an_earlier_version": 1}) == {**complete, "of_an_earlier_version": 1}
 
 
 @TABLES

@@ -17,7 +17,7 @@ import pytest
 
 from indl.data.simulate.lorenz import lorenz
 from indl.params import preset
-from indl.training.checkpoint import CheckpointError
+from indl.training.checkpoint import Checkpoint, CheckpointError
 from indl.training.fit import make_model, make_optimizer, train
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
@@ -173,6 +173,21 @@ def test_folder_of_another_run_is_refused(recording, tmp_path, change, words):
     with pytest.raises(CheckpointError, match=f"belongs to another run.*{words}.*new folder"):
         train(**{**call, **change}, folder=tmp_path)
     assert (tmp_path / "state.npz").read_bytes() == before
+
+
+def test_a_run_from_before_a_parameter_goes_on(tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd")
+    older = {key: value for key, value in PARAMS.items() if key not in ("family", "log_factorial")}
+    first = Checkpoint(tmp_path / "state.npz", {"params": older, "epochs": EPOCHS}, {})
+    first.set_model(model)
+    first.on_epoch_end(0, {"loss": 2.0})
+    again = Checkpoint(tmp_path / "state.npz", {"params": PARAMS, "epochs": EPOCHS}, {})
+    assert again.resume(model) == 1 and again.history == {"loss": [2.0]}
+    other = Checkpoint(tmp_path / "state.npz", {"params": {**PARAMS, "log_factorial": "stirling"}}, {})
+    with pytest.raises(CheckpointError, match=r"log_factorial \('exact', now 'stirling'\)"):
+        other.resume(model)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from indl.data.files.hdf5 import save_recording
 from indl.data.simulate.lorenz import lorenz
 from indl.training.hidden import hidden_nll
 from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
-from indl.tuning.isolated import claim_folder
+from indl.tuning.isolated import claim_folder, run_job
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 4, "f_latent_size": 2}
 TUNE = ["learning_rate", "kl_f_schedule", "kl_z_schedule", "kl_z_beta"]
@@ -105,6 +105,38 @@ def test_plain_keras_tuner_works_too(recording, tmp_path):
     tuner = kt.RandomSearch(hypermodel, hypermodel.objective, max_trials=1, directory=tmp_path, seed=0)
     tuner.search(epochs=2, verbose=0)
     assert np.isfinite(tuner.oracle.get_best_trials(1)[0].score)
+
+
+def without(path, *names):
+    """Rewrites a file as an earlier version wrote it, which did not have these parameters."""
+    found = json.loads(path.read_text())
+    kept = {key: value for key, value in found["params"].items() if key not in names}
+    assert len(kept) == len(found["params"]) - len(names)
+    path.write_text(json.dumps({**found, "params": kept}))
+
+
+def test_a_search_from_before_a_parameter_goes_on(recording, tmp_path):
+    hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL)
+    claim_folder(tmp_path, hypermodel, 5)
+    without(tmp_path / "search.json", "family", "log_factorial")
+    claim_folder(tmp_path, hypermodel, 5)
+    with pytest.raises(ValueError, match="other params were used"):
+        changed = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed={**SMALL, "log_factorial": "stirling"})
+        claim_folder(tmp_path, changed, 5)
+
+
+def test_a_result_from_before_a_parameter_is_kept(recording, tmp_path, monkeypatch):
+    def trained(*args, **kwargs):
+        (tmp_path / "result.json").write_text(json.dumps({"loss": 3.0}))
+        return 0
+
+    monkeypatch.setattr(subprocess, "call", trained)
+    base = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL).base
+    job = (tmp_path, base, tmp_path / "recording.h5", 5, 1)
+    assert run_job(*job) == {"loss": 3.0}
+    without(tmp_path / "job.json", "family", "log_factorial")
+    monkeypatch.setattr(subprocess, "call", lambda *args, **kwargs: pytest.fail("trained again"))
+    assert run_job(*job) == {"loss": 3.0}
 
 
 def test_a_folder_belongs_to_one_search(recording, tmp_path):
