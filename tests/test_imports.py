@@ -25,7 +25,7 @@ FLOORS = {
         {"dists"},
         {"objectives"},
         {"model"},
-        {"training", "export"},
+        {"training", "export", "loading"},
         {"tuning", "evaluation"},
         {"runs"},
         {"cli"},

@@ -338,6 +338,7 @@ _LABELS = {
     "neg_elbo": "-ELBO, nats/trial",
     "labels_seen": "labels given beyond the bound (1: yes)",
     "hidden_nll": "hidden samples, nats/trial",
+    "label_error_rate": "bins of another class, fraction",
     "rate_r2_flat": "rate R2, flat",
     "rate_r2_per_channel": "rate R2, mean of channels",
     "latent_r2": "latent R2, mean",
@@ -401,17 +402,9 @@ def _load(path: Path) -> Any:
 
 
 def _load_model(path: Path) -> Any:
-    import keras
+    from indl.loading import load_model
 
-    import indl.model.sequence_model  # noqa: F401  registers the classes of a saved model
-
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.exists():
-        _fail(f"There is no model. Given: {path}. Name a model.keras, or the folder that `indl train` wrote.")
-    try:
-        return keras.saving.load_model(file)
-    except (ValueError, TypeError, OSError) as error:
-        _fail(f"The file does not hold a model. Given: {file} ({error}). Name a model.keras that `indl train` wrote.")
+    return _reported(lambda: load_model(path))
 
 
 def _reported(action: Any) -> Any:

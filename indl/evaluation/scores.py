@@ -9,8 +9,10 @@ import numpy as np
 from indl import metrics
 from indl.data.values.recording import Recording, Split
 from indl.dists.observations import PoissonObservation
+from indl.evaluation.rows import evaluate_rows
 from indl.model.inputs.of_recording import inputs_of
-from indl.model.sequence_model import SequentialVAE
+from indl.model.latent_model import LatentModel
+from indl.model.pi_vae.model import PiVAE
 from indl.training.hidden import hidden_nll
 
 #: Smoothing of the trial averages that condition-averaged rates are compared with, in seconds. The Neural Latents
@@ -19,7 +21,7 @@ PSTH_SD_S = 0.05
 
 
 def evaluate(
-    model: SequentialVAE, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0
+    model: LatentModel, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0
 ) -> dict[str, float]:
     """Scores of a model on the validation trials of a recording.
 
@@ -39,8 +41,10 @@ def evaluate(
         in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
         A model of labels has them for its bound (``nll`` to ``neg_elbo``, of log p(x | u)); all other scores withhold
         them, which ``labels_seen`` = 0 says. Where it is 1, ``q_cond="concat"`` cannot do without: scores of what the
-        labels tell are then circular.
+        labels tell are then circular. Of pi-VAE, see :func:`indl.evaluation.rows.evaluate_rows`.
     """
+    if isinstance(model, PiVAE):
+        return evaluate_rows(model, recording, samples, seed)
     train, valid = recording.train, recording.valid
     fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
     with_labels = inputs_of(model, valid, labels=True)

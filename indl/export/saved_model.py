@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 
 from indl.files import atomic
-from indl.model.sequence_model import SequentialVAE
+from indl.model.latent_model import LatentModel
 
 
-def export_saved_model(model: SequentialVAE, path: Path | str, overwrite: bool = False) -> Path:
+def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = False) -> Path:
     """Writes a SavedModel with the endpoints ``rates`` and ``encode``, both on posterior means.
 
     ``rates(x)`` gives ``{"rates", "factors"}``; ``encode(x)`` gives ``{"q_f_loc", "q_f_scale", "q_z_loc",

@@ -52,9 +52,14 @@ TABLE: tuple[Param, ...] = (
     Param("z_prior_min_variance", 0.0, "float", "added to every variance of p(z | u)", _PRIOR, low=0),
     Param("alpha", 0.0, "float",
           "share of KL(q(z|x) || p(z|u)) in the divergence; the rest is KL(q(z|x,u) || p(z|u)), which alone gives "
-          "the bound", _TRAIN, low=0, high=1),
+          "the bound", _TRAIN, low=0, high=1, search=("float", 0.0, 0.9)),
     Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0),
-    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0),
+    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0, search=("log", 1e-4, 5e-3)),
+    Param("epochs", 500, "int", "passes over the training rows", _TRAIN, low=1),
+    Param("patience", 0, "int", "epochs without improvement of the monitor after which training stops (0: never)",
+          _TRAIN, low=0),
+    Param("monitor", "val_neg_elbo", "choice", "validation metric that selects the epoch", _TRAIN,
+          choices=("val_neg_elbo", "val_nll")),
     Param("batch_size", 200, "int", "bins of a batch", _TRAIN, low=1),
     Param("seed", 0, "int", "seed of draws and of the order of rows", _TRAIN, low=0),
 )

@@ -14,7 +14,10 @@ from indl.data.values.trials import time_mask
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
 from indl.files import atomic, save_model, write_json
+from indl.model.families.pi_vae import rows_of
 from indl.model.inputs.of_recording import inputs_of
+from indl.model.latent_model import LatentModel
+from indl.model.pi_vae.model import PiVAE
 from indl.model.sequence_model import SequentialVAE
 from indl.training.fit import TrainingResult
 from indl.training.latent_use import LatentUse
@@ -35,14 +38,15 @@ def save_run(out: Path | str, result: TrainingResult, recording: Recording, lag_
     write_json(out / "params.json", result.model.params)
     write_json(out / "history.json", result.history)
     use = result.latent_use
-    kl = {name: [values.tolist() for values in rows] for name, rows in use.kl.items() if rows}
-    write_json(out / "latent_use.json", {"epochs": use.epochs, "kl_per_dimension": kl})
+    if use is not None:
+        kl = {name: [values.tolist() for values in rows] for name, rows in use.kl.items() if rows}
+        write_json(out / "latent_use.json", {"epochs": use.epochs, "kl_per_dimension": kl})
     save_figures(out / "figures", result.model, recording, result.history, use, lag_s)
 
 
 def save_figures(
     folder: Path | str,
-    model: SequentialVAE,
+    model: LatentModel,
     recording: Recording,
     history: Mapping[str, Any] | None = None,
     latent_use: LatentUse | None = None,
@@ -68,7 +72,11 @@ def save_figures(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, draw in _figures(model, recording, history, latent_use, lag_s).items():
+    if isinstance(model, PiVAE):
+        figures = _row_figures(model, recording, history)
+    else:
+        figures = _figures(model, recording, history, latent_use, lag_s)
+    for name, draw in figures.items():
         paths.append(folder / f"{name}.png")
         with atomic(paths[-1]) as temporary:
             draw(temporary)
@@ -119,6 +127,31 @@ def _figures(
         figures["rates_against_truth"] = lambda path: plots.rates_against_truth(
             rates, truth, bin_width_s=width, path=path
         )
+    return figures
+
+
+def _row_figures(
+    model: PiVAE, recording: Recording, history: Mapping[str, Any] | None
+) -> dict[str, Callable[[Path], Any]]:
+    """Those of a model of rows: rates and latents are of the encoder's mean, which sees no label."""
+    valid = recording.valid
+    counts = np.asarray(valid.encod[:_TRIALS], "float32")
+    kept, rows = rows_of(valid, model.params).kept[:_TRIALS], np.full(counts.shape, np.nan, "float32")
+    codes = model.encode(counts[kept])
+    rows[kept] = model.decode(codes)
+    busiest, width = int(np.argmax(np.nansum(counts, (1, 2)))), recording.bin_width_s
+    figures: dict[str, Callable[[Path], Any]] = {
+        "raster": lambda path: plots.raster_with_rates(counts, rows, trial=busiest, bin_width_s=width, path=path)
+    }
+    if model.decoder_observation_model == "poisson":
+        figures["calibration"] = lambda path: plots.calibration(rows, counts, path=path)
+    if history:
+        figures["training"] = lambda path: plots.training_curves(history, path=path)
+    if valid.latents is not None:
+        truth = valid.latents[:_TRIALS, : recording.n_times][kept]
+        label = rows_of(valid, model.params).u[: len(codes)]
+        label = label if label.ndim == 1 else label[:, 0]
+        figures["latents"] = lambda path: plots.plot_recovered_latents(truth, codes, label, path=path)
     return figures
 
 

@@ -8,23 +8,16 @@ from typing import Any
 import keras_tuner as kt
 
 from indl.data.values.recording import Recording
-from indl.model.sequence_model import SequentialVAE
+from indl.model.families import family_of
+from indl.model.latent_model import LatentModel
 from indl.params import preset as preset_params
-from indl.training.fit import (
-    first_epoch,
-    fit_batches,
-    make_callbacks,
-    make_model,
-    make_optimizer,
-    monitor_of,
-    params_for,
-)
+from indl.training.fit import first_epoch, fit_batches, make_callbacks, make_model, monitor_of, params_for
 from indl.training.history import best_epoch
 from indl.tuning.space import declare, search_names
 
 
 class SequentialHyperModel(kt.HyperModel):
-    """Builds and trains a sequential VAE from hyper-parameters; works with every keras-tuner tuner.
+    """Builds and trains a model of any family from hyper-parameters; works with every keras-tuner tuner.
 
     Args:
         recording: what the trials train and validate on.
@@ -65,14 +58,14 @@ class SequentialHyperModel(kt.HyperModel):
         """The complete params dict of one trial."""
         return params_for({**self.base, **declare(hp, self.names, self.base)}, self.recording)
 
-    def build(self, hp: kt.HyperParameters) -> SequentialVAE:
+    def build(self, hp: kt.HyperParameters) -> LatentModel:
         """The compiled model of one trial."""
         return make_model(self.params(hp), self.recording)
 
     def fit(
         self,
         hp: kt.HyperParameters,
-        model: SequentialVAE,
+        model: LatentModel,
         callbacks: Sequence[Any] = (),
         epochs: int | None = None,
         initial_epoch: int = 0,
@@ -89,7 +82,7 @@ class SequentialHyperModel(kt.HyperModel):
         epochs = epochs or p["epochs"]
         if initial_epoch == 0:
             # A falling step size spans the epochs of this search, which `build` does not know.
-            model.compile(optimizer=make_optimizer(p, len(self.recording.train), epochs))
+            family_of(p).compile(model, p, len(self.recording.train), epochs)
         parts = make_callbacks(p, self.recording, hidden_every)
         history = model.fit(
             **fit_batches(p, self.recording, initial_epoch),

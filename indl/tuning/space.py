@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from indl.params import ALIASES, ROWS, TABLE, as_list
+from indl.params import Param, as_list
+from indl.params.families import table_of
 
 #: What a search varies when nothing is said: regularisation, latent sizes and both beta schedules.
 DEFAULT_SEARCH = (
@@ -34,17 +35,21 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
     Raises:
         ValueError: a name that is unknown or not tunable.
     """
+    table = table_of(params)
     if names is None:
-        chosen = set(DEFAULT_SEARCH)
+        # Of a family with few parameters to tune, all are varied.
+        chosen = set(DEFAULT_SEARCH) & table.by_name.keys() or {row.name for row in table.rows if row.tunable}
     elif names == "all":
-        chosen = {row.name for row in TABLE if row.tunable}
+        chosen = {row.name for row in table.rows if row.tunable}
     else:
-        chosen = {ALIASES.get(name, name) for name in ([names] if isinstance(names, str) else names)}
+        chosen = {table.aliases.get(name, name) for name in ([names] if isinstance(names, str) else names)}
         for name in sorted(chosen):
-            if name not in ROWS or not ROWS[name].tunable:
-                tunable = ", ".join(row.name for row in TABLE if row.tunable)
+            if name not in table.by_name or not table.by_name[name].tunable:
+                tunable = ", ".join(row.name for row in table.rows if row.tunable)
                 raise ValueError(f"Only a tunable parameter can be searched. Given: {name!r}. Choose from: {tunable}.")
-        return [row.name for row in TABLE if row.name in chosen]
+        return [row.name for row in table.rows if row.name in chosen]
+    if "f_latent_size" not in params:
+        return [row.name for row in table.rows if row.name in chosen]
     absent = [f"{latent}_" for latent in "fz" if params[f"{latent}_latent_size"] == 0]
     # A search must not switch a latent on or off, nor vary what the other latent does not have.
     absent += [prefix for latent in absent for prefix in (f"kl_{latent}", f"{latent[0]}1_", f"{latent[0]}2_")]
@@ -56,7 +61,7 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
         absent += ["gen_l2_reg"] if params["l2_gen_scale"] else ["l2_gen_scale"]
     # Without its label prior a model would not know what to do with labels.
     absent += ["z_prior_process"] if params["u_dim"] else []
-    return [row.name for row in TABLE if row.name in chosen and not row.name.startswith(tuple(absent))]
+    return [row.name for row in table.rows if row.name in chosen and not row.name.startswith(tuple(absent))]
 
 
 def declare(hp: Any, names: Iterable[str], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,23 +69,23 @@ def declare(hp: Any, names: Iterable[str], params: Mapping[str, Any]) -> dict[st
 
     The default of each is the preset's value. A ramp is searched only where its schedule has one.
     """
-    names = list(names)
+    names, rows = list(names), table_of(params).by_name
     values: dict[str, Any] = {}
     for name in names:
         latent = name[3] if name.startswith("kl_") and name.endswith("_ramp") else None
         schedule = f"kl_{latent}_schedule"
         if latent and schedule in names:
-            with hp.conditional_scope(schedule, [kind for kind in ROWS[schedule].search[1] if kind != "constant"]):
-                value = _declare_one(hp, name, params[name])
+            with hp.conditional_scope(schedule, [kind for kind in rows[schedule].search[1] if kind != "constant"]):
+                value = _declare_one(hp, rows[name], params[name])
             if values[schedule] != "constant":
                 values[name] = value
         else:
-            values[name] = _declare_one(hp, name, params[name])
+            values[name] = _declare_one(hp, rows[name], params[name])
     return values
 
 
-def _declare_one(hp: Any, name: str, default: Any) -> Any:
-    row = ROWS[name]
+def _declare_one(hp: Any, row: Param, default: Any) -> Any:
+    name = row.name
     kind, *space = row.search
     if kind == "choice":
         if row.kind == "units":

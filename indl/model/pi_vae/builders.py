@@ -137,10 +137,15 @@ def build_pi_vae(params: Params, x_dim: int, u_dim: int, name: str = "pi_vae") -
     if log_variance is not None:
         outputs["noise_log_variance"] = log_variance
     model = PiVAE(inputs={"x": x, "u": u}, outputs=outputs, params=p, name=name)
-    # Compiled: a step of so small a network is mostly overhead otherwise.
-    model.compile(optimizer=GuardedAdam(p["learning_rate"]), jit_compile=True)
-    model.optimizer.build(model.trainable_variables)
+    compile_pi_vae(model, p)
     return model
+
+
+def compile_pi_vae(model: PiVAE, params: Params) -> None:
+    """Gives a model Adam at the params' learning rate."""
+    # Compiled: a step of so small a network is mostly overhead otherwise.
+    model.compile(optimizer=GuardedAdam(params["learning_rate"]), jit_compile=True)
+    model.optimizer.build(model.trainable_variables)
 
 
 def _sized(params: Params, key: str) -> Params:
