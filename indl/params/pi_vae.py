@@ -55,6 +55,8 @@ TABLE: tuple[Param, ...] = (
           "the bound", _TRAIN, low=0, high=1, search=("float", 0.0, 0.9)),
     Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0),
     Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0, search=("log", 1e-4, 5e-3)),
+    Param("jit_compile", "on", "choice", "compile the training step with XLA; off pays for short runs", _TRAIN,
+          choices=("on", "off")),
     Param("epochs", 500, "int", "passes over the training rows", _TRAIN, low=1),
     Param("patience", 0, "int", "epochs without improvement of the monitor after which training stops (0: never)",
           _TRAIN, low=0),

@@ -143,8 +143,8 @@ def build_pi_vae(params: Params, x_dim: int, u_dim: int, name: str = "pi_vae") -
 
 def compile_pi_vae(model: PiVAE, params: Params) -> None:
     """Gives a model Adam at the params' learning rate."""
-    # Compiled: a step of so small a network is mostly overhead otherwise.
-    model.compile(optimizer=GuardedAdam(params["learning_rate"]), jit_compile=True)
+    # A step of so small a network is mostly overhead where it is not compiled.
+    model.compile(optimizer=GuardedAdam(params["learning_rate"]), jit_compile=params["jit_compile"] == "on")
     model.optimizer.build(model.trainable_variables)
 
 
