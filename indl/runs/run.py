@@ -214,7 +214,7 @@ def repeat(
         )
     # The mode that was measured to be faster then: another one draws other numbers.
     chosen = json.loads((folder / "params.json").read_text())
-    mode = {name: chosen[name] for name in ("jit_compile", "batch_parts")}
+    mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
         settings["data"] = {"kind": "file", "path": str(data)}
