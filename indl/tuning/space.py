@@ -7,6 +7,7 @@ from typing import Any
 
 from indl.params import Param, as_list
 from indl.params.families import table_of
+from indl.params.presets import SEQUENCE
 
 #: What a search varies when nothing is said: regularisation, latent sizes and both beta schedules.
 DEFAULT_SEARCH = (
@@ -36,10 +37,10 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
         ValueError: a name that is unknown or not tunable.
     """
     table = table_of(params)
-    if names is None:
-        # Of a family with few parameters to tune, all are varied.
-        chosen = set(DEFAULT_SEARCH) & table.by_name.keys() or {row.name for row in table.rows if row.tunable}
-    elif names == "all":
+    # Of another family, which has few parameters to tune, all are varied.
+    if names is None and table is SEQUENCE:
+        chosen = set(DEFAULT_SEARCH)
+    elif names in (None, "all"):
         chosen = {row.name for row in table.rows if row.tunable}
     else:
         chosen = {table.aliases.get(name, name) for name in ([names] if isinstance(names, str) else names)}
@@ -48,7 +49,7 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
                 tunable = ", ".join(row.name for row in table.rows if row.tunable)
                 raise ValueError(f"Only a tunable parameter can be searched. Given: {name!r}. Choose from: {tunable}.")
         return [row.name for row in table.rows if row.name in chosen]
-    if "f_latent_size" not in params:
+    if table is not SEQUENCE:
         return [row.name for row in table.rows if row.name in chosen]
     absent = [f"{latent}_" for latent in "fz" if params[f"{latent}_latent_size"] == 0]
     # A search must not switch a latent on or off, nor vary what the other latent does not have.
