@@ -17,6 +17,9 @@ from indl.model.steps.term_means import TermMeans
 from indl.objectives import Context, Objective
 from indl.sampling.draws import compiled
 
+#: Under this name the random states stand in a file, beside Keras's numbered variables.
+_RANDOM_STATES = "random_states"
+
 
 class LatentModel(keras.Model):
     """A Functional model that is trained with an :class:`~indl.objectives.base.Objective`.
@@ -55,6 +58,26 @@ class LatentModel(keras.Model):
     def weights_of_terms(self) -> dict[str, Any]:
         """The variables that weight the terms, by name."""
         return {name: getattr(self, name) for name in self.objective.weights}
+
+    @property
+    def random_states(self) -> list[keras.Variable]:
+        """The states of the random generators of all layers."""
+        return [variable for variable in self.non_trainable_variables if variable.name == "seed_generator_state"]
+
+    def save_own_variables(self, store: Any) -> None:
+        """As in Keras, with the random states, which it leaves out: a loaded model draws the numbers that come next."""
+        super().save_own_variables(store)
+        if self.random_states:
+            store[_RANDOM_STATES] = np.stack([np.asarray(state) for state in self.random_states])
+
+    def load_own_variables(self, store: Any) -> None:
+        """As in Keras, with the random states; a model with other generators than the saved one keeps its own."""
+        values = {name: store[name] for name in store.keys()}
+        states = values.pop(_RANDOM_STATES, ())
+        super().load_own_variables(values)
+        if len(states) == len(self.random_states):
+            for variable, state in zip(self.random_states, states, strict=True):
+                variable.assign(state)
 
     @property
     def metrics_names(self) -> list[str]:

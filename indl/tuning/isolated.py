@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras
 import keras_tuner as kt
 
 from indl.data.files.hdf5 import save_recording
 from indl.data.values.provenance import digest
 from indl.files import write_json
+from indl.loading import load_model
 from indl.params import completed
 from indl.tuning.hypermodel import SequentialHyperModel
 
@@ -48,7 +48,7 @@ class IsolatedTrials:
 
     def load_model(self, trial: Any) -> Any:
         """The model of a finished trial, at its best epoch."""
-        return keras.saving.load_model(Path(self.get_trial_dir(trial.trial_id)) / "model.keras")
+        return load_model(self.get_trial_dir(trial.trial_id))
 
     def best_params(self) -> dict[str, Any]:
         """The complete params of the best trial."""

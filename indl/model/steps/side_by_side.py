@@ -53,7 +53,7 @@ class SideBySide:
         self.model = model
         self.parts = parts
         self.weights = list(model.trainable_variables)
-        self.seeds = [v for v in model.non_trainable_variables if v.name == "seed_generator_state"]
+        self.seeds = model.random_states
         self.sums = model.metrics_variables
         self._functions = {
             training: tf.function(functools.partial(self._one, training), jit_compile=True, autograph=False)
