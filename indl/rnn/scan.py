@@ -105,7 +105,7 @@ def scan(lanes: Sequence[Lane], own_gradient: bool = True) -> list[tuple]:
         inner = _pack(lanes, tensors)
         # Kept stacks are results of the first loop, so that the second one reads them without running it again.
         results = _run(inner, keep=True)
-        states = [_states(lane, stacks) for lane, (stacks, _) in zip(inner, results, strict=True)]
+        states = [_bins(stacks, _after(lane, 0), _time(lane)) for lane, (stacks, _) in zip(inner, results, strict=True)]
 
         def gradient(*d_states: Any) -> list[Any]:
             d_states = tf.nest.pack_sequence_as(states, list(d_states))
@@ -226,14 +226,15 @@ def _run_back(lanes: list[Lane], results: list, d_states: list) -> list[list[Any
         return step, new_carries, ahead, new_outs
 
     ahead = [shared(i, outs, 0 if lane.backwards else time - 1) for i, lane in enumerate(lanes)]
-    _, carries, _, outs = tf.while_loop(
+    end, carries, _, outs = tf.while_loop(
         lambda step, *_: step < time, body, (0, start, ahead, outs), maximum_iterations=time
     )
     gradients = []
     for i, (lane, (states, _)) in enumerate(zip(lanes, results, strict=True)):
         stacks = iter([_stack(array, time) for array in outs[i]])
         d_x = tuple(next(stacks) if has_gradient else None for has_gradient in wanted[i])
-        previous, after = _previous(lane, states), _states(lane, states)
+        # Cut where the loop has ended, or the compiler makes these copies ahead of it and holds them all the while.
+        previous, after = (_bins(states, at(lane, end - time), time) for at in (_before, _after))
         weights = lane.cell.weight_gradients(previous, after, lane.x, d_x, tuple(stacks))
         d_start = [_sum_like(d, part) for d, part in zip(carries[i], lane.state, strict=True)]
         # An input that is one row for all trials takes the sum of their gradients.
@@ -288,14 +289,14 @@ def _after(lane: Lane, t: Any) -> Any:
     return t if lane.backwards else t + 1
 
 
-def _previous(lane: Lane, states: tuple) -> tuple:
-    """The state before every bin, (time, batch, size)."""
-    return tuple(stack[1:] if lane.backwards else stack[:-1] for stack in states)
-
-
-def _states(lane: Lane, states: tuple) -> tuple:
-    """The state of every bin, (time, batch, size)."""
-    return tuple(stack[:-1] if lane.backwards else stack[1:] for stack in states)
+def _bins(stacks: tuple, begin: Any, time: Any) -> tuple:
+    """So many bins of every stack."""
+    found = []
+    for stack in stacks:
+        part = tf.slice(stack, [begin, 0, 0], [time, *tf.unstack(tf.shape(stack)[1:])])
+        part.set_shape((time if isinstance(time, int) else None, *stack.shape[1:]))
+        found.append(part)
+    return tuple(found)
 
 
 def _time(lane: Lane) -> Any:
