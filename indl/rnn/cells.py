@@ -102,7 +102,7 @@ class GRUClipStep(RecurrentCell):
         return tf.clip_by_value(z * h + (1 - z) * n, -self.clip_value, self.clip_value), tf.concat([zr, n], -1)
 
     def step_back(self, d_h: Any, h: Any, new: Any, gates: Any, weights: tuple) -> tuple[Any, Any, Any]:
-        """Gradients of the previous state `h` and of the pre-activations, and r h; `new` is the state after the step."""
+        """Gradients of the previous state `h` and of the pre-activations, and r h; `new` is the state after."""
         units, (u, u_n) = h.shape[-1], weights
         z, r, n = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
         d = tf.where(tf.abs(new) < self.clip_value, d_h, tf.zeros_like(d_h))

@@ -137,6 +137,10 @@ class ComplexGenerator(Sampler):
                 f"neither. Given: units={units!r}, n_factors={n_factors!r}, controller_units={controller_units!r}, "
                 f"size={size!r}. Set both of the last two to 0 for an autonomous generator."
             )
+        if clip_value <= 0:
+            raise ValueError(
+                f"The bound that clips the states must be above zero. Given: clip_value={clip_value!r}. LFADS uses 5."
+            )
         self.units = units
         self.n_factors = n_factors
         self.controller_units = controller_units

@@ -190,8 +190,10 @@ def _run_back(lanes: list[Lane], results: list, d_states: list) -> list[list[Any
     readers, outs, wanted = [], [], []
     for lane, (states, kept), d in zip(lanes, results, d_states, strict=True):
         reader = _Reader(lane, states, kept, d)
-        _, d_x, taps = lane.cell.backward(*(tuple(part[0] if part is not None else None for part in group)
-                                            for group in (d, states, states, kept, reader.x)), lane.weights)  # fmt: skip
+        at_zero = [
+            tuple(None if part is None else part[0] for part in group) for group in (d, states, states, kept, reader.x)
+        ]
+        _, d_x, taps = lane.cell.backward(*at_zero, lane.weights)
         n_x, n_d = lane.cell.inputs_replaced, lane.cell.gradients_replaced
         new = [[_array(part, time) for part in group if part is not None] for group in (d_x[n_x:], taps[n_d:])]
         outs.append([*reader.kept[:n_x], *new[0], *reader.d[:n_d], *new[1]])
