@@ -61,6 +61,7 @@ class GRUClipStep(RecurrentCell):
     """
 
     gates = 3
+    inputs_replaced = gradients_replaced = 1
 
     def __init__(self, clip_value: float = 5.0):
         self.clip_value = clip_value
@@ -86,11 +87,11 @@ class GRUClipStep(RecurrentCell):
     def backward(
         self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
     ) -> tuple[tuple, tuple, tuple]:
-        d_h, d_a = self.step_back(d_state[0], previous[0], state[0], kept[0], weights)
-        return (d_h,), (d_a,), ()
+        d_h, d_a, reset = self.step_back(d_state[0], previous[0], state[0], kept[0], weights)
+        return (d_h,), (d_a,), (reset,)
 
-    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
-        return self.kernel_gradients(previous[0], kept[0], d_x[0])
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        return self.kernel_gradients(previous[0], taps[0], d_x[0])
 
     def step(self, h: Any, a: Any, weights: tuple) -> tuple[Any, Any]:
         """The new state, and its gates z, r, n side by side."""
@@ -100,8 +101,8 @@ class GRUClipStep(RecurrentCell):
         n = tf.tanh(a[:, 2 * units :] + tf.matmul(r * h, u_n))
         return tf.clip_by_value(z * h + (1 - z) * n, -self.clip_value, self.clip_value), tf.concat([zr, n], -1)
 
-    def step_back(self, d_h: Any, h: Any, new: Any, gates: Any, weights: tuple) -> tuple[Any, Any]:
-        """Gradients of the previous state `h` and of the pre-activations; `new` is the state after the step."""
+    def step_back(self, d_h: Any, h: Any, new: Any, gates: Any, weights: tuple) -> tuple[Any, Any, Any]:
+        """Gradients of the previous state `h` and of the pre-activations, and r h; `new` is the state after."""
         units, (u, u_n) = h.shape[-1], weights
         z, r, n = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
         d = tf.where(tf.abs(new) < self.clip_value, d_h, tf.zeros_like(d_h))
@@ -109,14 +110,13 @@ class GRUClipStep(RecurrentCell):
         d_rh = tf.matmul(d_n, u_n, transpose_b=True)
         d_zr = tf.concat([d * (h - n) * z * (1 - z), d_rh * h * r * (1 - r)], -1)
         d_previous = d * z + d_rh * r + tf.matmul(d_zr, u, transpose_b=True)
-        return d_previous, tf.concat([d_zr, d_n], -1)
+        return d_previous, tf.concat([d_zr, d_n], -1), r * h
 
     @staticmethod
-    def kernel_gradients(h: Any, gates: Any, d_a: Any) -> list[Any]:
-        """The gradients of U and U_n from the stacks of previous states, gates and pre-activation gradients."""
+    def kernel_gradients(h: Any, reset: Any, d_a: Any) -> list[Any]:
+        """The gradients of U and U_n from the stacks of previous states h, of r h and of pre-activation gradients."""
         units = h.shape[-1]
-        r = gates[..., units : 2 * units]
-        return [product(h, d_a[..., : 2 * units]), product(r * h, d_a[..., 2 * units :])]
+        return [product(h, d_a[..., : 2 * units]), product(reset, d_a[..., 2 * units :])]
 
 
 class GRUStep(RecurrentCell):
@@ -128,6 +128,7 @@ class GRUStep(RecurrentCell):
     """
 
     gates = 3
+    inputs_replaced = gradients_replaced = 1
 
     def bias_shape(self, units: int) -> tuple[int, ...]:
         return (2, 3 * units)
@@ -145,20 +146,26 @@ class GRUStep(RecurrentCell):
         z, r = zr[:, :units], zr[:, units:]
         reset = r * inner[:, 2 * units :]
         n = tf.tanh(x[0][:, 2 * units :] + reset)
-        return (z * h + (1 - z) * n,), (tf.concat([zr, n, reset], -1),)
+        return (z * h + (1 - z) * n,), (tf.concat([zr, n], -1), reset)
 
     def backward(
         self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
     ) -> tuple[tuple, tuple, tuple]:
         d, h = d_state[0], previous[0]
-        z, r, n, reset = tf.split(kept[0], 4, axis=-1)
+        z, r, n = tf.split(kept[0], 3, axis=-1)
+        reset = kept[1]
         d_n = d * (1 - z) * (1 - n * n)
         d_zr = tf.concat([d * (h - n) * z * (1 - z), d_n * reset * (1 - r)], -1)
-        d_inner = tf.concat([d_zr, d_n * r], -1)
-        return (d * z + tf.matmul(d_inner, weights[0], transpose_b=True),), (tf.concat([d_zr, d_n], -1),), (d_inner,)
+        d_reset = d_n * r
+        d_inner = tf.concat([d_zr, d_reset], -1)
+        return (d * z + tf.matmul(d_inner, weights[0], transpose_b=True),), (tf.concat([d_zr, d_n], -1),), (d_reset,)
 
-    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
-        return [product(previous[0], taps[0]), tf.reduce_sum(taps[0], (0, 1))]
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+        d_zr = d_x[0][..., : 2 * taps[0].shape[-1]]
+        return [
+            tf.concat([product(previous[0], part) for part in (d_zr, taps[0])], -1),
+            tf.concat([tf.reduce_sum(part, (0, 1)) for part in (d_zr, taps[0])], -1),
+        ]
 
 
 class LSTMStep(RecurrentCell):
@@ -169,6 +176,7 @@ class LSTMStep(RecurrentCell):
     """
 
     gates, n_states = 4, 2
+    inputs_replaced = 1
 
     def initial_bias(self, shape: Any, dtype: Any = None) -> Any:
         """Ones on the forget gate, zeros elsewhere."""
@@ -192,7 +200,7 @@ class LSTMStep(RecurrentCell):
         d_a = tf.concat([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g * g), d_o * o * (1 - o)], -1)
         return (tf.matmul(d_a, weights[0], transpose_b=True), d_c * f), (d_a,), ()
 
-    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
         return [product(previous[0], d_x[0])]
 
 
@@ -208,7 +216,7 @@ class SimpleRNNStep(RecurrentCell):
         d_a = d_state[0] * (1 - state[0] * state[0])
         return (tf.matmul(d_a, weights[0], transpose_b=True),), (d_a,), ()
 
-    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
         return [product(previous[0], d_x[0])]
 
 

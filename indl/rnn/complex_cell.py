@@ -36,6 +36,9 @@ class ComplexStep(Cell):
         inputs: what u is: ``"mean"`` (mu), ``"noise"`` (the last input is eps) or ``"given"`` (the last input is u).
     """
 
+    inputs_replaced = 2
+    gradients_replaced = 3
+
     def __init__(self, clip_value: float, dropout: bool, inputs: str):
         self.gru = GRUClipStep(clip_value)
         self.dropout = dropout
@@ -59,31 +62,32 @@ class ComplexStep(Cell):
         _, _, on_f, on_g, driven = self._parts(x)
         k_f, w_u, _, k_u, w_f = weights[:5]
         d_g = d_g + _times(tf.matmul(d_f, w_f, transpose_b=True), on_g)
-        d_g, d_external = self.gru.step_back(d_g, previous[0], state[0], kept[1], weights[7:])
+        d_g, d_external, reset_g = self.gru.step_back(d_g, previous[0], state[0], kept[1], weights[7:])
         d_u = d_u + tf.matmul(d_external, k_u, transpose_b=True)
         if self.inputs == "noise":
             d_std = d_std + d_u * driven
         d_mu = d_mu if self.inputs == "given" else d_mu + d_u
         d_posterior = tf.concat([d_mu, 0.5 * d_std * state[4]], -1)
         d_c = d_c + tf.matmul(d_posterior, w_u, transpose_b=True)
-        d_c, d_encoded = self.gru.step_back(d_c, previous[1], state[1], kept[0], weights[5:7])
+        d_c, d_encoded, reset_c = self.gru.step_back(d_c, previous[1], state[1], kept[0], weights[5:7])
         d_previous_f = _times(tf.matmul(d_encoded, k_f, transpose_b=True), on_f)
         nothing = tf.zeros_like(d_mu)
+        taps = (reset_g, reset_c, d_f, d_posterior)
         d_x = (d_encoded, d_external, *([None] * (len(x) - 3)), d_u if self.inputs == "given" else None)
-        return (d_g, d_c, d_previous_f, nothing, nothing, nothing), d_x[: len(x)], (d_posterior, d_f)
+        return (d_g, d_c, d_previous_f, nothing, nothing, nothing), d_x[: len(x)], taps
 
-    def weight_gradients(self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Any:
         _, _, on_f, on_g, _ = self._parts(x)
         d_encoded, d_external = d_x[:2]
-        d_posterior, d_f = taps
+        reset_g, reset_c, d_f, d_posterior = taps
         return [
             product(_times(previous[2], on_f), d_encoded),
             product(states[1], d_posterior),
             tf.reduce_sum(d_posterior, (0, 1)),
             product(states[5], d_external),
             product(_times(states[0], on_g), d_f),
-            *self.gru.kernel_gradients(previous[1], kept[0], d_encoded),
-            *self.gru.kernel_gradients(previous[0], kept[1], d_external),
+            *self.gru.kernel_gradients(previous[1], reset_c, d_encoded),
+            *self.gru.kernel_gradients(previous[0], reset_g, d_external),
         ]
 
     def _parts(self, x: tuple) -> tuple[Any, Any, Any, Any, Any]:
@@ -133,6 +137,10 @@ class ComplexGenerator(Sampler):
                 "The complex cell needs a generator and factors, and a controller together with inferred inputs or "
                 f"neither. Given: units={units!r}, n_factors={n_factors!r}, controller_units={controller_units!r}, "
                 f"size={size!r}. Set both of the last two to 0 for an autonomous generator."
+            )
+        if clip_value <= 0:
+            raise ValueError(
+                f"The bound that clips the states must be above zero. Given: clip_value={clip_value!r}. LFADS uses 5."
             )
         self.units = units
         self.n_factors = n_factors

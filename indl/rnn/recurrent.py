@@ -149,7 +149,7 @@ class Recurrent(keras.layers.Layer):
 def project(x: Any, kernel: Any, bias: Any) -> Any:
     """``x W + b`` of all bins at once, (time, batch, columns)."""
     if not kernel.shape[0]:
-        # A product over zero columns aborts the process on CPU.
-        return tf.zeros((*tf.unstack(tf.shape(x)[:2]), kernel.shape[1]), bias.dtype) + bias
+        # A product over zero columns aborts the process on CPU; a sum over them is zero, and x keeps a gradient.
+        return tf.cast(tf.reduce_sum(x, -1, keepdims=True), bias.dtype) + bias
     flat = tf.matmul(tf.reshape(x, (-1, kernel.shape[0])), kernel) + bias
     return tf.reshape(flat, (*tf.unstack(tf.shape(x)[:2]), kernel.shape[1]))

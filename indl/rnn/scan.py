@@ -16,8 +16,18 @@ import tensorflow as tf
 class Cell:
     """One step of a recurrence as pure functions of tensors; sub-classes hold settings, never variables.
 
-    All components of the state are outputs of the loop.
+    All components of the state are outputs of the loop. Stacks over time are what training needs memory for, so a
+    cell says which of them share one: what is read for the last time makes room for what is written in the same bin.
+
+    Attributes:
+        inputs_replaced: so many of the first inputs are replaced by as many of what is kept, of the same shapes, and
+            those by their gradients.
+        gradients_replaced: the gradients of so many of the first components of the state are replaced by as many of
+            the taps, of the same shapes.
     """
+
+    inputs_replaced = 0
+    gradients_replaced = 0
 
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
         """One step.
@@ -41,17 +51,15 @@ class Cell:
             d_state: gradients of the new state's components.
             previous, state: the state before and after the step.
             kept: what :meth:`forward` kept.
-            x, weights: as in :meth:`forward`.
+            x, weights: as in :meth:`forward`; None for the inputs that were replaced.
 
         Returns:
-            Gradients of the previous state; of `x` (None where nothing wants one); and gradients of inner
-            pre-activations that :meth:`weight_gradients` needs.
+            Gradients of the previous state; of `x` (None where nothing wants one); and the taps, what
+            :meth:`weight_gradients` needs besides.
         """
         raise NotImplementedError
 
-    def weight_gradients(
-        self, previous: tuple, states: tuple, kept: tuple, x: tuple, d_x: tuple, taps: tuple
-    ) -> Sequence[Any]:
+    def weight_gradients(self, previous: tuple, states: tuple, x: tuple, d_x: tuple, taps: tuple) -> Sequence[Any]:
         """Gradients of the weights from the stacks (time, batch, size) of all steps, as products over all of them."""
         raise NotImplementedError
 
@@ -97,7 +105,7 @@ def scan(lanes: Sequence[Lane], own_gradient: bool = True) -> list[tuple]:
         inner = _pack(lanes, tensors)
         # Kept stacks are results of the first loop, so that the second one reads them without running it again.
         results = _run(inner, keep=True)
-        states = [lane_states for lane_states, _ in results]
+        states = [_bins(stacks, _after(lane, 0), _time(lane)) for lane, (stacks, _) in zip(inner, results, strict=True)]
 
         def gradient(*d_states: Any) -> list[Any]:
             d_states = tf.nest.pack_sequence_as(states, list(d_states))
@@ -131,73 +139,105 @@ def _pack(lanes: list[Lane], tensors: Sequence[Any]) -> list[Lane]:
 
 
 def _run(lanes: list[Lane], keep: bool) -> list[tuple[tuple, tuple]]:
-    """States, and what the cells keep, of every lane: stacks (time, batch, size)."""
+    """Stacks (time, batch, size) of every lane: states, and what the cells keep.
+
+    With `keep` those of the states are a bin longer: they hold the initial state too, before the first bin that runs.
+    """
     time = _time(lanes[0])
-    x = [[_unstack(part, time) for part in lane.x] for lane in lanes]
-    masks = [None if lane.mask is None else _unstack(lane.mask, time) for lane in lanes]
+    x = [[_unstack(part) for part in lane.x] for lane in lanes]
+    masks = [None if lane.mask is None else _unstack(lane.mask) for lane in lanes]
     # One step outside the loop tells how many stacks there are, and of which shapes.
     first = [lane.cell.forward(lane.state, tuple(part[0] for part in lane.x), lane.weights) for lane in lanes]
-    outs = [[_array(part, time) for part in (*state, *(kept if keep else ()))] for state, kept in first]
     start = [tuple(tf.broadcast_to(part, tf.shape(new)) for part, new in zip(lane.state, state, strict=True))
              for lane, (state, _) in zip(lanes, first, strict=True)]  # fmt: skip
+    outs = []
+    for lane, inputs, begin, (_, kept) in zip(lanes, x, start, first, strict=True):
+        arrays = [_array(part, time + keep) for part in begin]
+        if keep:
+            arrays = [a.write(_before(lane, _first(lane, time)), part) for a, part in zip(arrays, begin, strict=True)]
+            arrays += [inputs[i] if _is_replaced(lane, i) else _array(part, time) for i, part in enumerate(kept)]
+        outs.append(arrays)
 
     def body(step: Any, states: list, outs: list) -> Any:
         new_states, new_outs = [], []
         for i, lane in enumerate(lanes):
-            t = time - 1 - step if lane.backwards else step
-            new, kept = lane.cell.forward(states[i], tuple(part.read(t) for part in x[i]), lane.weights)
+            t, n = time - 1 - step if lane.backwards else step, len(lane.state)
+            inputs = [outs[i][n + j] if keep and _is_replaced(lane, j) else part for j, part in enumerate(x[i])]
+            new, kept = lane.cell.forward(states[i], tuple(part.read(t) for part in inputs), lane.weights)
             if masks[i] is not None:
                 inside = masks[i].read(t)
                 new = tuple(tf.where(inside, a, b) for a, b in zip(new, states[i], strict=True))
-            values = (*new, *(kept if keep else ()))
+            after = _after(lane, t) if keep else t
             new_states.append(new)
-            new_outs.append([array.write(t, value) for array, value in zip(outs[i], values, strict=True)])
+            new_outs.append(
+                [array.write(after, value) for array, value in zip(outs[i][:n], new, strict=True)]
+                + [array.write(t, value) for array, value in zip(outs[i][n:], kept if keep else (), strict=True)]
+            )
         return step + 1, new_states, new_outs
 
     _, _, outs = tf.while_loop(lambda step, *_: step < time, body, (0, start, outs), maximum_iterations=time)
-    stacks = [[_stack(array, time) for array in arrays] for arrays in outs]
-    return [(tuple(s[: len(lane.state)]), tuple(s[len(lane.state) :])) for s, lane in zip(stacks, lanes, strict=True)]
+    found = []
+    for lane, arrays in zip(lanes, outs, strict=True):
+        n = len(lane.state)
+        states = tuple(_stack(array, time + keep) for array in arrays[:n])
+        found.append((states, tuple(_stack(array, time) for array in arrays[n:])))
+    return found
 
 
 def _run_back(lanes: list[Lane], results: list, d_states: list) -> list[list[Any]]:
     """Gradients of inputs, initial state and weights of every lane."""
     time = _time(lanes[0])
-    previous = [_previous(lane, states) for lane, (states, _) in zip(lanes, results, strict=True)]
-    read = []
-    for lane, before, (states, kept), d in zip(lanes, previous, results, d_states, strict=True):
-        mask = () if lane.mask is None else (lane.mask,)
-        groups = (before, states, kept, lane.x, d, mask)
-        read.append([[_unstack(part, time) for part in group] for group in groups])
-    shapes = []
-    for lane, before, (states, kept) in zip(lanes, previous, results, strict=True):
-        at_zero = [tuple(part[0] for part in group) for group in (states, before, states, kept, lane.x)]
-        shapes.append(lane.cell.backward(*at_zero, lane.weights))
-    outs = [[_array(part, time) for part in (*d_x, *taps) if part is not None] for _, d_x, taps in shapes]
-    start = [tuple(tf.zeros_like(part) for part in d) for d, _, _ in shapes]
+    readers, outs, wanted = [], [], []
+    for lane, (states, kept), d in zip(lanes, results, d_states, strict=True):
+        reader = _Reader(lane, states, kept, d)
+        at_zero = [
+            tuple(None if part is None else part[0] for part in group) for group in (d, states, states, kept, reader.x)
+        ]
+        _, d_x, taps = lane.cell.backward(*at_zero, lane.weights)
+        n_x, n_d = lane.cell.inputs_replaced, lane.cell.gradients_replaced
+        new = [[_array(part, time) for part in group if part is not None] for group in (d_x[n_x:], taps[n_d:])]
+        outs.append([*reader.kept[:n_x], *new[0], *reader.d[:n_d], *new[1]])
+        wanted.append([part is not None for part in d_x])
+        readers.append(reader)
+    start = [tuple(tf.zeros_like(part[0]) for part in d) for d in d_states]
 
-    def body(step: Any, carries: list, outs: list) -> Any:
+    def shared(i: int, outs: list, t: Any) -> list:
+        """What stands in bin t of the stacks that are read and written; of all lanes' outputs those of lane i."""
+        cell, n = lanes[i].cell, sum(wanted[i])
+        return [part.read(t) for part in (*outs[i][: cell.inputs_replaced], *outs[i][n : n + cell.gradients_replaced])]
+
+    def body(step: Any, carries: list, ahead: list, outs: list) -> Any:
         new_carries, new_outs = [], []
         for i, lane in enumerate(lanes):
             t = step if lane.backwards else time - 1 - step
-            before, after, kept, x, d_out, mask = (tuple(part.read(t) for part in group) for group in read[i])
-            d_state = tuple(a + b for a, b in zip(carries[i], d_out, strict=True))
-            if mask:
-                passed = tuple(tf.where(mask[0], tf.zeros_like(d), d) for d in d_state)
-                d_state = tuple(tf.where(mask[0], d, tf.zeros_like(d)) for d in d_state)
+            d_state, before, after, kept, x, mask = readers[i].read(t, ahead[i])
+            d_state = tuple(a + b for a, b in zip(carries[i], d_state, strict=True))
+            if mask is not None:
+                passed = tuple(tf.where(mask, tf.zeros_like(d), d) for d in d_state)
+                d_state = tuple(tf.where(mask, d, tf.zeros_like(d)) for d in d_state)
             carry, d_x, taps = lane.cell.backward(d_state, before, after, kept, x, lane.weights)
-            if mask:
+            if mask is not None:
                 carry = tuple(a + b for a, b in zip(carry, passed, strict=True))
             values = [part for part in (*d_x, *taps) if part is not None]
             new_carries.append(carry)
             new_outs.append([array.write(t, value) for array, value in zip(outs[i], values, strict=True)])
-        return step + 1, new_carries, new_outs
+        # Read behind the write, or the compiler copies the whole stack in every bin to keep the two apart.
+        step = step + 1
+        at = tf.minimum(step, time - 1)
+        ahead = [shared(i, new_outs, at if lane.backwards else time - 1 - at) for i, lane in enumerate(lanes)]
+        return step, new_carries, ahead, new_outs
 
-    _, carries, outs = tf.while_loop(lambda step, *_: step < time, body, (0, start, outs), maximum_iterations=time)
+    ahead = [shared(i, outs, 0 if lane.backwards else time - 1) for i, lane in enumerate(lanes)]
+    end, carries, _, outs = tf.while_loop(
+        lambda step, *_: step < time, body, (0, start, ahead, outs), maximum_iterations=time
+    )
     gradients = []
-    for i, lane in enumerate(lanes):
+    for i, (lane, (states, _)) in enumerate(zip(lanes, results, strict=True)):
         stacks = iter([_stack(array, time) for array in outs[i]])
-        d_x = tuple(None if part is None else next(stacks) for part in shapes[i][1])
-        weights = lane.cell.weight_gradients(previous[i], *results[i], lane.x, d_x, tuple(stacks))
+        d_x = tuple(next(stacks) if has_gradient else None for has_gradient in wanted[i])
+        # Cut where the loop has ended, or the compiler makes these copies ahead of it and holds them all the while.
+        previous, after = (_bins(states, at(lane, end - time), time) for at in (_before, _after))
+        weights = lane.cell.weight_gradients(previous, after, lane.x, d_x, tuple(stacks))
         d_start = [_sum_like(d, part) for d, part in zip(carries[i], lane.state, strict=True)]
         # An input that is one row for all trials takes the sum of their gradients.
         d_x = [
@@ -208,20 +248,66 @@ def _run_back(lanes: list[Lane], results: list, d_states: list) -> list[list[Any
     return gradients
 
 
-def _previous(lane: Lane, states: tuple) -> tuple:
-    """The state before every bin, (time, batch, size)."""
-    start = [tf.broadcast_to(part, tf.shape(stack[0]))[None] for part, stack in zip(lane.state, states, strict=True)]
-    if lane.backwards:
-        return tuple(tf.concat([stack[1:], part], 0) for part, stack in zip(start, states, strict=True))
-    return tuple(tf.concat([part, stack[:-1]], 0) for part, stack in zip(start, states, strict=True))
+class _Reader:
+    """What the backward step of a lane reads, by bin; the stacks that it writes, too, are read elsewhere."""
+
+    def __init__(self, lane: Lane, states: tuple, kept: tuple, d_states: tuple):
+        self.lane = lane
+        self.x = tuple(None if i < lane.cell.inputs_replaced else part for i, part in enumerate(lane.x))
+        self.states, self.kept, self.d, self._x, (self.mask,) = (
+            [None if part is None else _unstack(part) for part in group]
+            for group in (states, kept, d_states, self.x, (lane.mask,))
+        )
+
+    def read(self, t: Any, shared: list) -> tuple:
+        """Gradients of the state, the states before and after, what was kept, inputs and the mask."""
+        n_x, n_d = self.lane.cell.inputs_replaced, self.lane.cell.gradients_replaced
+        before, after = (tuple(part.read(at(self.lane, t)) for part in self.states) for at in (_before, _after))
+        kept, d, x = (
+            [None if part is None else part.read(t) for part in group]
+            for group in (self.kept[n_x:], self.d[n_d:], self._x)
+        )
+        mask = None if self.mask is None else self.mask.read(t)
+        return (*shared[n_x:], *d), before, after, (*shared[:n_x], *kept), tuple(x), mask
+
+
+def _is_replaced(lane: Lane, i: int) -> bool:
+    """Whether what is kept is written over the i-th input; one row for all trials has no room for it."""
+    return i < lane.cell.inputs_replaced and lane.x[i].shape[1] != 1
+
+
+def _first(lane: Lane, time: Any) -> Any:
+    """The bin that runs first."""
+    return time - 1 if lane.backwards else 0
+
+
+def _before(lane: Lane, t: Any) -> Any:
+    """Where the state before bin t stands in a stack that holds the initial state."""
+    return t + 1 if lane.backwards else t
+
+
+def _after(lane: Lane, t: Any) -> Any:
+    """Where the state of bin t stands there."""
+    return t if lane.backwards else t + 1
+
+
+def _bins(stacks: tuple, begin: Any, time: Any) -> tuple:
+    """So many bins of every stack."""
+    found = []
+    for stack in stacks:
+        part = tf.slice(stack, [begin, 0, 0], [time, *tf.unstack(tf.shape(stack)[1:])])
+        part.set_shape((time if isinstance(time, int) else None, *stack.shape[1:]))
+        found.append(part)
+    return tuple(found)
 
 
 def _time(lane: Lane) -> Any:
     return lane.x[0].shape[0] or tf.shape(lane.x[0])[0]
 
 
-def _unstack(stack: Any, time: Any) -> Any:
-    return tf.TensorArray(stack.dtype, time, element_shape=stack.shape[1:]).unstack(stack)
+def _unstack(stack: Any) -> Any:
+    size = stack.shape[0] or tf.shape(stack)[0]
+    return tf.TensorArray(stack.dtype, size, clear_after_read=False, element_shape=stack.shape[1:]).unstack(stack)
 
 
 def _array(like: Any, time: Any) -> Any:

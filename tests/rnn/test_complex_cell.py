@@ -559,6 +559,12 @@ def test_impossible_sizes_are_refused(sizes, named):
         ComplexGenerator(*sizes)
 
 
+@pytest.mark.parametrize("clip_value", [0.0, -0.5])
+def test_a_clip_that_holds_no_state_is_refused(clip_value):
+    with pytest.raises(ValueError, match=rf"clips.*above zero.*Given: clip_value={clip_value}.*5"):
+        ComplexGenerator(4, 3, 5, 2, clip_value=clip_value)
+
+
 def test_an_encoding_belongs_to_a_controller():
     with pytest.raises(ValueError, match=r"size=2 with an encoding of shape None.*size=0"):
         cell()(FLOATS["initial"], None, FLOATS["external"])

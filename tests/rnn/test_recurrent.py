@@ -242,6 +242,28 @@ def test_states_and_masks_in_a_saved_model():
     assert_close(states[3], np.repeat(inputs[1][3:], 6, 0), 0)  # a trial without any bin stays where it began
 
 
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("directions", ["forward", "both"])
+def test_an_input_of_no_features_has_a_gradient_of_its_shape(directions, training, jit):
+    layer = Recurrent(4, directions=directions)
+    layer.build((None, None, 0))
+
+    @tf.function(jit_compile=jit)
+    def found(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            states = tf.concat(tf.nest.flatten(layer(x, training=training)), -1)
+            total = tf.reduce_sum(tf.square(states + 1.0))
+        bias = layer.weights_of["forward"]["bias"].value
+        return states, *tape.gradient(total, [x, bias])
+
+    states, d_x, d_bias = found(tf.zeros((3, 5, 0)))
+    assert d_x.shape == (3, 5, 0)
+    # The states run on the bias alone, which learns.
+    assert np.all(np.isfinite(states)) and np.abs(d_bias).max() > 0
+
+
 # --- settings -----------------------------------------------------------------------------------
 
 
