@@ -23,8 +23,8 @@ def load_model(path: Path | str) -> LatentModel:
     """A saved model, as it was when it was saved: it infers, and trains on, to the same numbers.
 
     Weights, the optimizer with its state, the weights of the terms and the states of the random generators come back,
-    and the params it was built from, as ``model.params``. Code that a file carries is never run (``safe_mode``). A model
-    with layers of your own needs their classes registered and imported first.
+    and the params it was built from, as ``model.params``. Code that a file carries is never run (``safe_mode``). A
+    model with layers of your own needs their classes registered and imported first.
 
     Args:
         path: a ``.keras`` file, or the folder of a run, whose ``model.keras`` is read.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
+
 from indl.model.families.base import Family
 from indl.model.families.pi_vae import PiVAEFamily
 from indl.model.families.sequence import SequenceFamily
@@ -22,7 +24,7 @@ def family_of(which: Mapping[str, Any] | LatentModel) -> Family:
     Raises:
         ValueError: params that do not validate, or a model of no family.
     """
-    if isinstance(which, Mapping):
+    if not isinstance(which, keras.Model):
         name = validate_params(which)["family"]
         return next(family for family in FAMILIES if family.table.family == name)
     for family in FAMILIES:

@@ -45,7 +45,9 @@ def run(recording, tmp_path_factory):
 def test_families_are_found_by_params_and_by_model():
     assert family_of(preset("pi_vae")).model is PiVAE and family_of(preset("lfads")).model is SequentialVAE
     assert family_of({}) is family_of(tiny_model())
-    with pytest.raises(ValueError, match="of no family. Given: str"):
+    with pytest.raises(ValueError, match="of no family. Given: Sequential"):
+        family_of(keras.Sequential())
+    with pytest.raises(ValueError, match="must be a dict of parameter names. Given: str"):
         family_of("pi_vae")
 
 
