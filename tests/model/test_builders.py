@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from indl.dists import AR1Prior, Gaussian, GaussianObservation, GaussianPrior, PoissonObservation, RecurrentPrior
 from indl.model import beta_vae
+from indl.model.builders.shared import stream
 from indl.params import RNN_CELLS, RNN_TYPES, preset
 from indl.sampling.modes import GivenLatents, sampling
 from tests.checks import TINY, assert_close, assert_same, counts, tiny_model
@@ -406,7 +407,7 @@ def test_priors_of_z():
     assert_close(learned.distribution().stddev(), np.full(2, 0.3))
     ar1 = beta_vae.create_z_prior(tiny(z_prior_tau=5.0, z_prior_init_std=0.2, z_kl_mode="sampled", seed=3))
     assert isinstance(ar1, AR1Prior) and ar1.kl_mode == "sampled"
-    assert ar1.seed == beta_vae.stream({"seed": 3}, "z_prior") != beta_vae.stream({"seed": 4}, "z_prior")
+    assert ar1.seed == stream({"seed": 3}, "z_prior") != stream({"seed": 4}, "z_prior")
     # A stationary process of tau = 5 has variance se^2 / (1 - exp(-2/5)).
     assert_close(ar1.distribution(np.zeros((1, 2, 2), "float32")).stddev()[0, 0], [0.2 / (1 - np.exp(-0.4)) ** 0.5] * 2)
     for key in ("tau", "mean", "var"):
