@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from indl.data import Recording, load_recording, lorenz
+from indl.data import Trials, load_recording, lorenz
 from indl.metrics import cosmoothing, poisson_nll, rate_r2_per_channel
 from indl.params import preset
 from indl.training import BetaSchedule
@@ -262,7 +262,7 @@ def test_motor_cortex_without_the_file_says_so(tmp_path, monkeypatch):
     monkeypatch.delenv("INDL_DATA", raising=False)
     cells = nbformat.read(NOTEBOOKS / "03_lfads_motor_cortex.ipynb", as_version=4).cells
     (source,) = (cell.source for cell in cells if "def synthetic_reaches" in cell.source)
-    names = {"np": np, "os": os, "Path": Path, "Recording": Recording, "load_recording": load_recording}
+    names = {"np": np, "os": os, "Path": Path, "Trials": Trials, "load_recording": load_recording}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(source, names)
     assert "THIS IS A SYNTHETIC RECORDING" in printed.getvalue()
