@@ -251,7 +251,7 @@ def train(
     for part in (recording.train, recording.valid):
         given = inputs_of(model, part, labels=True)
         model.check_arrays(given, part.recon)
-        model.check_labels(given)
+        model.reads.check_labels(given)
     parts = make_callbacks(p, recording, hidden_every, skip_nonfinite)
     settings = {"params": p, "epochs": epochs, "hidden_every": hidden_every}
     if folder is not None:
