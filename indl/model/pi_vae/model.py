@@ -21,6 +21,7 @@ from indl.model.latent_model import LatentModel
 from indl.model.pi_vae.rows import RowInputs, check_rows
 from indl.objectives import Context, PiVAEBound
 from indl.objectives.pi_vae_bound import reconstruction_nll
+from indl.params.pi_vae import PI_VAE
 from indl.registry import register
 from indl.sampling.draws import compiled
 
@@ -67,6 +68,7 @@ class PiVAE(LatentModel):
                 f"A PiVAE takes its tensors and params by name. Given: {len(args)} positional arguments, "
                 f"{sorted(kwargs)}. Write PiVAE(inputs=..., outputs=..., params=...), or call build_pi_vae."
             )
+        params = PI_VAE.validate(params)
         discrete = params["discrete_labels"]
         super().__init__(
             *args,

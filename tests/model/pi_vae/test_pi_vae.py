@@ -171,6 +171,12 @@ def test_by_hand_it_is_the_same_model():
     assert_close(rate, built.decode(wanted.loc))
 
 
+def test_a_model_from_before_a_parameter_is_read(counts_model):
+    config = counts_model.get_config()
+    older = {key: value for key, value in config["params"].items() if key not in ("family", "z_prior_min_variance")}
+    assert PiVAE.from_config({**config, "params": older}).params == counts_model.params
+
+
 def test_tensors_are_given_by_name():
     x = keras.Input((8,))
     with pytest.raises(ValueError, match=r"Given: 2 positional arguments, \[\]"):
