@@ -94,7 +94,7 @@ def main() -> None:
     free = shutil.disk_usage(args.folder or tempfile.gettempdir()).free / 2**30
     if free < 1.1 * args.gib:
         parser.error(
-            f"The file needs {1.1 * args.gib:.1f} GiB of disk. Got {free:.1f} GiB free. Give another --folder."
+            f"The file needs {1.1 * args.gib:.1f} GiB of disk. Given: {free:.1f} GiB free. Give another --folder."
         )
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path = Path(folder) / "big.h5"
@@ -107,7 +107,9 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps({"benchmark": "big_file", **found}, indent=2) + "\n")
     if found["peak_mib"] > args.bound_gib * 1024:
-        raise SystemExit(f"Peak memory is above the bound. Got {found['peak_mib']:.0f} MiB for {args.bound_gib} GiB.")
+        raise SystemExit(
+            f"Peak memory is above the bound. Given: {found['peak_mib']:.0f} MiB for {args.bound_gib} GiB."
+        )
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ def faults(message, names=(), may_say_none=False):
     sentences = re.split(r"(?<=[.?!)])\s+(?=[A-Z('\[{`\"\d])|\n", message.strip())
     rules = {
         "has not three parts (what is wrong, what came, what to do)": len(sentences) < 3,
-        "does not say what came": not re.search(r"\b(Got|Found|Given)\b", message),
-        "begins with what came": re.match(r"(Got|Found|Given)\b", message) is not None,
-        "ends with what came": re.match(r"(Got|Found|Given)\b", sentences[-1]) is not None,
+        "does not say what came": not re.search(r"\b(Given:|Found\b)", message),
+        "begins with what came": re.match(r"(Given|Found)\b", message) is not None,
+        "ends with what came": re.match(r"(Given|Found)\b", sentences[-1]) is not None,
         f"is longer than {MAX_LENGTH} characters": len(message) > MAX_LENGTH,
         "holds a traceback": "Traceback" in message or 'File "' in message,
         "dumps an object": re.search(r"array\(\[|object at 0x|<bound method|<class '|<function", message) is not None,
-        "says None": re.search(r"(Got|Found|Given:?) None\b", message) is not None and not may_say_none,
+        "says None": re.search(r"(Given:|Found) None\b", message) is not None and not may_say_none,
     }
     return [rule for rule, broken in rules.items() if broken]

@@ -144,7 +144,7 @@ ARRAYS = {
     "rates in Hz": arrays(["fractional", "multiples of 33.3333", "bins of 30 ms"], COUNTS / 0.03),
     "smoothed": arrays(["whole counts", "neither smoothed"], COUNTS + np.linspace(0, 0.9, 10)[:, None]),
     "complex": arrays(["must be numeric", "complex128"], COUNTS.astype(complex)),
-    "bin width in ms": arrays(["in seconds", "Got 20", "give 0.02"], bin_width_s=20),
+    "bin width in ms": arrays(["in seconds", "Given: 20", "give 0.02"], bin_width_s=20),
     "bin width as text": arrays(["a number of seconds", "'20ms'", "0.02"], bin_width_s="20ms"),
     "two bin widths": arrays(["a number of seconds", "[0.02, 0.02]"], bin_width_s=np.array([0.02, 0.02])),
     "no bin width": arrays(["a number of seconds", "None"], bin_width_s=None, none=True),
@@ -204,7 +204,7 @@ ARRAYS = {
     "an overlap of all": Case(lambda _: chop(Trials(COUNTS[:1], 0.02), 4, 4), ["overlap", "4"]),
     "a benchmark without neurons": Case(lambda _: lorenz(n_neurons=0), ["n_neurons", "0"]),
     "a benchmark with a negative seed": Case(lambda _: lorenz(seed=-1), ["seed", "-1"]),
-    "an array to examine": Case(lambda _: examine(COUNTS), ["Got ndarray", "Trials(counts"], TypeError),
+    "an array to examine": Case(lambda _: examine(COUNTS), ["Given: ndarray", "Trials(counts"], TypeError),
 }
 
 
@@ -395,8 +395,8 @@ VARIABLES = {
     "no width": variables(["bin width", "bin_width_s=..."], {"counts": "spikes"}),
     "two widths": variables(["one number", "[0.02, 0.03]"], {"counts": "spikes", "bin_width_s": "widths"}),
     "unknown axes": variables(["axes must name", "'a,b,c'"], {"counts": "spikes"}, axes="a,b,c", bin_width_s=0.02),
-    "axes as a number": variables(["axes must name", "Got 3"], {"counts": "spikes"}, axes=3, bin_width_s=0.02),
-    "counts with a window": variables(["Got window"], {"counts": "spikes"}, window=Window(bin_width_s=0.02)),
+    "axes as a number": variables(["axes must name", "Given: 3"], {"counts": "spikes"}, axes=3, bin_width_s=0.02),
+    "counts with a window": variables(["Given: window"], {"counts": "spikes"}, window=Window(bin_width_s=0.02)),
     "labels of other trials": variables(["label", "(2,)"], {"counts": "spikes", "label": "widths"}, bin_width_s=0.02),
     "mat: no such variable": variables(["spike"], {"counts": "spike"}, "mat", bin_width_s=0.02),
     "mat: two widths": variables(["one number", "[0.02, 0.03]"], {"counts": "spikes", "bin_width_s": "widths"}, "mat"),
@@ -438,12 +438,12 @@ SPIKE_TIMES = {
     "unknown edges": spikes(["'cut'", "raise, missing, drop"], edges="cut"),
     "a trial outside": spikes(["must lie in the recording", "trial 1"], events=[0.5, 10.0], recording_s=(0, 1)),
     "a recording of words": spikes(["start and the stop", "'ab'"], recording_s="ab"),
-    "a tolerance of bins": spikes(["tolerance", "Got 2"], tolerance=2),
+    "a tolerance of bins": spikes(["tolerance", "Given: 2"], tolerance=2),
     "a tolerance of words": spikes(["tolerance", "'a'"], tolerance="a"),
     "behaviour without times": spikes(["behavior must be times with values", "ndarray"], behavior=np.zeros(3)),
     "behaviour of other times": spikes(["one time a sample", "(3,)", "(4,)"], behavior=(np.arange(3.0), np.zeros(4))),
     "a gap below zero": spikes(["max_gap_s", "-1"], behavior=(np.arange(3.0), np.zeros(3)), max_gap_s=-1),
-    "no window": Case(lambda _: bin_spikes(SPIKES, [0.5]), ["cut by a Window", "Got [0.5]"], TypeError),
+    "no window": Case(lambda _: bin_spikes(SPIKES, [0.5]), ["cut by a Window", "Given: [0.5]"], TypeError),
     "times backwards": Case(lambda _: Series([0.0, 2.0, 1.0], [1, 2, 3]), ["ascend", "index 2: 1"]),
     "a whole recording backwards": Case(
         lambda _: bin_continuous(SPIKES, 1, 0, bin_width_s=0.1), ["at least one bin", "from 1 to 0"]

@@ -44,7 +44,7 @@ def dataset(
     arrays = batches.arrays
     unknown = [name for name in tf.nest.flatten(names) if name not in arrays]
     if unknown:
-        raise ValueError(f"There is no array {unknown[0]!r}. Got {', '.join(arrays)}. Give names among these.")
+        raise ValueError(f"There is no array {unknown[0]!r}. Given: {', '.join(arrays)}. Give names among these.")
     plain = len(names) == 2 and not any(map(tf.nest.is_nested, names)) and batches.augment is None
     if plain and arrays[names[0]] is arrays[names[1]]:
         names = names[:1]

@@ -33,15 +33,15 @@ def mean_autocorrelation(values, max_lag=None):
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 3 or values.size == 0:
         raise ValueError(
-            f"Signals must be (trials, time, dimensions) and not empty. Got shape {values.shape}. Use array[None] for "
-            "a single trial."
+            f"Signals must be (trials, time, dimensions) and not empty. Given: shape {values.shape}. Use array[None] "
+            "for a single trial."
         )
     n_times = values.shape[1]
     max_lag = n_times // 2 if max_lag is None else max_lag
     if not 0 <= max_lag < n_times:
         raise ValueError(
-            f"The lag must be shorter than a trial. Got {max_lag} bins and trials of {n_times} bins. Divide the lag in "
-            "seconds by the bin width in seconds."
+            f"The lag must be shorter than a trial. Given: {max_lag} bins and trials of {n_times} bins. Divide the lag "
+            "in seconds by the bin width in seconds."
         )
     used = np.isfinite(values)
     n_used = np.maximum(used.sum(axis=(0, 1)), 1)

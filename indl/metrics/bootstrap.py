@@ -34,7 +34,7 @@ def bootstrap_se(score, *arrays, n_resamples=1000, seed=0):
     sizes = {array.shape[:1] for array in arrays}
     if len(sizes) != 1 or not all(sizes):
         raise ValueError(
-            f"Resampling needs arrays with the same trials. Got shapes {[array.shape for array in arrays]}. Give "
+            f"Resampling needs arrays with the same trials. Given: shapes {[array.shape for array in arrays]}. Give "
             "everything that the score needs, trials along the first axis."
         )
     n_trials = len(arrays[0])
@@ -55,8 +55,8 @@ def trial_weights(n_trials, n_resamples=1000, seed=0):
     """
     if n_trials < 1 or n_resamples < 2:
         raise ValueError(
-            f"Resampling needs a trial and two resamples. Got {n_trials} trials and n_resamples {n_resamples}. Use 100 "
-            "resamples or more."
+            f"Resampling needs a trial and two resamples. Given: {n_trials} trials and n_resamples {n_resamples}. Use "
+            "100 resamples or more."
         )
     return np.random.default_rng(seed).multinomial(n_trials, np.full(n_trials, 1.0 / n_trials), size=n_resamples)
 

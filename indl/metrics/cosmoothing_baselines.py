@@ -97,17 +97,17 @@ def cosmoothing_baseline(
             than folds.
     """
     if method not in METHODS:
-        raise ValueError(f"There is no such baseline. Got {method!r}. Choose one of {', '.join(METHODS)}.")
+        raise ValueError(f"There is no such baseline. Given: {method!r}. Choose one of {', '.join(METHODS)}.")
     predict, names = METHODS[method]
     train, valid = (_part(recording, split) for split in (recording.train, recording.valid))
     if not recording.n_heldout or (method == "PSTH" and (train.label is None or valid.label is None)):
         raise ValueError(
-            f"Co-smoothing by {method} needs held-out channels, and labels for PSTH. Got {recording!r}. Give them when "
-            "the recording is made, or leave this baseline out."
+            f"Co-smoothing by {method} needs held-out channels, and labels for PSTH. Given: {recording!r}. Give them "
+            "when the recording is made, or leave this baseline out."
         )
     if len(train.encod) < n_folds:
         raise ValueError(
-            f"Choosing the settings needs a training trial a fold. Got {len(train.encod)} trials and "
+            f"Choosing the settings needs a training trial a fold. Given: {len(train.encod)} trials and "
             f"n_folds {n_folds}. Lower n_folds or use more trials."
         )
     few = tuple(n for n in N_FACTORS if n < recording.n_heldin) or (1,)

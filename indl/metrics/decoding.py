@@ -171,7 +171,7 @@ def velocity_r2(
     masks = [_masks(masks_train, len(x_train)), _masks(masks_valid, len(x_valid))]
     if len(masks[0]) != len(masks[1]):
         raise ValueError(
-            f"Both parts must have the same masks. Got {len(masks[0])} for training and {len(masks[1])} for "
+            f"Both parts must have the same masks. Given: {len(masks[0])} for training and {len(masks[1])} for "
             "validation. Give one column for each decoder to both."
         )
     scores, resampled, chosen = [], [], []
@@ -219,8 +219,8 @@ def _lagged(features, behavior, part, lag, reach):
     n_times, (latest, earliest) = features.shape[1], reach
     if latest - earliest >= n_times:
         raise ValueError(
-            f"Lags must leave bins of a trial. Got lags from {earliest} to {latest} bins and trials of {n_times} bins. "
-            "Divide the lag in seconds by the bin width in seconds."
+            f"Lags must leave bins of a trial. Given: lags from {earliest} to {latest} bins and trials of {n_times} "
+            "bins. Divide the lag in seconds by the bin width in seconds."
         )
     first, last = latest, n_times + earliest
     return features[:, first - lag : last - lag], behavior[:, first:last]
@@ -232,7 +232,7 @@ def _pair(features, behavior, part):
     if not fits:
         raise ValueError(
             f"Features and behaviour of the {part} part must be (trials, time, dimensions) with "
-            f"the same trials and bins. Got {features.shape} and {behavior.shape}. Select the "
+            f"the same trials and bins. Given: {features.shape} and {behavior.shape}. Select the "
             "same bins for both."
         )
     return features, behavior
@@ -243,13 +243,13 @@ def _rows(features, behavior, part, minimum):
     kept = ~np.isnan(behavior).any(axis=2)
     if kept.sum() < minimum:
         raise ValueError(
-            f"Too few bins of the {part} part have behaviour. Got {int(kept.sum())} of "
+            f"Too few bins of the {part} part have behaviour. Given: {int(kept.sum())} of "
             f"{kept.size}, at least {minimum} are needed. Check where behaviour is NaN."
         )
     features, behavior = features[kept], behavior[kept]
     if not np.isfinite(features).all() or np.isinf(behavior).any():
         raise ValueError(
-            f"Features and behaviour of the {part} part must be finite. Got {int((~np.isfinite(features)).sum())} "
+            f"Features and behaviour of the {part} part must be finite. Given: {int((~np.isfinite(features)).sum())} "
             f"features and {int(np.isinf(behavior).sum())} values of behaviour that are not. Only NaN in behaviour "
             "leaves a bin out."
         )
@@ -261,7 +261,7 @@ def _masks(masks, n_trials):
     masks = np.ones((n_trials, 1), bool) if masks is None else np.asarray(masks)
     if masks.ndim != 2 or len(masks) != n_trials or masks.dtype != bool:
         raise ValueError(
-            f"Masks must be bool, (trials, masks). Got {masks.dtype} of shape {masks.shape} for {n_trials} trials. "
+            f"Masks must be bool, (trials, masks). Given: {masks.dtype} of shape {masks.shape} for {n_trials} trials. "
             "Give a column for each decoder."
         )
     return masks.T

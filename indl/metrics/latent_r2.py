@@ -57,7 +57,7 @@ def _mapped(factors_fit, latents_fit, factors, latents):
     known_fit, known = ~np.isnan(y_fit).any(axis=1), ~np.isnan(y).any(axis=1)
     if not known_fit.any() or not known.any():
         raise ValueError(
-            f"Latents must be known in some bins. Got {int(known_fit.sum())} of {len(y_fit)} to fit on and "
+            f"Latents must be known in some bins. Given: {int(known_fit.sum())} of {len(y_fit)} to fit on and "
             f"{int(known.sum())} of {len(y)} to score. Check where they are NaN."
         )
     predicted = np.full_like(y, np.nan)
@@ -71,7 +71,7 @@ def _rows(factors, latents):
     if factors.ndim != 3 or latents.ndim != 3 or factors.shape[:2] != latents.shape[:2]:
         raise ValueError(
             "Factors and latents must be (trials, time, dimensions) with the same trials and "
-            f"bins. Got {factors.shape} and {latents.shape}. Select the same bins for both."
+            f"bins. Given: {factors.shape} and {latents.shape}. Select the same bins for both."
         )
     # float64: least squares on a few thousand float32 rows loses digits that R2 shows.
     return (a.reshape(-1, a.shape[-1]).astype(np.float64) for a in (factors, latents))

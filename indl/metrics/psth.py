@@ -53,13 +53,13 @@ def psth_r2(rates, label, psth, jitter=None):
     psth = np.asarray(psth, np.float64)
     if psth.ndim != 3 or rates.shape[1:] != psth.shape[1:]:
         raise ValueError(
-            "rates must be (trials, time, channels) and psth (conditions, time, channels). Got "
+            "rates must be (trials, time, channels) and psth (conditions, time, channels). Given: "
             f"{rates.shape} and {psth.shape}. Select the same bins and channels for both."
         )
     conditions = np.unique(label)
     if conditions[-1] >= len(psth):
         raise ValueError(
-            f"Every label must be an index into psth. Got labels up to {conditions[-1]} and {len(psth)} conditions. "
+            f"Every label must be an index into psth. Given: labels up to {conditions[-1]} and {len(psth)} conditions. "
             "Number the conditions 0, 1, ..."
         )
     if jitter is not None:
@@ -68,7 +68,7 @@ def psth_r2(rates, label, psth, jitter=None):
     r2 = r2_per_column(np.where(np.isnan(averages), np.nan, psth[conditions]), averages)
     if np.isnan(r2).any():
         raise ValueError(
-            f"R2 needs two bins of every channel. Got less in channel {int(np.argmax(np.isnan(r2)))} of {len(r2)}. "
+            f"R2 needs two bins of every channel. Given: less in channel {int(np.argmax(np.isnan(r2)))} of {len(r2)}. "
             "Check where psth and rates are NaN."
         )
     return float(r2.mean())
@@ -79,14 +79,14 @@ def _trials(values, label):
     values, label = np.asarray(values, np.float64), np.asarray(label)
     if values.ndim != 3 or not len(values) or np.isinf(values).any():
         raise ValueError(
-            f"Counts and rates must be (trials, time, channels), at least one trial, and finite. Got {values.shape} "
+            f"Counts and rates must be (trials, time, channels), at least one trial, and finite. Given: {values.shape} "
             f"with {int(np.isinf(values).sum())} infinite values. Give rates per bin, not log rates."
         )
     known = label.dtype.kind in "iu" and label.shape == values.shape[:1] and label.min() >= 0
     if not known:
         raise ValueError(
-            f"label must hold one index of a condition a trial. Got {label.dtype} of shape {label.shape} with values "
-            f"{np.unique(label)[:10].tolist()} for {len(values)} trials. Number the conditions 0, 1, ..."
+            f"label must hold one index of a condition a trial. Given: {label.dtype} of shape {label.shape} with "
+            f"values {np.unique(label)[:10].tolist()} for {len(values)} trials. Number the conditions 0, 1, ..."
         )
     return values, label
 
@@ -102,7 +102,7 @@ def _moved(rates, jitter):
     """Every trial moved later by its own number of bins; NaN in the bins left free."""
     if jitter.shape != rates.shape[:1] or jitter.dtype.kind not in "iu":
         raise ValueError(
-            f"jitter must hold one whole number of bins a trial. Got {jitter.dtype} of shape {jitter.shape} for "
+            f"jitter must hold one whole number of bins a trial. Given: {jitter.dtype} of shape {jitter.shape} for "
             f"{len(rates)} trials. Divide the jitter in seconds by the bin width and round."
         )
     n_times = rates.shape[1]

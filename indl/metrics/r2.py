@@ -67,7 +67,7 @@ def known_values(truth, predicted):
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     if truth.shape != predicted.shape or truth.ndim < 1:
         raise ValueError(
-            f"True and predicted values must have one shape. Got {truth.shape} and {predicted.shape}. "
+            f"True and predicted values must have one shape. Given: {truth.shape} and {predicted.shape}. "
             "Select the same trials, bins and channels for both."
         )
     truth, predicted = (values.reshape(-1, values.shape[-1]) for values in (truth, predicted))
@@ -75,7 +75,7 @@ def known_values(truth, predicted):
     wrong = known & ~(np.isfinite(truth) & np.isfinite(predicted))
     if wrong.any():
         raise ValueError(
-            f"True and predicted values must be finite. Got {int(wrong.sum())} pairs that are not. NaN in the true "
+            f"True and predicted values must be finite. Given: {int(wrong.sum())} pairs that are not. NaN in the true "
             "values alone leaves a pair out."
         )
     return np.where(known, truth, 0.0), np.where(known, predicted, 0.0), known

@@ -51,6 +51,6 @@ def _mean(r2):
     known = r2[~np.isnan(r2)]
     if not known.size:
         raise ValueError(
-            f"R2 needs two true values. Got none or one in each of {r2.size} columns. Check where the truth is NaN."
+            f"R2 needs two true values. Given: none or one in each of {r2.size} columns. Check where the truth is NaN."
         )
     return float(known.mean())

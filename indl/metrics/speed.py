@@ -33,7 +33,7 @@ def speed_interval_correlation(rates, inside, condition, interval):
     if rates.ndim != 3 or inside.shape != rates.shape[:2] or not len(condition) == len(rates) == interval.size:
         raise ValueError(
             "rates must be (trials, time, channels), inside (trials, time), and condition and interval must have one "
-            f"entry a trial. Got {rates.shape}, {inside.shape}, {condition.shape} and {interval.shape}. Select the "
+            f"entry a trial. Given: {rates.shape}, {inside.shape}, {condition.shape} and {interval.shape}. Select the "
             "same trials and bins for all."
         )
     used = np.flatnonzero(~np.isnan(condition).any(axis=1) & ~np.isnan(interval))
@@ -42,7 +42,7 @@ def speed_interval_correlation(rates, inside, condition, interval):
     few = np.flatnonzero(np.bincount(member.ravel(), minlength=len(groups)) < 2)
     if few.size or not used.size:
         raise ValueError(
-            f"Every condition needs two trials. Got {len(used)} trials in {len(groups)} conditions, {few.size} of "
+            f"Every condition needs two trials. Given: {len(used)} trials in {len(groups)} conditions, {few.size} of "
             f"them with a single one: {groups[few][:5].tolist()}. Leave those trials out, or merge conditions."
         )
     scores = [
@@ -55,7 +55,7 @@ def speed_interval_correlation(rates, inside, condition, interval):
 def _speed(rates, trial):
     if len(rates) < 2 or not np.isfinite(rates).all():
         raise ValueError(
-            f"The speed of a trial needs finite rates in two bins of the interval. Got {len(rates)} bins, "
+            f"The speed of a trial needs finite rates in two bins of the interval. Given: {len(rates)} bins, "
             f"{int((~np.isfinite(rates)).sum())} rates that are not finite, in trial {trial}. Leave the trial out by "
             "NaN in interval."
         )

@@ -59,7 +59,7 @@ def bits_per_spike(rates, counts, null=None):
     n_spikes = counts[scored].sum()
     if not n_spikes > 0:
         raise ValueError(
-            f"Bits per spike need at least one spike. Got {int(scored.sum())} bins to score "
+            f"Bits per spike need at least one spike. Given: {int(scored.sum())} bins to score "
             "without any. Check the selection of trials and channels."
         )
     if null is None:
@@ -168,7 +168,7 @@ def _scored(rates, counts):
         rates = np.broadcast_to(rates, counts.shape)
     except ValueError as error:
         raise ValueError(
-            f"Rates and counts must have one shape. Got {rates.shape} and {counts.shape}. "
+            f"Rates and counts must have one shape. Given: {rates.shape} and {counts.shape}. "
             "Select the same trials, bins and channels for both."
         ) from error
     scored = ~np.isnan(counts)
@@ -176,7 +176,7 @@ def _scored(rates, counts):
     if wrong.any():
         first = tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
         raise ValueError(
-            f"Rates must be finite and not negative. Got {int(wrong.sum())} that are not, the "
+            f"Rates must be finite and not negative. Given: {int(wrong.sum())} that are not, the "
             f"first at {first}: {rates[first]}. Give expected counts per bin, not log rates."
         )
     return np.where(rates == 0, _SMALLEST_RATE, rates), counts, scored
@@ -186,12 +186,12 @@ def _heldout(rates, counts, n_heldin, n_times):
     rates, counts = np.asarray(rates), np.asarray(counts)
     if rates.ndim != 3 or rates.shape != counts.shape:
         raise ValueError(
-            "Rates and counts must both be (trials, time, channels). Got "
+            "Rates and counts must both be (trials, time, channels). Given: "
             f"{rates.shape} and {counts.shape}. Give both for all channels, held-in first."
         )
     if not 0 <= n_heldin < counts.shape[2]:
         raise ValueError(
-            f"Co-smoothing needs held-out channels. Got {counts.shape[2]} channels, {n_heldin} "
+            f"Co-smoothing needs held-out channels. Given: {counts.shape[2]} channels, {n_heldin} "
             "of them held-in. Hold channels out when the recording is made."
         )
     return rates[:, :n_times, n_heldin:], counts[:, :n_times, n_heldin:]
@@ -201,7 +201,7 @@ def _forward(rates, counts, n_times):
     rates, counts = np.asarray(rates), np.asarray(counts)
     if rates.ndim != 3 or rates.shape != counts.shape or not 0 <= n_times < counts.shape[1]:
         raise ValueError(
-            "Forward prediction needs (trials, time, channels) with bins after those the encoder saw. Got rates "
+            "Forward prediction needs (trials, time, channels) with bins after those the encoder saw. Given: rates "
             f"{rates.shape}, counts {counts.shape} and n_times {n_times}. Reconstruct more bins than are encoded."
         )
     return rates[:, n_times:], counts[:, n_times:]

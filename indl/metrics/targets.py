@@ -50,7 +50,9 @@ def target_decoding(counts_train, label_train, counts_valid, label_valid, *, n_w
     x_valid, label_valid = _windows(counts_valid, label_valid, n_windows)
     conditions, sizes = np.unique(label_train, return_counts=True)
     if len(conditions) < 2:
-        raise ValueError(f"There must be conditions to tell apart. Got {conditions.tolist()}. Give labels that differ.")
+        raise ValueError(
+            f"There must be conditions to tell apart. Given: {conditions.tolist()}. Give labels that differ."
+        )
     model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
     cv_accuracy = np.nan
     with threadpool_limits(limits=1):
@@ -72,8 +74,9 @@ def _windows(counts, label, n_windows):
     counts, label = np.asarray(counts, np.float64), np.asarray(label)
     if counts.ndim != 3 or label.shape != counts.shape[:1] or not 0 < n_windows <= counts.shape[1]:
         raise ValueError(
-            f"Counts must be (trials, time, channels) with one label a trial and a bin a window. Got {counts.shape}, "
-            f"labels {label.shape} and {n_windows} windows. Select the same trials for both, or fewer windows."
+            "Counts must be (trials, time, channels) with one label a trial and a bin a window. Given: "
+            f"{counts.shape}, labels {label.shape} and {n_windows} windows. Select the same trials for "
+            "both, or fewer windows."
         )
     edges = np.linspace(0, counts.shape[1], n_windows + 1).astype(int)
     sums = []

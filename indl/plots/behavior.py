@@ -54,7 +54,7 @@ def decoding(
     r2 = _r2(behavior, predicted) if r2 is None else np.asarray(r2, np.float64)
     if r2.shape != (n_dims,):
         raise ValueError(
-            f"r2 must hold one value a dimension. Got shape {r2.shape} for {n_dims} dimensions. Give "
+            f"r2 must hold one value a dimension. Given: shape {r2.shape} for {n_dims} dimensions. Give "
             "ridge_decoding(...).r2_per_dim, or None."
         )
     # Ordered by condition, evenly chosen trials are of different conditions.
@@ -118,8 +118,8 @@ def _shifted(predicted, lag_bins):
     n_times = predicted.shape[1]
     if abs(lag_bins) >= n_times:
         raise ValueError(
-            f"The lag must be shorter than a trial. Got {lag_bins} bins and trials of {n_times} bins. Divide the lag "
-            "in seconds by the bin width in seconds."
+            f"The lag must be shorter than a trial. Given: {lag_bins} bins and trials of {n_times} bins. Divide the "
+            "lag in seconds by the bin width in seconds."
         )
     bins = np.arange(n_times) - lag_bins
     there = (bins >= 0) & (bins < n_times)

@@ -95,7 +95,7 @@ def _check_channels(channels, n_channels):
         or not (0 <= channels.min() <= channels.max() < n_channels)
     ):
         raise ValueError(
-            f"channels must hold indices of channels. Got {channels.tolist()} for {n_channels} channels. Give numbers "
-            f"from 0 to {n_channels - 1}."
+            f"channels must hold indices of channels. Given: {channels.tolist()} for {n_channels} channels. Give "
+            f"numbers from 0 to {n_channels - 1}."
         )
     return channels

@@ -31,7 +31,7 @@ def calibration(rates, counts, path=None, *, n_bins=20):
     rates, counts = arrays["rates"][scored], arrays["counts"][scored]
     if not rates.size or rates.min() < 0:
         raise ValueError(
-            f"Calibration needs bins with a rate and a count, and no negative rate. Got {rates.size} such bins, "
+            f"Calibration needs bins with a rate and a count, and no negative rate. Given: {rates.size} such bins, "
             f"smallest rate {rates.min() if rates.size else None}. Give expected counts per bin, not log rates."
         )
     groups = _by_rate(rates, n_bins)

@@ -86,7 +86,7 @@ def autocorrelation(posterior, prior, bin_width_s, path=None, *, tau_s=None, nam
     n_times, n_dims = samples["posterior"].shape[1:]
     if prior is not None and samples["prior"].shape[2] != n_dims:
         raise ValueError(
-            f"Posterior and prior must have the same dimensions. Got {n_dims} and {samples['prior'].shape[2]}. Draw "
+            f"Posterior and prior must have the same dimensions. Given: {n_dims} and {samples['prior'].shape[2]}. Draw "
             "both from one model."
         )
     names = style.names_of(names, [f"dimension {i}" for i in range(n_dims)])
@@ -133,7 +133,7 @@ def _principal(factors):
     complete = factors[np.isfinite(factors).all(axis=2)]
     if not len(complete):
         raise ValueError(
-            f"Principal components need bins in which every factor is finite. Got none in an array of shape "
+            "Principal components need bins in which every factor is finite. Given: none in an array of shape "
             f"{factors.shape}. Leave out the factors that are NaN throughout."
         )
     mean = complete.mean(axis=0)
@@ -145,7 +145,7 @@ def _positive(tau_s, n_dims):
     tau_s = np.asarray(tau_s, dtype=np.float64)
     if tau_s.shape not in ((), (n_dims,)) or not (tau_s > 0).all():
         raise ValueError(
-            f"tau_s must be positive, one number or one a dimension. Got {tau_s.tolist()} for {n_dims} dimensions. "
+            f"tau_s must be positive, one number or one a dimension. Given: {tau_s.tolist()} for {n_dims} dimensions. "
             "Multiply time constants in bins by the bin width."
         )
     return tau_s

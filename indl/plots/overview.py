@@ -206,7 +206,7 @@ def _check_lengths(lengths, n_trials, n_times):
     lengths = np.asarray(lengths)
     if lengths.shape != (n_trials,) or lengths.dtype.kind not in "iu" or lengths.min() < 0 or lengths.max() > n_times:
         raise ValueError(
-            f"lengths must hold the bins of each trial, whole numbers from 0 to {n_times}. Got shape {lengths.shape}, "
-            f"dtype {lengths.dtype} for {n_trials} trials. Give bins, not seconds."
+            f"lengths must hold the bins of each trial, whole numbers from 0 to {n_times}. Given: shape "
+            f"{lengths.shape}, dtype {lengths.dtype} for {n_trials} trials. Give bins, not seconds."
         )
     return lengths

@@ -132,14 +132,14 @@ def as_trials(**arrays):
     first = next(iter(arrays.values()))
     if first.ndim != 3 or first.size == 0 or len(set(shapes.values())) > 1:
         raise ValueError(
-            f"Arrays to draw must be (trials, time, channels) of one shape and not empty. Got {shapes}. Use "
+            f"Arrays to draw must be (trials, time, channels) of one shape and not empty. Given: {shapes}. Use "
             "array[None] for a single trial and select the same channels for all."
         )
     for name, values in arrays.items():
         finite = np.isfinite(values)
         if not finite.any():
             raise ValueError(
-                f"{name} has nothing to draw. Got {values.size} values, none of them finite. Check the selection of "
+                f"{name} has nothing to draw. Given: {values.size} values, none of them finite. Check the selection of "
                 "trials and bins."
             )
         arrays[name] = np.where(np.isinf(values), np.nan, values)
@@ -150,7 +150,7 @@ def check_trial(trial, n_trials):
     """Raises `ValueError` unless there is such a trial."""
     if not 0 <= trial < n_trials:
         raise ValueError(
-            f"There is no such trial. Got trial {trial} of {n_trials}. Give a number from 0 to {n_trials - 1}."
+            f"There is no such trial. Given: trial {trial} of {n_trials}. Give a number from 0 to {n_trials - 1}."
         )
 
 
@@ -163,7 +163,7 @@ def names_of(names, default):
     names = default if names is None else names
     if np.shape(names) != (len(default),):
         raise ValueError(
-            f"There must be one name for each of {len(default)} dimensions or channels. Got names of shape "
+            f"There must be one name for each of {len(default)} dimensions or channels. Given: names of shape "
             f"{np.shape(names)}. Give a list of that length, or None for numbers."
         )
     return [short(name) for name in names]
@@ -177,7 +177,7 @@ def conditions(label, n_trials):
     """
     if np.shape(label) != (n_trials,):
         raise ValueError(
-            f"label must hold one condition a trial. Got shape {np.shape(label)} for {n_trials} trials. Select "
+            f"label must hold one condition a trial. Given: shape {np.shape(label)} for {n_trials} trials. Select "
             "the same trials for both."
         )
     label = np.asarray(label)

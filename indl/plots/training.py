@@ -39,7 +39,7 @@ def training_curves(history, path=None):
     known = [name for name in _TITLES if name in history or f"val_{name}" in history]
     if not known:
         raise ValueError(
-            f"The history has no loss term to draw. Got {sorted(history) or 'an empty history'}. Give what fit "
+            f"The history has no loss term to draw. Given: {sorted(history) or 'an empty history'}. Give what fit "
             f"returns; it should hold some of {', '.join(_TITLES)}."
         )
     n_columns = min(len(known), 3)
@@ -95,13 +95,13 @@ def kl_per_dimension(kl, names=None, path=None, *, epochs=None, threshold=0.1):
     shapes = [values.shape for values in kl.values()]
     if not kl or any(len(shape) != 2 or 0 in shape for shape in shapes):
         raise ValueError(
-            f"The KL must be (epochs, dimensions) and not empty. Got shapes {shapes}. "
+            f"The KL must be (epochs, dimensions) and not empty. Given: shapes {shapes}. "
             "Stack one row of KL per dimension for each epoch."
         )
     if epochs is not None and any(shape[0] != len(epochs) for shape in shapes):
         raise ValueError(
-            f"Every row of the KL belongs to an epoch. Got shapes {shapes} for {len(epochs)} epochs. Record f and z in "
-            "the same epochs."
+            f"Every row of the KL belongs to an epoch. Given: shapes {shapes} for {len(epochs)} epochs. Record f and z "
+            "in the same epochs."
         )
     for values in kl.values():
         values[~np.isfinite(values)] = np.nan

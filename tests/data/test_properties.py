@@ -174,7 +174,7 @@ def verdict(array, counts, missing):
     rules += [("negative", negative), ("fractional", fractional)] if counts else []
     for word, where in rules:
         if where:
-            return [f"Got {len(where)} {word} of {array.size}", f"{where[0]}: {array[where[0]]}"]
+            return [f"Given: {len(where)} {word} of {array.size}", f"{where[0]}: {array[where[0]]}"]
     return []
 
 

@@ -78,10 +78,10 @@ def test_one_bin():
 @pytest.mark.parametrize(
     "values, lag, words",
     [
-        (np.ones((3, 4)), None, r"Got shape \(3, 4\).*array\[None\]"),
+        (np.ones((3, 4)), None, r"Given: shape \(3, 4\).*array\[None\]"),
         (np.ones((0, 4, 1)), None, "not empty"),
-        (np.ones((1, 4, 1)), 4, "Got 4 bins and trials of 4 bins"),
-        (np.ones((1, 4, 1)), -1, "Got -1 bins"),
+        (np.ones((1, 4, 1)), 4, "Given: 4 bins and trials of 4 bins"),
+        (np.ones((1, 4, 1)), -1, "Given: -1 bins"),
     ],
 )
 def test_bad_arguments(values, lag, words):

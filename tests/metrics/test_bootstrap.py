@@ -53,10 +53,10 @@ def test_a_single_trial_tells_nothing():
 @pytest.mark.parametrize(
     "arrays, settings, words",
     [
-        ((), {}, r"Got shapes \[\]"),
-        ((np.ones(3), np.ones(4)), {}, r"Got shapes \[\(3,\), \(4,\)\]"),
-        ((np.float64(1.0),), {}, r"Got shapes \[\(\)\]"),
-        ((np.ones(0),), {}, "Got 0 trials"),
+        ((), {}, r"Given: shapes \[\]"),
+        ((np.ones(3), np.ones(4)), {}, r"Given: shapes \[\(3,\), \(4,\)\]"),
+        ((np.float64(1.0),), {}, r"Given: shapes \[\(\)\]"),
+        ((np.ones(0),), {}, "Given: 0 trials"),
         ((np.ones(3),), {"n_resamples": 1}, "n_resamples 1"),
     ],
 )

@@ -205,10 +205,10 @@ def test_forward_steps_take_no_part(recording):
 @pytest.mark.parametrize(
     "make, method, words",
     [
-        (lambda: simulate(), "SLDS", "Got 'SLDS'. Choose one of smoothed spikes, FA, GLM, PSTH"),
+        (lambda: simulate(), "SLDS", "Given: 'SLDS'. Choose one of smoothed spikes, FA, GLM, PSTH"),
         (lambda: simulate().as_full(), "GLM", "Co-smoothing by GLM needs held-out channels"),
         (lambda: simulate(labelled=False), "PSTH", "labels for PSTH"),
-        (lambda: Trials(np.ones((3, 8, 3)), 0.02).split(0.34, heldout=1), "GLM", "Got 1 trials"),
+        (lambda: Trials(np.ones((3, 8, 3)), 0.02).split(0.34, heldout=1), "GLM", "Given: 1 trials"),
     ],
 )
 def test_bad_arguments(make, method, words):

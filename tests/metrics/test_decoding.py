@@ -144,8 +144,8 @@ def test_the_benchmarks_decoder_is_ridge_on_rates_as_they_are():
         ({"features_valid": np.zeros((30, 12))}, "validation part"),
         ({"lag_bins": 12}, "0 to 12 bins and trials of 12 bins"),
         ({"lag_bins": [-6, 6]}, "-6 to 6 bins and trials of 12 bins"),
-        ({"behavior_valid": np.full((30, 12, 2), np.nan)}, "validation part have behaviour. Got 0 of 360"),
-        ({"features_valid": np.full((30, 12, 3), np.nan)}, "validation part must be finite. Got 1080 features"),
+        ({"behavior_valid": np.full((30, 12, 2), np.nan)}, "validation part have behaviour. Given: 0 of 360"),
+        ({"features_valid": np.full((30, 12, 3), np.nan)}, "validation part must be finite. Given: 1080 features"),
         ({"behavior_train": np.full((30, 12, 3), np.inf)}, "1080 values of behaviour"),
     ],
 )
@@ -163,7 +163,7 @@ def test_bad_arguments(change, words):
         ((np.ones((30, 1)), None), "Masks must be bool"),
         ((np.ones((29, 1), bool), None), "for 30 trials"),
         ((np.ones((30, 2), bool), None), "2 for training and 1 for validation"),
-        ((np.zeros((30, 1), bool), None), "training part have behaviour. Got 0 of 0"),
+        ((np.zeros((30, 1), bool), None), "training part have behaviour. Given: 0 of 0"),
     ],
 )
 def test_bad_masks(masks, words):

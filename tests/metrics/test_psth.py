@@ -90,11 +90,14 @@ def test_rates_of_jittered_trials_match_once_it_is_undone(rng):
         (lambda a: psth_r2(a, np.zeros(4, int), a[:, :2]), "same bins and channels"),
         (lambda a: psth_r2(a, np.array([0, 1, 2, 4]), a), "labels up to 4 and 4 conditions"),
         (lambda a: psth_r2(a, np.zeros(3, int), a), "one index of a condition a trial"),
-        (lambda a: psth(a, np.zeros(4)), "Got float64"),
+        (lambda a: psth(a, np.zeros(4)), "Given: float64"),
         (lambda a: psth(a, np.array([0, 1, -1, 0])), r"values \[-1, 0, 1\]"),
         (lambda a: psth(a * np.inf, np.zeros(4, int)), "24 infinite values"),
         (lambda a: psth_r2(a, np.zeros(4, int), a, np.ones(4)), "jitter must hold one whole number"),
-        (lambda a: psth_r2(a, np.zeros(4, int), a, np.full(4, 3)), "two bins of every channel. Got less in channel 0"),
+        (
+            lambda a: psth_r2(a, np.zeros(4, int), a, np.full(4, 3)),
+            "two bins of every channel. Given: less in channel 0",
+        ),
     ],
 )
 def test_bad_arguments(call, words):

@@ -54,7 +54,7 @@ def test_a_channel_that_is_silent_in_training_does_not_stop_the_baseline():
 
 def test_too_few_trials_to_choose():
     recording = Trials(np.ones((3, 8, 3)), 0.02).split(0.34, heldout=1)
-    with pytest.raises(ValueError, match="Got 1 trials and n_folds 3"):
+    with pytest.raises(ValueError, match="Given: 1 trials and n_folds 3"):
         smoothing_baseline(recording)
 
 

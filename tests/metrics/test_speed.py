@@ -54,10 +54,13 @@ def test_trials_without_interval_or_condition_are_left_out(session):
     [
         (lambda r, i, c, t: (r, i[:, :3], c, t), "inside"),
         (lambda r, i, c, t: (r, i, c[:3], t), "same trials and bins"),
-        (lambda r, i, c, t: (r, i & (np.arange(16) < 2), c, t), "Got 1 bins, 0 rates that are not finite, in trial 0"),
+        (
+            lambda r, i, c, t: (r, i & (np.arange(16) < 2), c, t),
+            "Given: 1 bins, 0 rates that are not finite, in trial 0",
+        ),
         (lambda r, i, c, t: (r * np.nan, i, c, t), "finite rates in two bins"),
         (lambda r, i, c, t: (r, i, np.arange(24), t), "24 of them with a single one"),
-        (lambda r, i, c, t: (r, i, c, t * np.nan), "Got 0 trials in 0 conditions"),
+        (lambda r, i, c, t: (r, i, c, t * np.nan), "Given: 0 trials in 0 conditions"),
     ],
 )
 def test_bad_arguments(session, change, words):

@@ -122,10 +122,10 @@ def test_the_standard_error_is_the_spread_over_repeated_experiments():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: poisson_nll(np.ones((2, 3)), np.ones((2, 4))), r"one shape. Got \(2, 3\) and \(2, 4\)"),
+        (lambda: poisson_nll(np.ones((2, 3)), np.ones((2, 4))), r"one shape. Given: \(2, 3\) and \(2, 4\)"),
         (lambda: poisson_nll([-1.0, 1.0], [0, 0]), r"1 that are not, the first at \(0,\)"),
         (lambda: poisson_nll([1.0, np.nan], [0, 0]), "finite"),
-        (lambda: bits_per_spike(np.ones((1, 2, 1)), np.zeros((1, 2, 1))), "at least one spike. Got 2 bins"),
+        (lambda: bits_per_spike(np.ones((1, 2, 1)), np.zeros((1, 2, 1))), "at least one spike. Given: 2 bins"),
         (lambda: cosmoothing(np.ones((1, 2, 3)), np.ones((1, 2, 3)), 3), "3 channels, 3 of them held-in"),
         (lambda: cosmoothing(np.ones((2, 3)), np.ones((2, 3)), 1), "trials, time, channels"),
         (lambda: forward_prediction(np.ones((1, 2, 3)), np.ones((1, 2, 3)), 2), "n_times 2. Reconstruct"),

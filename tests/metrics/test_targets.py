@@ -70,9 +70,9 @@ def test_labels_of_any_kind_and_conditions_of_one_trial():
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"label_train": np.zeros(30)}, r"conditions to tell apart. Got \[0.0\]"),
+        ({"label_train": np.zeros(30)}, r"conditions to tell apart. Given: \[0.0\]"),
         ({"label_valid": np.zeros(3)}, r"labels \(3,\)"),
-        ({"counts_train": np.zeros((30, 10))}, r"Got \(30, 10\)"),
+        ({"counts_train": np.zeros((30, 10))}, r"Given: \(30, 10\)"),
         ({"n_windows": 11}, "11 windows"),
         ({"n_windows": 0}, "0 windows"),
     ],

@@ -65,8 +65,8 @@ class Batches:
         sizes = {name: len(value) for name, value in self.arrays.items()}
         if len(set(sizes.values())) != 1 or 0 in sizes.values():
             raise ValueError(
-                f"Batches need arrays with the same trials, at least one. Got {sizes or 'no array'} trials. Give the "
-                "arrays of one part of a recording."
+                f"Batches need arrays with the same trials, at least one. Given: {sizes or 'no array'} trials. Give "
+                "the arrays of one part of a recording."
             )
         self.shuffle = shuffle
         self.augment = augment
@@ -76,7 +76,7 @@ class Batches:
         if self.sessions:
             if sum(map(len, self.sessions)) != self.n_trials or self.batch_size < len(self.sessions):
                 raise ValueError(
-                    "Every batch holds trials of each session. Got a batch_size of "
+                    "Every batch holds trials of each session. Given: a batch_size of "
                     f"{self.batch_size} for {len(self.sessions)} sessions, of {np.size(session)} trials for "
                     f"{self.n_trials}. Raise batch_size, and give the session of each trial."
                 )
@@ -115,7 +115,7 @@ class Batches:
             names: Which arrays to return. None: all.
         """
         if not 0 <= i < len(self):
-            raise IndexError(f"There is no batch {i}. Got {len(self)} batches in an epoch. Count from 0.")
+            raise IndexError(f"There is no batch {i}. Given: {len(self)} batches in an epoch. Count from 0.")
         which = self.order(epoch)[i * self.batch_size : (i + 1) * self.batch_size]
         gathered: dict[int, np.ndarray] = {}
         found = {}
@@ -162,7 +162,7 @@ def _as_array(name: str, values: Any) -> Any:
     values = np.asarray(values)
     if values.dtype.kind not in "buif" or values.ndim == 0:
         raise ValueError(
-            f"Batches hold numbers. Got {name} with dtype {values.dtype} and shape {values.shape}. Give a numeric "
+            f"Batches hold numbers. Given: {name} with dtype {values.dtype} and shape {values.shape}. Give a numeric "
             "array with one entry a trial."
         )
     return values

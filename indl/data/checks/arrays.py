@@ -106,7 +106,7 @@ def check_whole(value, name, low=0, high=math.inf):
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not real or not low <= value <= high or not math.isfinite(value) or value != int(value):
         bounds = f"from {low} to {high}" if math.isfinite(high) else f"from {low} on"
-        raise ValueError(f"{name} must be a whole number {bounds}. Got {shown(value)}. Give it as an int.")
+        raise ValueError(f"{name} must be a whole number {bounds}. Given: {shown(value)}. Give it as an int.")
     return int(value)
 
 
@@ -114,14 +114,14 @@ def bin_width_finding(value) -> Finding | None:
     """Why a value cannot be a bin width in seconds, or None."""
     example = "for example 0.02 for 20 ms."
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        problem, got = "The bin width must be a number of seconds.", f"Got {shown(value)} ({type(value).__name__})."
+        problem, got = "The bin width must be a number of seconds.", f"Given: {shown(value)} ({type(value).__name__})."
         advice = f"Give {example}"
     elif not math.isfinite(value) or value <= 0:
-        problem, got = "The bin width must be positive and finite.", f"Got {float(value)!r} s."
+        problem, got = "The bin width must be positive and finite.", f"Given: {float(value)!r} s."
         advice = f"Give the width of one bin in seconds, {example}"
     elif value > _MAX_BIN_WIDTH_S:
         problem = f"The bin width is in seconds, and more than {_MAX_BIN_WIDTH_S:g} s cannot be a bin."
-        got, advice = f"Got {value:g}.", f"If that is milliseconds, give {value / 1000:g}."
+        got, advice = f"Given: {value:g}.", f"If that is milliseconds, give {value / 1000:g}."
     else:
         return None
     return Finding("error", "bin-width", "bin_width_s", problem, got, advice)
@@ -150,12 +150,12 @@ def as_trials(array, name):
             given, array = type(array).__name__, np.asarray(array)
         except (ValueError, TypeError) as error:
             problem = f"{name} cannot be made into an array."
-            got = f"Got {type(array).__name__} ({error})."
+            got = f"Given: {type(array).__name__} ({error})."
             return None, Finding("error", "not-numeric", name, problem, got, advice)
     else:
         given = type(array).__name__
     if array.dtype.kind not in "buif":
-        got = f"Got {given} with dtype {array.dtype}."
+        got = f"Given: {given} with dtype {array.dtype}."
         return None, Finding("error", "not-numeric", name, f"{name} must be numeric.", got, advice)
     if len(array.shape) != 3:
         return None, Finding(
@@ -163,7 +163,7 @@ def as_trials(array, name):
             "wrong-axes",
             name,
             f"{name} must have 3 axes (trials, time, channels).",
-            f"Got {len(array.shape)} with shape {array.shape}.",
+            f"Given: {len(array.shape)} with shape {array.shape}.",
             "Add or merge axes, e.g. array[None] for a single trial.",
         )
     empty = [axis for axis, size in zip(_AXES, array.shape, strict=True) if size == 0]
@@ -173,7 +173,7 @@ def as_trials(array, name):
             "empty",
             name,
             f"{name} is empty: it has no {' and no '.join(empty)}.",
-            f"Got shape {array.shape}.",
+            f"Given: shape {array.shape}.",
             "Check the selection of trials, the window and the list of channels.",
         )
     return array, None
@@ -197,7 +197,7 @@ def _pair_findings(x, x_name, y, y_name):
             "unequal-trials",
             names,
             f"{names} must have the same trials.",
-            f"Got {x.shape[0]} and {y.shape[0]}.",
+            f"Given: {x.shape[0]} and {y.shape[0]}.",
             "Select the same trials for both.",
         )
     for axis in (1, 2):
@@ -208,7 +208,7 @@ def _pair_findings(x, x_name, y, y_name):
                 "unequal-shapes",
                 names,
                 f"{y_name} must have at least the {what} of {x_name}.",
-                f"Got {y.shape[axis]} in {y_name} and {x.shape[axis]} in {x_name}.",
+                f"Given: {y.shape[axis]} in {y_name} and {x.shape[axis]} in {x_name}.",
                 f"Check that they are not swapped: {x_name} is what the encoder sees, {y_name} what is reconstructed.",
             )
 
@@ -228,7 +228,7 @@ class _Tally:
 
     def finding(self, code, array, name, rule, what, advice):
         size = math.prod(array.shape)
-        got = f"Got {self.count} {what} of {size} values, the first at (trial, time, channel) {self.first}: "
+        got = f"Given: {self.count} {what} of {size} values, the first at (trial, time, channel) {self.first}: "
         return Finding(
             "error", code, name, f"{name} {rule}.", f"{got}{self.value}.", advice, self.count, size, self.first
         )
@@ -301,7 +301,7 @@ def _unrecorded_trials(seen, name):
             "unrecorded-trials",
             name,
             f"{name} must hold something in every trial.",
-            f"Got {empty.size} of {len(seen)} trials that are NaN throughout, the first is trial {empty[0]}.",
+            f"Given: {empty.size} of {len(seen)} trials that are NaN throughout, the first is trial {empty[0]}.",
             "Leave those trials out.",
             int(empty.size),
             len(seen),
@@ -322,7 +322,7 @@ def _zero_findings(active, seen, name):
                 code,
                 name,
                 f"{name} has {what} that are zero everywhere.",
-                f"Got {silent.size} of {total}: {listed(silent)}.",
+                f"Given: {silent.size} of {total}: {listed(silent)}.",
                 f"Check that this is meant: {why}.",
                 int(silent.size),
                 total,

@@ -23,7 +23,7 @@ class Finding:
         code: Short name of the kind of finding, e.g. ``"silent-channels"``.
         where: Name of the array, or of whatever else it was found in.
         problem: What is wrong, a sentence.
-        got: What came, a sentence that begins with "Got".
+        got: What came, a sentence that begins with "Given:".
         advice: What to do, a sentence or two.
         count: How many elements (values, channels, trials) are concerned; 0 where that has no meaning.
         total: Of how many.

@@ -96,7 +96,7 @@ def _unit_findings(s: Statistics, name: str, bin_width_s: float | None) -> Itera
             "multiples",
             name,
             f"All counts of {name} are multiples of {step}.",
-            f"Got the values {listed(values)}.",
+            f"Given: the values {listed(values)}.",
             "With this bin width they are rates in Hz: multiply them by the bin width."
             if in_hz
             else "Check that they are counts per bin, neither scaled nor in Hz.",
@@ -112,7 +112,7 @@ def _unit_findings(s: Statistics, name: str, bin_width_s: float | None) -> Itera
             "implausible-rate",
             name,
             f"The mean rate of {name} is not one of neurons.",
-            f"Got {rate:.4g} Hz, with bins of {1000 * bin_width_s:g} ms.",
+            f"Given: {rate:.4g} Hz, with bins of {1000 * bin_width_s:g} ms.",
             "Check the bin width (in seconds) and that the values are counts per bin.",
             details={"rate_hz": rate},
         )
@@ -132,7 +132,7 @@ def _all_at_once(s: Statistics, name: str) -> Iterator[Finding]:
             "all-at-once",
             name,
             f"{name} has bins in which nearly all channels fire together.",
-            f"Got {len(together)} of {s.active.size} bins with at least 90 % of the channels active, the first at "
+            f"Given: {len(together)} of {s.active.size} bins with at least 90 % of the channels active, the first at "
             f"(trial, time) {first}, where {100 * typical:.0f} % are typical.",
             "Such bins are usually artefacts (movement, stimulation); remove them or set them to missing.",
             len(together),
@@ -186,7 +186,7 @@ def channel_pair_findings(s: Statistics, name: str) -> Iterator[Finding]:
                 code,
                 name,
                 f"{problem}.",
-                f"Got {len(pairs)} of {n * (n - 1) // 2} pairs: {shown}.",
+                f"Given: {len(pairs)} of {n * (n - 1) // 2} pairs: {shown}.",
                 advice,
                 len(pairs),
                 n * (n - 1) // 2,
@@ -197,7 +197,7 @@ def channel_pair_findings(s: Statistics, name: str) -> Iterator[Finding]:
 
 def some_channels(code, name, which, total, problem, more, advice, severity="warning") -> Iterator[Finding]:
     if len(which):
-        got = f"Got {len(which)} of {total} channels: {listed(which)}" + (f"; {more}." if more else ".")
+        got = f"Given: {len(which)} of {total} channels: {listed(which)}" + (f"; {more}." if more else ".")
         yield Finding(
             severity,
             code,

@@ -77,8 +77,8 @@ def examine(
         counts = data.are_counts if counts is None else counts
     else:
         raise TypeError(
-            f"Only data of this library can be examined. Got {type(data).__name__}. Make Trials(counts, bin_width_s) "
-            "of an array, or give the path of a file to examine_file."
+            f"Only data of this library can be examined. Given: {type(data).__name__}. Make Trials(counts, "
+            "bin_width_s) of an array, or give the path of a file to examine_file."
         )
     # What the containers hold has passed: NaN in it is meant.
     missing = data.missing if isinstance(data, RawFile) else True

@@ -136,7 +136,7 @@ def _read_attributes(raw: RawFile, source: Source) -> None:
     raw.are_counts = bool(np.all(attributes.get("are_counts", True)))
     raw.missing = bool(np.all(attributes.get("missing", False)))
     if stated is None:
-        got = f"Got the attributes {', '.join(sorted(attributes)) or '(none)'}."
+        got = f"Given: the attributes {', '.join(sorted(attributes)) or '(none)'}."
         advice = "Write the attribute bin_width_s into the file, in seconds, or give it (--bin-width)."
         problem = f"{source.path} does not state its bin width."
         raw.findings.append(Finding("error", "no-bin-width", "bin_width_s", problem, got, advice))
@@ -156,5 +156,5 @@ def _absent(source: Source, keys: list[str]) -> Finding:
 def _unreadable(key: str, error: Exception) -> Finding:
     if isinstance(error, RecordingError):
         return Finding("error", "unreadable", key, str(error), "", "")
-    got = f"Got {type(error).__name__}: {' '.join(str(error).split())}."
+    got = f"Given: {type(error).__name__}: {' '.join(str(error).split())}."
     return Finding("error", "unreadable", key, f"{key} is damaged.", got, "Copy or download the file again.")

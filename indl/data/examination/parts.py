@@ -51,11 +51,11 @@ def misfits(part: Part) -> dict[str, Finding]:
             # An input may begin after the segment of the initial condition.
             fits = fits and (shape[1] in bins or (field == "ext_input" and 0 < shape[1] < encod[1]))
             expected = f"({recon[0]}, {' or '.join(map(str, sorted(bins)))}, dimensions)"
-        problem, got = "", f"Got shape {shape}, with counts {tuple(recon)}."
+        problem, got = "", f"Given: shape {shape}, with counts {tuple(recon)}."
         if not fits:
             problem = f"{name} does not fit the trials."
         elif field not in ("label", "inds") and part[field].dtype.kind not in "buif":
-            problem, got = f"{name} must be numeric.", f"Got dtype {part[field].dtype}."
+            problem, got = f"{name} must be numeric.", f"Given: dtype {part[field].dtype}."
         if problem:
             found[field] = Finding("error", "does-not-fit", name, problem, got, f"Give numbers of shape {expected}.")
     return found
@@ -85,7 +85,7 @@ def channel_id_findings(channel_ids: Any, n_channels: int) -> Iterator[Finding]:
             "does-not-fit",
             "channel_ids",
             "channel_ids must name every channel of recon.",
-            f"Got shape {ids.shape} for {n_channels} channels.",
+            f"Given: shape {ids.shape} for {n_channels} channels.",
             "Give one id a channel, held-in channels first.",
         )
     elif len(np.unique(ids)) < n_channels:
@@ -95,7 +95,7 @@ def channel_id_findings(channel_ids: Any, n_channels: int) -> Iterator[Finding]:
             "repeated-ids",
             "channel_ids",
             "channel_ids names different channels alike.",
-            f"Got {n_channels - len(values)} repeated ids: {listed(values[counts > 1])}.",
+            f"Given: {n_channels - len(values)} repeated ids: {listed(values[counts > 1])}.",
             "Check that no channel was written twice.",
             n_channels - len(values),
             n_channels,
@@ -123,7 +123,7 @@ def _encod_findings(part: Part) -> Iterator[Finding]:
             "encod-differs",
             names,
             f"{part.names['encod']} is not the first bins and channels of {part.names['recon']}.",
-            f"Got {n_different} of {size} values that differ, the first at (trial, time, channel) {first}.",
+            f"Given: {n_different} of {size} values that differ, the first at (trial, time, channel) {first}.",
             "Held-in channels come first in recon, in the order of encod; leave it so only if encod was smoothed or "
             "corrupted on purpose.",
             n_different,
@@ -150,7 +150,8 @@ def _sequence_findings(part: Part, field: str, s: Statistics) -> Iterator[Findin
             "not-finite",
             name,
             f"{name} must be finite.",
-            f"Got {np.count_nonzero(broken)} {what} of {size} values, the first at (trial, time, dimension) {first}.",
+            f"Given: {np.count_nonzero(broken)} {what} of {size} values, the first at (trial, time, "
+            f"dimension) {first}.",
             "Write NaN where behaviour is unknown." if field == "behavior" else "Fill the gaps, or leave it out.",
             int(np.count_nonzero(broken)),
             size,
@@ -163,7 +164,7 @@ def _sequence_findings(part: Part, field: str, s: Statistics) -> Iterator[Findin
             "behavior-gaps",
             name,
             f"{name} has gaps (NaN).",
-            f"Got {np.count_nonzero(nan)} of {inside.sum()} values ({share:.2g} %).",
+            f"Given: {np.count_nonzero(nan)} of {inside.sum()} values ({share:.2g} %).",
             "Decoding leaves these bins out; check that this is meant.",
             int(nan.sum()),
             int(inside.sum()),
@@ -179,7 +180,7 @@ def _sequence_findings(part: Part, field: str, s: Statistics) -> Iterator[Findin
             "constant-dimensions",
             name,
             f"{name} has dimensions that never change or are NaN throughout.",
-            f"Got {constant.size} of {dims}: {listed(constant)}.",
+            f"Given: {constant.size} of {dims}: {listed(constant)}.",
             "Nothing can be decoded from or explained by them; remove them.",
             int(constant.size),
             dims,
@@ -200,7 +201,7 @@ def _truth_findings(part: Part, s: Statistics) -> Iterator[Finding]:
             "truth-not-rates",
             name,
             f"{name} must hold expected counts: finite and not negative.",
-            f"Got {np.count_nonzero(broken)} of {truth.size} values, the first at (trial, time, channel) {first}: "
+            f"Given: {np.count_nonzero(broken)} of {truth.size} values, the first at (trial, time, channel) {first}: "
             f"{truth[first]}.",
             "Write rates, not their logarithm.",
             int(np.count_nonzero(broken)),
@@ -215,7 +216,7 @@ def _truth_findings(part: Part, s: Statistics) -> Iterator[Finding]:
             "truth-scale",
             name,
             f"{name} does not have the scale of the counts.",
-            f"Got a mean of {expected:.4g}, while the counts have {counted:.4g} a bin.",
+            f"Given: a mean of {expected:.4g}, while the counts have {counted:.4g} a bin.",
             "True rates are expected counts per bin; give the attribute conversion_factor by which they are divided.",
             details={"ratio": expected / counted},
         )
@@ -229,7 +230,7 @@ def _label_findings(label: np.ndarray, name: str) -> Iterator[Finding]:
             "label-unknown",
             name,
             f"{name} must name the condition of every trial.",
-            f"Got NaN in {n_nan} of {len(label)} trials, the first is trial {int(np.argmax(np.isnan(label)))}.",
+            f"Given: NaN in {n_nan} of {len(label)} trials, the first is trial {int(np.argmax(np.isnan(label)))}.",
             "Leave those trials out, or give them a condition of their own.",
             n_nan,
             len(label),
@@ -243,7 +244,7 @@ def _label_findings(label: np.ndarray, name: str) -> Iterator[Finding]:
             "label-continuous",
             name,
             f"{name} does not look like conditions.",
-            f"Got {len(values)} different values for {len(label)} trials.",
+            f"Given: {len(values)} different values for {len(label)} trials.",
             "Group the trials into a few conditions; a continuous variable belongs to the behaviour.",
             len(values),
             len(label),
@@ -254,7 +255,7 @@ def _label_findings(label: np.ndarray, name: str) -> Iterator[Finding]:
             "one-condition",
             name,
             f"{name} has a single condition.",
-            f"Got {values[0]} in all {len(label)} trials.",
+            f"Given: {values[0]} in all {len(label)} trials.",
             "Scores by condition need at least two.",
         )
     elif sizes.max() > 4 * sizes.min():
@@ -264,7 +265,7 @@ def _label_findings(label: np.ndarray, name: str) -> Iterator[Finding]:
             "uneven-conditions",
             name,
             f"{name} has conditions of very different size.",
-            f"Got {sizes.min()} trials of condition {rare} and {sizes.max()} of condition {common}.",
+            f"Given: {sizes.min()} trials of condition {rare} and {sizes.max()} of condition {common}.",
             "Averages of rare conditions are noisy; merge conditions, or read scores by condition with care.",
             details={"sizes": dict(zip(values.tolist(), sizes.tolist(), strict=True))},
         )
@@ -279,7 +280,7 @@ def _order_findings(values: np.ndarray, name: str) -> Iterator[Finding]:
             "repeated-trials",
             name,
             f"{name} names trials more than once.",
-            f"Got {n_repeated} repeated values of {len(values)}.",
+            f"Given: {n_repeated} repeated values of {len(values)}.",
             "Check that no trial was written twice.",
             n_repeated,
             len(values),
@@ -291,7 +292,7 @@ def _order_findings(values: np.ndarray, name: str) -> Iterator[Finding]:
             "unordered-trials",
             name,
             f"{name} is not in ascending order: trials are not in the order of the session.",
-            f"Got {np.count_nonzero(steps < 0)} steps back, the first at trial {first}.",
+            f"Given: {np.count_nonzero(steps < 0)} steps back, the first at trial {first}.",
             "Nothing has to be done; checks of drift sort by it.",
             int(np.count_nonzero(steps < 0)),
             len(values),

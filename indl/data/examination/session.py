@@ -29,7 +29,7 @@ def trial_pair_findings(s: Statistics, name: str) -> Iterator[Finding]:
             "duplicated-trials",
             name,
             f"{name} has trials that are identical.",
-            f"Got {n_extra} of {s.shape[0]} trials that repeat another: "
+            f"Given: {n_extra} of {s.shape[0]} trials that repeat another: "
             f"{listed(' = '.join(map(str, group[:4])) for group in copies)}.",
             "Check how the trials were cut; keep one of each.",
             n_extra,
@@ -50,7 +50,7 @@ def missing_findings(s: Statistics, name: str) -> Iterator[Finding]:
             "missing-samples",
             name,
             f"{name} has samples that were not recorded (NaN).",
-            f"Got {n_missing} of {bins * n_channels} samples ({100 * n_missing / (bins * n_channels):.2g} %).",
+            f"Given: {n_missing} of {bins * n_channels} samples ({100 * n_missing / (bins * n_channels):.2g} %).",
             "They leave the loss; nothing has to be done.",
             n_missing,
             bins * n_channels,
@@ -81,7 +81,7 @@ def missing_findings(s: Statistics, name: str) -> Iterator[Finding]:
             "few-bins",
             name,
             f"The trials of {name} are very short.",
-            f"Got {n_times} bin{'s' * (n_times > 1)}.",
+            f"Given: {n_times} bin{'s' * (n_times > 1)}.",
             "A sequence model needs some; use a longer window or narrower bins.",
         )
     if n_times > 1000:
@@ -90,7 +90,7 @@ def missing_findings(s: Statistics, name: str) -> Iterator[Finding]:
             "many-bins",
             name,
             f"The trials of {name} are very long.",
-            f"Got {n_times} bins.",
+            f"Given: {n_times} bins.",
             "Training time grows with them; cut them into windows or use wider bins if it takes too long.",
         )
 
@@ -103,7 +103,7 @@ def size_findings(n_trials: int, name: str) -> Iterator[Finding]:
             "few-trials",
             name,
             f"{name} has few trials to fit on.",
-            f"Got {n_trials}, fewer than {_FEW_TRIALS}.",
+            f"Given: {n_trials}, fewer than {_FEW_TRIALS}.",
             "Scores will be uncertain and models will overfit; add trials, or cut long ones into windows.",
             n_trials,
         )
@@ -122,7 +122,7 @@ def axes_findings(s: Statistics, name: str) -> Iterator[Finding]:
             "swapped-axes",
             name,
             f"The time and channel axes of {name} look swapped.",
-            f"Got shape {s.shape}, in which neighbouring channels are alike and neighbouring bins are not (mean "
+            f"Given: shape {s.shape}, in which neighbouring channels are alike and neighbouring bins are not (mean "
             f"squared differences {along_channels:.2f} and {along_time:.2f} of the variance).",
             "The order is (trials, time, channels): transpose with array.transpose(0, 2, 1) if it is not.",
             details={"along_time": along_time, "along_channels": along_channels},
@@ -144,8 +144,8 @@ def drift_findings(s: Statistics, name: str, order: np.ndarray) -> Iterator[Find
                 "drift",
                 name,
                 f"The mean of {name} drifts over the session.",
-                f"Got {first:.4g} in the first fifth of the trials and {last:.4g} in the last (rank correlation with "
-                f"the order {slope:.2f}).",
+                f"Given: {first:.4g} in the first fifth of the trials and {last:.4g} in the last (rank correlation "
+                f"with the order {slope:.2f}).",
                 "Check for a loss of signal or blocks of conditions; split the trials at random or in blocks, or leave "
                 "the changed part out.",
                 details={"first": first, "last": last, "correlation": slope},
@@ -179,7 +179,7 @@ def _trials(code, name, which, total, what, advice) -> Finding:
         code,
         name,
         f"{name} has trials {what}.",
-        f"Got {len(which)} of {total} trials: {listed(which)}.",
+        f"Given: {len(which)} of {total} trials: {listed(which)}.",
         advice,
         len(which),
         total,

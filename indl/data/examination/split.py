@@ -23,7 +23,7 @@ def two_part_findings(train: Part, valid: Part, s_train: Statistics, s_valid: St
                     valid,
                     field,
                     "must have the same bins and the same channels or dimensions",
-                    f"Got {a[1:]} and {b[1:]}.",
+                    f"Given: {a[1:]} and {b[1:]}.",
                     "Cut both parts alike.",
                     severity="error",
                 )
@@ -35,7 +35,7 @@ def two_part_findings(train: Part, valid: Part, s_train: Statistics, s_valid: St
                 "only-in-one-part",
                 has.names[field],
                 f"Only one part of the recording has {field}.",
-                f"Got {has.names[field]} but no {lacks.names[field]}.",
+                f"Given: {has.names[field]} but no {lacks.names[field]}.",
                 "Scores that need both will be left out; add it to the other part.",
             )
     yield from _leaks(train, valid, s_train, s_valid)
@@ -57,7 +57,7 @@ def _leaks(train: Part, valid: Part, s_train: Statistics, s_valid: Statistics) -
                 valid,
                 "recon",
                 "share trials",
-                f"Got {len(copies)} of {len(active)} validation trials that are training trials, too (validation = "
+                f"Given: {len(copies)} of {len(active)} validation trials that are training trials, too (validation = "
                 f"training): {shown}.",
                 "Split again so that no trial is in both; scores would be too good.",
                 count=len(copies),
@@ -74,8 +74,8 @@ def _leaks(train: Part, valid: Part, s_train: Statistics, s_valid: Statistics) -
                 valid,
                 "inds",
                 "name the same trials",
-                f"Got {shared.size} of {len(valid['inds'])} validation trials with an index that training trials have: "
-                f"{listed(shared)}.",
+                f"Given: {shared.size} of {len(valid['inds'])} validation trials with an index that training trials "
+                f"have: {listed(shared)}.",
                 "Number the trials by their place in the session, and check that no trial is in both parts.",
                 count=int(shared.size),
                 total=len(valid["inds"]),
@@ -100,7 +100,7 @@ def overlap_findings(train: Part, valid: Part, bin_width_s: float) -> Iterator[F
             valid,
             "start_s",
             "have windows that overlap in time",
-            f"Got {overlapping.size} of {len(begin)} validation trials that begin less than {window:.4g} s from a "
+            f"Given: {overlapping.size} of {len(begin)} validation trials that begin less than {window:.4g} s from a "
             f"training trial: {listed(overlapping)}.",
             "Split in blocks (block=...) and leave out the windows at their edges; scores would be too good.",
             count=int(overlapping.size),
@@ -119,7 +119,7 @@ def _unmatched_conditions(train: Part, valid: Part) -> Iterator[Finding]:
                 "missing-conditions",
                 to.names["label"],
                 f"{to.names['label']} lacks conditions that {from_.names['label']} has.",
-                f"Got {len(missing)} of {len(a | b)} conditions in one part alone: {listed(names)}.",
+                f"Given: {len(missing)} of {len(a | b)} conditions in one part alone: {listed(names)}.",
                 "Split by condition (label=...), or leave the rare conditions out.",
                 len(missing),
                 len(a | b),
@@ -139,8 +139,8 @@ def _rate_difference(train: Part, valid: Part, s_train: Statistics, s_valid: Sta
             valid,
             "recon",
             "do not look like parts of one recording",
-            f"Got a mean of {a.mean():.4g} and {b.mean():.4g}, {difference / max(error, 1e-300):.0f} standard errors "
-            "apart.",
+            f"Given: a mean of {a.mean():.4g} and {b.mean():.4g}, {difference / max(error, 1e-300):.0f} standard "
+            "errors apart.",
             "Split the trials at random, or check that both parts have the same channels and bins.",
         )
 

@@ -58,7 +58,7 @@ class Reader:
             if name in self.stated and not np.array_equal(self.stated[name], there):
                 raise self.source.error(
                     f"contradicts itself: {name} and the channels differ",
-                    f"Got the attribute {self.stated[name]} for {there} channels",
+                    f"Given: the attribute {self.stated[name]} for {there} channels",
                     "Correct or remove the attribute",
                 )
         return self._unchanged(
@@ -93,7 +93,7 @@ class Reader:
         if stated is not None and self.max_bytes is None and digest(found) != stated:
             raise self.source.error(
                 "is damaged, or was changed since it was written: its values do not have the hash that it states",
-                f"Got the attribute sha256 {str(stated)[:16]} ...",
+                f"Given: the attribute sha256 {str(stated)[:16]} ...",
                 "Copy the file again; if it was changed on purpose, remove that attribute",
             )
         return found
@@ -164,7 +164,7 @@ class Reader:
         whole = np.all((values >= 0) & (values == np.rint(values))) if values.dtype.kind in "iuf" else False
         if not whole:
             raise ValueError(
-                f"{key} must hold the index of each trial in the session. Got {values[:5].tolist()} ... Give whole "
+                f"{key} must hold the index of each trial in the session. Given: {values[:5].tolist()} ... Give whole "
                 "numbers from 0, or remove the dataset."
             )
         return values.astype(np.int64)
@@ -173,8 +173,8 @@ class Reader:
         bad = sum(np.count_nonzero(np.isinf(piece) if or_nan else ~np.isfinite(piece)) for _, piece in pieces(values))
         if bad:
             raise ValueError(
-                f"{key} must be finite{' or NaN' if or_nan else ''}. Got {bad} {'' if or_nan else 'NaN or '}infinite "
-                "values. Write it again, or remove it from the file."
+                f"{key} must be finite{' or NaN' if or_nan else ''}. Given: {bad} "
+                f"{'' if or_nan else 'NaN or '}infinite values. Write it again, or remove it from the file."
             )
 
     def _joined(self) -> dict[str, Any]:
@@ -186,14 +186,18 @@ class Reader:
         shapes = {part: split.recon.shape[1:] for part, split in splits.items()}
         if len(set(shapes.values())) > 1:
             raise self.source.error(
-                "has parts that cannot be joined: their bins and channels differ", f"Got {shapes}", "Use load_recording"
+                "has parts that cannot be joined: their bins and channels differ",
+                f"Given: {shapes}",
+                "Use load_recording",
             )
         fields: dict[str, Any] = {"counts": np.concatenate([split.recon for split in splits.values()])}
         for name in PER_TRIAL:
             having = [part for part, split in splits.items() if getattr(split, name) is not None]
             if having and len(having) < len(splits):
                 raise self.source.error(
-                    f"has parts that cannot be joined: not all have {name}", f"Got only {having}", "Use load_recording"
+                    f"has parts that cannot be joined: not all have {name}",
+                    f"Given: only {having}",
+                    "Use load_recording",
                 )
             if having:
                 values = [getattr(split, name) for split in splits.values()]
@@ -202,7 +206,7 @@ class Reader:
                 if len({value.shape[1:] for value in values}) > 1:
                     raise self.source.error(
                         f"has parts that cannot be joined: their {name} differs",
-                        f"Got shapes {[value.shape for value in values]}",
+                        f"Given: shapes {[value.shape for value in values]}",
                         "Use load_recording",
                     )
                 fields[name] = np.concatenate(values)
@@ -213,7 +217,7 @@ class Reader:
             shared = np.flatnonzero(np.bincount(inds) > 1)
             raise self.source.error(
                 f"has the same trial twice: {len(shared)} indices in *_inds occur again",
-                f"Got {shared[:10].tolist()}",
+                f"Given: {shared[:10].tolist()}",
                 "Number the trials of the session, or remove *_inds",
             )
         order = np.argsort(inds)
@@ -223,7 +227,7 @@ class Reader:
         value = self.stated.get(name, default)
         if np.ndim(value) or value not in (0, 1):
             raise self.source.error(
-                f"has an attribute {name} that is neither true nor false", f"Got {value!r}", "Correct or remove it"
+                f"has an attribute {name} that is neither true nor false", f"Given: {value!r}", "Correct or remove it"
             )
         return bool(value)
 
@@ -243,7 +247,7 @@ class Reader:
         if not np.allclose(widths, widths[0]):
             raise self.source.error(
                 "states another bin width than the one given",
-                f"Got {stated} s in the file and {given} s as argument",
+                f"Given: {stated} s in the file and {given} s as argument",
                 "Leave out the argument or correct the file",
             )
         return widths[-1]
@@ -263,7 +267,7 @@ def conversion_factor(source: Source, key: str) -> float:
     value = np.asarray(value)
     if value.dtype.kind not in "iuf" or value.size != 1 or not 0 < value.item() < np.inf:
         raise ValueError(
-            f"conversion_factor must be one positive number. Got {shown(value)}. It divides truth to "
+            f"conversion_factor must be one positive number. Given: {shown(value)}. It divides truth to "
             "give expected counts per bin; use 1 if truth is in counts per bin already."
         )
     return float(value.item())

@@ -99,7 +99,7 @@ def open_recording(
     """
     if max_bytes < _LEAST_BYTES:
         raise ValueError(
-            f"max_bytes must leave room for a few trials. Got {max_bytes!r}. Give {_LEAST_BYTES} (16 MiB) or more."
+            f"max_bytes must leave room for a few trials. Given: {max_bytes!r}. Give {_LEAST_BYTES} (16 MiB) or more."
         )
     with reading(path) as source:
         return Reader(source, counts, bin_width_s, missing, max_bytes).recording()
@@ -166,7 +166,7 @@ def load_continuous(
         if values.ndim != 2:
             raise source.error(
                 f"has no continuous recording in {name}",
-                f"Got shape {values.shape}",
+                f"Given: shape {values.shape}",
                 "Give the name of a dataset (time, channels); load_trials reads trials",
             )
         behavior = beside["behavior"] if behavior is None and beside["behavior"] in source else behavior
@@ -174,7 +174,7 @@ def load_continuous(
         if moved is not None and (moved.ndim not in (1, 2) or len(moved) != len(values)):
             raise source.error(
                 f"has no behaviour for {name} in {behavior}",
-                f"Got shape {moved.shape} for {len(values)} bins",
+                f"Given: shape {moved.shape} for {len(values)} bins",
                 "Give the name of a dataset with one row a bin, or resample it",
             )
         if channel_ids is None and beside["channel_ids"] in source:
@@ -217,6 +217,6 @@ def save_trials(trials: Trials, path: Path | str) -> None:
 def _require(value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         raise TypeError(
-            f"Only a {kind.__name__} can be written here. Got {type(value).__name__}. Use save_recording for a "
+            f"Only a {kind.__name__} can be written here. Given: {type(value).__name__}. Use save_recording for a "
             "Recording, save_trials for Trials; Trials(counts, bin_width_s) makes them of an array."
         )

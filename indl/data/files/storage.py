@@ -64,7 +64,7 @@ class Source:
             kind = "R" if getattr(h5py.check_vlen_dtype(found.dtype), "kind", "") in ("i", "u") else "-"
         if found.shape is None or kind not in kinds:
             wanted = "numeric" if kinds == NUMBERS else "numeric or text"
-            got = f"Got dtype {found.dtype}" + ("" if found.shape is not None else " without values")
+            got = f"Given: dtype {found.dtype}" + ("" if found.shape is not None else " without values")
             raise self.error(f"must hold numbers: {name} must be {wanted}", got, f"Write {name} as an array")
         self._check_stored(found, name)
         if found.dtype.kind == "O":
@@ -78,7 +78,7 @@ class Source:
         if wanted > _memory():
             raise self.error(
                 f"is too large for the memory: {name} is {wanted / 2**30:.1f} GiB in float32",
-                f"Got shape {found.shape}",
+                f"Given: shape {found.shape}",
                 "Use open_recording, which reads a few trials at a time",
             )
         return self.plain(found[()], name)
@@ -91,7 +91,7 @@ class Source:
         if piece > max_bytes:
             raise self.error(
                 f"cannot be read in pieces: {name} has {trials} trials in a chunk, {piece / 2**20:.0f} MiB of float32",
-                f"Got chunks of {found.chunks} with max_bytes at {max_bytes / 2**20:.0f} MiB",
+                f"Given: chunks of {found.chunks} with max_bytes at {max_bytes / 2**20:.0f} MiB",
                 "Store smaller chunks (save_recording does), or raise max_bytes",
             )
         return LazyArray(self.path, name, divide_by=divide_by, max_bytes=max_bytes)
@@ -102,17 +102,21 @@ class Source:
         kinds = {name: self.file.attrs.get_id(name).dtype for name in self.file.attrs}
         odd = [name for name in kinds if not isinstance(name, str)]
         if odd:
-            raise self.error("is damaged: an attribute's name is no text", f"Got {odd[0]!r}", "Copy the file again")
+            raise self.error("is damaged: an attribute's name is no text", f"Given: {odd[0]!r}", "Copy the file again")
         if any(dtype.kind == "O" for dtype in kinds.values()):
             self._check_texts()
         for name, dtype in kinds.items():
             if dtype.kind not in "buifcS" and h5py.check_string_dtype(dtype) is None:
                 raise self.error(
-                    f"has an attribute {name} that is neither numbers nor text", f"Got {dtype}", "Remove the attribute"
+                    f"has an attribute {name} that is neither numbers nor text",
+                    f"Given: {dtype}",
+                    "Remove the attribute",
                 )
             value = self.file.attrs[name]
             if isinstance(value, h5py.Empty):
-                raise self.error(f"has an empty attribute {name}", f"Got {value.dtype}", "Write its value or remove it")
+                raise self.error(
+                    f"has an empty attribute {name}", f"Given: {value.dtype}", "Write its value or remove it"
+                )
             found[name] = self.plain(value, f"the attribute {name}")
         return found
 
@@ -125,7 +129,7 @@ class Source:
                 texts = [item.decode() if isinstance(item, bytes) else str(item) for item in value.flat]
                 return np.array(texts, dtype=np.str_).reshape(value.shape)
         except UnicodeDecodeError as error:
-            raise self.error(f"is damaged: {name} is no text", f"Got {error}", "Copy the file again") from error
+            raise self.error(f"is damaged: {name} is no text", f"Given: {error}", "Copy the file again") from error
         return value
 
     def error(self, problem: str, got: str, advice: str) -> RecordingError:
@@ -159,7 +163,7 @@ class Source:
         if unknown:
             raise self.error(
                 f"has {name} compressed by a filter that is not installed",
-                f"Got HDF5 filter {unknown[0]}",
+                f"Given: HDF5 filter {unknown[0]}",
                 "Install and import hdf5plugin, or write the file with gzip",
             )
         try:
@@ -167,7 +171,7 @@ class Source:
         except ValueError as error:
             raise self.error(
                 f"is damaged, or was not written to its end: {name} is incomplete",
-                f"Got {error} for shape {found.shape}",
+                f"Given: {error} for shape {found.shape}",
                 "Copy or write the file again",
             ) from error
         # One dataset may have several names.
@@ -176,7 +180,7 @@ class Source:
         if overlapping(np.concatenate([places, *(others for others, _ in self._checked.values())])):
             raise self.error(
                 f"is damaged: {name} shares its place in the file with another array",
-                f"Got {len(places)} pieces for shape {found.shape}",
+                f"Given: {len(places)} pieces for shape {found.shape}",
                 "Copy or write the file again",
             )
         self._checked[name] = places, found
@@ -192,7 +196,7 @@ class Source:
         if wrong:
             raise self.error(
                 "is damaged: its names are not in order, or cannot be found",
-                f"Got {shown(wrong[0])} out of place among {len(names)}",
+                f"Given: {shown(wrong[0])} out of place among {len(names)}",
                 "Copy or write the file again",
             )
 
@@ -210,7 +214,9 @@ class Source:
                         raw.seek(self.file.userblock_size + start)
                         self._heaps.check(raw.read(end - start), item.itemsize if isinstance(item, np.dtype) else 1)
         except ValueError as error:
-            raise self.error("is damaged: its texts cannot be read", f"Got {error}", "Copy the file again") from error
+            raise self.error(
+                "is damaged: its texts cannot be read", f"Given: {error}", "Copy the file again"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -238,7 +244,7 @@ def reading(path: Path | str) -> Iterator[Source]:
     except (OSError, RuntimeError, KeyError, TypeError, OverflowError, SystemError, MemoryError) as error:
         # HDF5 answers to damage with any of these.
         raise RecordingError(
-            f"{path} cannot be read as HDF5: it is another kind of file, or truncated or damaged. Got "
+            f"{path} cannot be read as HDF5: it is another kind of file, or truncated or damaged. Given: "
             f"{path.stat().st_size} bytes ({type(error).__name__}: {error}). Copy or download the file again, or "
             "convert it with Trials and save_trials."
         ) from error
@@ -256,10 +262,12 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"There is no folder to write {path.name} to. Got {path.parent}. Make the folder first."
+            f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
         )
     if path.is_dir():
-        raise IsADirectoryError(f"A file cannot be written to a folder's place. Got {path}. Add the name of the file.")
+        raise IsADirectoryError(
+            f"A file cannot be written to a folder's place. Given: {path}. Add the name of the file."
+        )
     try:
         # From version 1.8 on, HDF5 checks the sums of its own structures.
         with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
@@ -267,7 +275,7 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
     except (OSError, RuntimeError) as error:
         reason = "No space left on device" if "No space left" in str(error) else str(error).partition("\n")[0]
         raise OSError(
-            f"{path} could not be written. Got: {reason}. What was there before is still there. Make room, or write "
+            f"{path} could not be written. Given: {reason}. What was there before is still there. Make room, or write "
             "elsewhere."
         ) from error
 
@@ -312,7 +320,7 @@ def write_attribute(file: h5py.File, name: str, value: Any) -> None:
         file.attrs[name] = _storable(value)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RecordingError(
-            f"The entry {name!r} of attrs cannot be stored in HDF5. Got {shown(value)} ({error}). "
+            f"The entry {name!r} of attrs cannot be stored in HDF5. Given: {shown(value)} ({error}). "
             "Use strings, numbers or arrays of them, or remove the entry."
         ) from error
 

@@ -44,7 +44,8 @@ def chop(trials: Any, window_bins: int, overlap_bins: int = 0, *, last: Literal[
         values = values[None] if values.ndim == 2 else values
         if values.ndim != 3:
             raise ValueError(
-                f"What is cut must be (trials, time, channels) or (time, channels). Got shape {values.shape}. Add axes."
+                "What is cut must be (trials, time, channels) or (time, channels). Given: shape "
+                f"{values.shape}. Add axes."
             )
         return _cut(values, ChopPlan((values.shape[1],) * len(values), window_bins, overlap_bins, last))
     plan = ChopPlan(tuple(trials.lengths), window_bins, overlap_bins, last)
@@ -92,16 +93,16 @@ def merge(values: Any, windows: ChopPlan | Trials | Recording, *, inds: Any = No
     """
     plan = windows if isinstance(windows, ChopPlan) else ChopPlan.of(windows.attrs)
     if plan is None:
-        raise ValueError(f"merge needs to know how the windows were cut. Got {windows!r}. Give what chop returned.")
+        raise ValueError(f"merge needs to know how the windows were cut. Given: {windows!r}. Give what chop returned.")
     if not power >= 0:
-        raise ValueError(f"power must not be negative. Got {power!r}. Give 2, 1 for a linear change, or inf.")
+        raise ValueError(f"power must not be negative. Given: {power!r}. Give 2, 1 for a linear change, or inf.")
     values = np.asarray(values)
     if inds is None:
         inds = windows.inds if isinstance(windows, Trials) else np.arange(len(plan))
     inds = plan.known(inds)
     if values.ndim < 2 or values.shape[:2] != (len(inds), plan.window_bins):
         raise ValueError(
-            f"values must be those of the windows. Got shape {values.shape} for {len(inds)} windows of "
+            f"values must be those of the windows. Given: shape {values.shape} for {len(inds)} windows of "
             f"{plan.window_bins} bins. Give (windows, window_bins, ...)."
         )
     dtype = np.result_type(values.dtype, np.float32)

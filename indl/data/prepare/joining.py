@@ -53,8 +53,8 @@ class JoinedRecording(Recording):
         session, values = getattr(self, part).session, np.asarray(values)
         if len(values) != len(session) or (channels and values.shape[-1] != self.n_channels):
             raise ValueError(
-                f"The values are not those of the {part} trials. Got shape {values.shape} for {len(session)} trials of "
-                f"{self.n_channels} channels. Pass channels=False for factors and latents."
+                f"The values are not those of the {part} trials. Given: shape {values.shape} for {len(session)} trials "
+                f"of {self.n_channels} channels. Pass channels=False for factors and latents."
             )
         found = {}
         for name, (number, which) in self.sessions.items():
@@ -66,7 +66,7 @@ class JoinedRecording(Recording):
         """The trials of one session, padded as they are, for scores and figures of that session."""
         if name not in self.sessions:
             raise ValueError(
-                f"There is no such session. Got {name!r}. Choose one of {', '.join(map(repr, self.sessions))}."
+                f"There is no such session. Given: {name!r}. Choose one of {', '.join(map(repr, self.sessions))}."
             )
 
         def part(split: Split) -> Split:
@@ -110,15 +110,15 @@ def join_sessions(recordings: Mapping[str, Recording]) -> JoinedRecording:
     """
     if not isinstance(recordings, Mapping) or not recordings:
         raise ValueError(
-            f"Sessions are joined by name. Got {type(recordings).__name__} of {len(recordings)}. Give a dict such as "
-            "{'monday': recording, 'tuesday': recording}."
+            f"Sessions are joined by name. Given: {type(recordings).__name__} of {len(recordings)}. Give a dict such "
+            "as {'monday': recording, 'tuesday': recording}."
         )
     first = next(iter(recordings.values()))
     for name, recording in recordings.items():
         theirs, ours = _shared(recording), _shared(first)
         if theirs != ours:
             raise ValueError(
-                "Sessions must have the same bins. Got "
+                "Sessions must have the same bins. Given: "
                 + "; ".join(
                     f"{key} {theirs[key]} in {name!r}, {ours[key]} before" for key in ours if theirs[key] != ours[key]
                 )
@@ -154,7 +154,7 @@ def pad_session(
     number = check_whole(number, "number")
     if n_heldin < recording.n_heldin or n_heldout < recording.n_heldout:
         raise ValueError(
-            f"The session has more channels than there is room for. Got {recording.n_heldin} held-in and "
+            f"The session has more channels than there is room for. Given: {recording.n_heldin} held-in and "
             f"{recording.n_heldout} held-out channels for {n_heldin} and {n_heldout}. Raise n_heldin and n_heldout; "
             "add_session widens a model."
         )
@@ -191,7 +191,7 @@ def _shared(recording: Recording) -> dict[str, Any]:
     """What all sessions must have in common."""
     if not isinstance(recording, Recording):
         raise ValueError(
-            f"Only recordings can be joined. Got {type(recording).__name__}. Make one with Trials.split or "
+            f"Only recordings can be joined. Given: {type(recording).__name__}. Make one with Trials.split or "
             "load_recording."
         )
     names = ("bin_width_s", "n_times", "forward_steps", "are_counts")
@@ -209,7 +209,7 @@ def _joined(parts: list[Split]) -> Split:
         kinds = {(value.shape[1:], value.dtype.kind) for value in values if value is not None}
         if name == "ext_input" and (len(kinds) > 1 or 0 < sum(absent) < len(absent)):
             raise ValueError(
-                "Sessions must have the same external inputs, or none. Got "
+                "Sessions must have the same external inputs, or none. Given: "
                 f"{[None if value is None else value.shape for value in values]}. Leave them out, or give all of them."
             )
         alike = not any(absent) and len({shape for shape, _ in kinds}) == 1 and _one_kind({kind for _, kind in kinds})

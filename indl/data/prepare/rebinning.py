@@ -48,7 +48,7 @@ def rebin(trials: Trials | Recording, factor: int) -> Any:
     left = trials.n_times % factor
     if left:
         warnings.warn(
-            f"The last bins fill no wide one and are dropped. Got {left} of {trials.n_times}. Cut the trials to a "
+            f"The last bins fill no wide one and are dropped. Given: {left} of {trials.n_times}. Cut the trials to a "
             f"multiple of {factor} bins if that matters.",
             UserWarning,
             stacklevel=2,
@@ -57,7 +57,7 @@ def rebin(trials: Trials | Recording, factor: int) -> Any:
     if isinstance(trials, Recording):
         if left and trials.forward_steps:
             raise ValueError(
-                f"A wide bin would be partly seen by the encoder. Got {trials.n_times} bins of input and "
+                f"A wide bin would be partly seen by the encoder. Given: {trials.n_times} bins of input and "
                 f"{trials.forward_steps} forward steps for a factor of {factor}. Cut the input to a multiple of it."
             )
         for name in ("train", "valid"):

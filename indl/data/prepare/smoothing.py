@@ -29,12 +29,12 @@ def gaussian_smooth(counts, sd_bins):
     counts = np.asarray(counts)
     if counts.ndim != 3:
         raise ValueError(
-            f"counts must have 3 axes (trials, time, channels). Got shape {counts.shape}. "
+            f"counts must have 3 axes (trials, time, channels). Given: shape {counts.shape}. "
             "Use counts[None] for a single trial."
         )
     if not np.isfinite(sd_bins) or sd_bins < 0:
         raise ValueError(
-            f"The smoothing width must be finite and not negative. Got {sd_bins!r} bins. "
+            f"The smoothing width must be finite and not negative. Given: {sd_bins!r} bins. "
             "Divide the width in seconds by the bin width in seconds."
         )
     dtype = np.result_type(counts.dtype, np.float32)

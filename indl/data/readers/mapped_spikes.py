@@ -42,7 +42,7 @@ def trials_of_spikes(
             common[name] = (when, values if len(values) == len(when) else values.T)
     if found:
         raise ValueError(
-            f"With spike times, a sequence needs times of its own. Got {', '.join(found)}. Map behavior with "
+            f"With spike times, a sequence needs times of its own. Given: {', '.join(found)}. Map behavior with "
             "behavior_times, ext_input with ext_input_times, and leave out the rest."
         )
     ids = vectors.pop("channel_ids", None)
@@ -54,7 +54,7 @@ def trials_of_spikes(
         return _from_trials(_by_trial(times, axes), ids, vectors, window, units, common)
     if session is None:
         raise ValueError(
-            "spike_times must be a cell array with one vector a unit, or be mapped with spike_clusters. Got shape "
+            "spike_times must be a cell array with one vector a unit, or be mapped with spike_clusters. Given: shape "
             f"{np.shape(times)}. Map both."
         )
     return bin_spikes(Units(session, ids, **units), _placed(window, vectors), **vectors, **common)
@@ -69,7 +69,7 @@ def _placed(window: Window, vectors: dict[str, Any]) -> Window:
         start, stop = vectors.pop("start_s", np.zeros(0)), vectors.pop("stop_s")
         if len(start) != len(stop):
             raise ValueError(
-                f"start_s and stop_s must have the same trials. Got {len(start)} and {len(stop)}. Map one of each a "
+                f"start_s and stop_s must have the same trials. Given: {len(start)} and {len(stop)}. Map one of each a "
                 "trial."
             )
         found["intervals"] = np.stack([start, stop], axis=1)
@@ -90,13 +90,13 @@ def _from_trials(
     n_units = [len(trial) for trial in trials]
     if len(set(n_units)) != 1:
         raise ValueError(
-            f"Every trial needs the same units. Got {n_units[:10]}. Give an empty cell for a unit without spikes."
+            f"Every trial needs the same units. Given: {n_units[:10]}. Give an empty cell for a unit without spikes."
         )
     given = {"recording_s": window.recording_s, **units, **common}
     needless = [n for n in ("recording_s", "obs_intervals", "behavior", "ext_input") if given.get(n) is not None]
     if needless:
         raise ValueError(
-            f"Times from each trial's own zero have no times of a session beside them. Got {', '.join(needless)}. "
+            f"Times from each trial's own zero have no times of a session beside them. Given: {', '.join(needless)}. "
             "Leave that out, or map events_s."
         )
     bins = replace(window, events=[0.0], label=None).cut(n_units[0])
@@ -115,7 +115,7 @@ def _by_trial(times: Any, axes: str | None) -> list[list[Any]]:
     trials = [items_of(trial) for trial in items_of(times) or []]
     if not trials or any(trial is None for trial in trials):
         raise ValueError(
-            f"Spike times of trials must be a cell array, units by trials. Got {type(times).__name__} of shape "
+            f"Spike times of trials must be a cell array, units by trials. Given: {type(times).__name__} of shape "
             f"{np.shape(times)}. For times in the session, map events_s, or start_s and stop_s, too."
         )
     return trials

@@ -145,7 +145,7 @@ def _load_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Any
                         found[name] = None
     except Exception as error:  # zip and numpy raise of many kinds on a broken file
         raise RecordingError(
-            f"{path} cannot be read as npz: it is another kind of file, or damaged. Got {path.stat().st_size} bytes "
+            f"{path} cannot be read as npz: it is another kind of file, or damaged. Given: {path.stat().st_size} bytes "
             f"({type(error).__name__}: {str(error)[:300]}). Write it again with numpy.savez."
         ) from error
     return found
@@ -169,20 +169,20 @@ def _trials(
         check_window(window)
     if not mapping or not {"counts", "spike_times"} & set(mapping):
         raise RecordingError(
-            f"{path} needs a mapping from fields to its variables, with counts or spike_times. Got {mapping!r}."
+            f"{path} needs a mapping from fields to its variables, with counts or spike_times. Given: {mapping!r}."
             f"{found_in(load(path))}Give for example {{'counts': 'spikes'}}."
         )
     unknown = [name for name in mapping if name not in FIELDS]
     if unknown:
         raise RecordingError(
-            f"There is no field of that name. Got {unknown[0]!r}.{nearest(unknown[0], FIELDS)} Choose from "
+            f"There is no field of that name. Given: {unknown[0]!r}.{nearest(unknown[0], FIELDS)} Choose from "
             f"{', '.join(FIELDS)}."
         )
     pairs = {field: (given, axes) if isinstance(given, str) else given for field, given in mapping.items()}
     wrong = [name for name, pair in pairs.items() if not isinstance(pair, tuple) or len(pair) != 2]
     if wrong:
         raise RecordingError(
-            f"A mapping goes from a field to a path, or to a pair (path, axes). Got {shown(mapping[wrong[0]])} for "
+            f"A mapping goes from a field to a path, or to a pair (path, axes). Given: {shown(mapping[wrong[0]])} for "
             f"{wrong[0]}. Give for example {{'counts': 'data.spikes'}}."
         )
     where = {field: path_in_file for field, (path_in_file, _) in pairs.items()}
@@ -195,14 +195,15 @@ def _trials(
             widths = vectors.pop("bin_width_s")
             if widths.size != 1:
                 raise ValueError(
-                    f"bin_width_s must be one number. Got {shown(widths)}. Map another variable, or say bin_width_s=..."
+                    f"bin_width_s must be one number. Given: {shown(widths)}. Map another variable, or "
+                    "say bin_width_s=..."
                 )
             bin_width_s = widths.item()
         if bin_width_s is None and window is not None:
             bin_width_s = window.bin_width_s
         if bin_width_s is None:
             raise ValueError(
-                "The bin width is not known. Got none in the mapping. Say bin_width_s=..., in seconds, or map it."
+                "The bin width is not known. Given: none in the mapping. Say bin_width_s=..., in seconds, or map it."
             )
         variables = ", ".join(f"{field}={name}" for field, name in where.items())
         common = {"source": str(path), "attrs": {"variables": variables, **(attrs or {})}}
@@ -211,7 +212,7 @@ def _trials(
             return trials_of_spikes(found, order["spike_times"], vectors, window, units, common)
         needless = [*units, *(["window"] if window is not None else [])]
         if needless:
-            raise ValueError(f"Counts are in bins already. Got {', '.join(needless)}. Leave that out.")
+            raise ValueError(f"Counts are in bins already. Given: {', '.join(needless)}. Leave that out.")
         common["bin_width_s"] = bin_width_s
         sequences = {name: sequence(value, order[name], name) for name, value in found.items()}
         return _from_counts(sequences, **vectors, **common, are_counts=are_counts, missing=missing)

@@ -38,7 +38,7 @@ def load_matlab(path: Path | str, names: Collection[str] | None = None) -> dict[
             return {name: _from_scipy(value) for name, value in found.items() if not name.startswith("__")}
         except Exception as error:  # scipy raises of many kinds on a broken file
             raise RecordingError(
-                f"{path} cannot be read as a MATLAB file: it is another kind of file, or damaged. Got "
+                f"{path} cannot be read as a MATLAB file: it is another kind of file, or damaged. Given: "
                 f"{path.stat().st_size} bytes ({type(error).__name__}: {str(error)[:300]}). Save it again in MATLAB, "
                 "e.g. save('file.mat', 'data', '-v7.3')."
             ) from error

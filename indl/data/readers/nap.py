@@ -46,8 +46,8 @@ def from_pynapple(
     spikes = isinstance(data, Mapping)
     if not hasattr(data, "time_support") or not (spikes or (hasattr(data, "t") and hasattr(data, "values"))):
         raise TypeError(
-            f"from_pynapple takes a TsGroup, TsdFrame or Tsd. Got {type(data).__name__}. For arrays use bin_spikes or "
-            "Trials."
+            f"from_pynapple takes a TsGroup, TsdFrame or Tsd. Given: {type(data).__name__}. For arrays use bin_spikes "
+            "or Trials."
         )
     window = Window() if window is None else check_window(window)
     if window.events is None and window.intervals is None:
@@ -94,7 +94,7 @@ def _interval(times: np.ndarray, bin_width_s: float | None) -> float:
         width = round(float(steps.sum() / bins.sum()), 12)
     if not even or (bin_width_s is not None and not np.isclose(width, check_bin_width(bin_width_s), rtol=1e-3)):
         raise ValueError(
-            f"The samples of a signal must be evenly spaced, one a bin. Got {len(times)} samples about {width:g} s "
+            f"The samples of a signal must be evenly spaced, one a bin. Given: {len(times)} samples about {width:g} s "
             f"apart{'' if bin_width_s is None else f' for bins of {bin_width_s:g} s'}. Bin the signal first, e.g. with "
             "pynapple's bin_average."
         )

@@ -70,8 +70,8 @@ def read_nwb(
     unused = set(_names(angles)).difference(*wanted.values())
     if unused:
         raise ValueError(
-            f"angles must be among the series that are read. Got {sorted(unused)}. Name them in behavior or ext_input, "
-            "too."
+            f"angles must be among the series that are read. Given: {sorted(unused)}. Name them in behavior or "
+            "ext_input, too."
         )
     with opened(path) as file:
         units, times, observed = file.units(electrodes=unit_filter is not None)
@@ -106,7 +106,7 @@ def read_nwb(
         samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
         warnings.warn(
             f"{path.name} has bins outside the obs_intervals of units, or outside the recording: they are missing. "
-            f"Got {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
+            f"Given: {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
             f"{found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
             UserWarning,
             stacklevel=2,
@@ -191,7 +191,7 @@ def _trials(file: NWBFile, window: Window) -> dict[str, Any]:
     table = file.trials(window.intervals)
     of = f"the intervals {window.intervals!r}" if isinstance(window.intervals, str) else "the trials"
     if not len(table):
-        raise RecordingError(f"{file.path} has no trials. Got 0 rows in {of}. Say intervals= another table.")
+        raise RecordingError(f"{file.path} has no trials. Given: 0 rows in {of}. Say intervals= another table.")
 
     def column(name: str) -> np.ndarray:
         return column_of(table, name, of, file.path)
@@ -211,8 +211,8 @@ def _chosen(units: Any, unit_filter: Any, path: Path) -> np.ndarray:
         mask = np.asarray(unit_filter(units))
         if mask.shape != (len(units),) or mask.dtype != bool:
             raise ValueError(
-                f"unit_filter must return a bool a unit. Got shape {mask.shape} of {mask.dtype} for {len(units)} units."
-                " Return for example units['quality'] == 'good'."
+                f"unit_filter must return a bool a unit. Given: shape {mask.shape} of {mask.dtype} for {len(units)} "
+                "units. Return for example units['quality'] == 'good'."
             )
     else:
         mask = np.ones(len(units), bool)
@@ -221,7 +221,7 @@ def _chosen(units: Any, unit_filter: Any, path: Path) -> np.ndarray:
             mask &= np.isin(column_of(units, name, "the units", path), values)
     if not mask.any():
         raise RecordingError(
-            f"{path} has no unit that passes the filter. Got {unit_filter!r} for {len(units)} units with\n"
+            f"{path} has no unit that passes the filter. Given: {unit_filter!r} for {len(units)} units with\n"
             + "\n".join(f"  {name}: {what}" for name, what in _summary(units).items())
             + "\nChange the filter."
         )

@@ -32,7 +32,7 @@ def opened(path: Path) -> Iterator[NWBFile]:
         import pynwb
     except ImportError as error:
         raise ImportError(
-            f"Reading NWB files needs pynwb. Got: {error}. Install it: pip install 'pynwb>=3.0'."
+            f"Reading NWB files needs pynwb. Given: {error}. Install it: pip install 'pynwb>=3.0'."
         ) from error
     if path.stat().st_size < _SCANNED_BYTES and (where := broken_heap(path)) is not None:
         raise RecordingError(
@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[NWBFile]:
         raise
     except Exception as error:  # hdmf, h5py and pynwb raise of many kinds on a broken file
         raise RecordingError(
-            f"{path} cannot be read as NWB: it is another kind of file, or damaged. Got {path.stat().st_size} bytes "
+            f"{path} cannot be read as NWB: it is another kind of file, or damaged. Given: {path.stat().st_size} bytes "
             f"({type(error).__name__}: {str(error)[:300]}). Copy or download it again; pynwb.validate tells more."
         ) from error
 
@@ -109,7 +109,7 @@ class NWBFile:
             odd = np.array(list(odd))
             if odd.any():
                 warnings.warn(
-                    f"{self.path.name} holds spike times that {name}. Got {odd.sum()} in {np.count_nonzero(odd)} of "
+                    f"{self.path.name} holds spike times that {name}. Given: {odd.sum()} in {np.count_nonzero(odd)} of "
                     f"{len(odd)} units, the first in unit {frame.index[np.argmax(odd > 0)]}. If the file is "
                     "not meant to be so, it is damaged: copy or download it again.",
                     UserWarning,
@@ -139,7 +139,7 @@ class NWBFile:
             if name in tagged:
                 return self.frame(tables["epochs"]).iloc[tagged[name]]
             raise RecordingError(
-                f"{self.path} has no intervals of that name. Got {name!r}; found {self._found(tables)}."
+                f"{self.path} has no intervals of that name. Given: {name!r}; found {self._found(tables)}."
                 f"{nearest(name, [*tables, *tagged])} Name a table or a tag of the epochs, or give (start, stop)."
             )
         return pandas.DataFrame(intervals, columns=["start_time", "stop_time"])
@@ -196,7 +196,7 @@ class NWBFile:
         if len(fits) != 1:
             what = f"has {len(fits)} time series" if fits else "has no time series"
             raise RecordingError(
-                f"{self.path} {what} of that name. Got {name!r}; found {', '.join(fits or paths) or 'none at all'}."
+                f"{self.path} {what} of that name. Given: {name!r}; found {', '.join(fits or paths) or 'none at all'}."
                 f"{nearest(name, [*paths, *(path.rpartition('/')[2] for path in paths)]) if not fits else ''} Give as "
                 "much of the path as makes it unique."
             )
@@ -260,7 +260,7 @@ class NWBFile:
 
     def _wrong(self, what: str, given: str) -> RecordingError:
         return RecordingError(
-            f"{self.path} is damaged or unusual in {what}. Got {given}. Write the file again, or check it with "
+            f"{self.path} is damaged or unusual in {what}. Given: {given}. Write the file again, or check it with "
             "pynwb.validate."
         )
 
@@ -282,7 +282,7 @@ def column_of(frame: Any, name: str, of: str, path: Path) -> np.ndarray:
     """A column of a data frame; texts as numpy's. An error names the nearest."""
     if name not in frame.columns:
         raise RecordingError(
-            f"{path} has no such column in {of}. Got {name!r}; found {', '.join(map(str, frame.columns)) or 'none'}."
+            f"{path} has no such column in {of}. Given: {name!r}; found {', '.join(map(str, frame.columns)) or 'none'}."
             f"{nearest(name, frame.columns)} Choose one of them."
         )
     values = frame[name].to_numpy()

@@ -29,7 +29,9 @@ def _arranged(array: np.ndarray, order: list[str], name: str) -> np.ndarray:
         array = array.squeeze()
     array = array.reshape(array.shape + (1,) * (len(order) - array.ndim))
     if array.ndim != len(order):
-        raise ValueError(f"{name} must have the axes {', '.join(order)}. Got shape {given}. Say axes=... in its order.")
+        raise ValueError(
+            f"{name} must have the axes {', '.join(order)}. Given: shape {given}. Say axes=... in its order."
+        )
     missing = [axis for axis in _AXES if axis not in order]
     array = array.reshape(array.shape + (1,) * len(missing))
     return array.transpose([(order + missing).index(axis) for axis in _AXES])
@@ -41,8 +43,8 @@ def order_of(axes: str, allowed: tuple[str, ...]) -> list[str]:
     least = 2 if "units" in allowed else 1
     if len(order) < least or len(set(order)) < len(order) or not set(order) <= set(allowed):
         raise ValueError(
-            f"axes must name each axis once. Got {shown(axes)}. Give {', '.join(allowed)} in the order of the shape, "
-            "separated by commas."
+            f"axes must name each axis once. Given: {shown(axes)}. Give {', '.join(allowed)} in the order of the "
+            "shape, separated by commas."
         )
     return order
 
@@ -59,7 +61,7 @@ def numbers(value: Any, name: str) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "buif":
         what = f"shape {value.shape} of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(
-            f"{name} must be an array of numbers. Got {'an object without array form' if value is None else what}. "
+            f"{name} must be an array of numbers. Given: {'an object without array form' if value is None else what}. "
             "Save numbers (no pickled objects, tables or function handles)."
         )
     return value
@@ -74,7 +76,7 @@ def vector(value: Any, name: str) -> np.ndarray:
         return np.array(items)
     if any(np.size(item) != 1 for item in items):
         shapes = [np.shape(item) for item in items][:10]
-        raise ValueError(f"{name} must have one value each. Got shapes {shapes}. Map another variable.")
+        raise ValueError(f"{name} must have one value each. Given: shapes {shapes}. Map another variable.")
     return np.concatenate([numbers(item, name).ravel() for item in items])
 
 
@@ -90,7 +92,7 @@ def follow(tree: Any, path: str) -> Any:
         except (KeyError, IndexError, TypeError):
             close = nearest(path, [name for name, _ in _listing(tree)])
             raise ValueError(
-                f"There is no variable at the mapped path. Got {path!r}.{close} Correct the mapping."
+                f"There is no variable at the mapped path. Given: {path!r}.{close} Correct the mapping."
             ) from None
     return node
 

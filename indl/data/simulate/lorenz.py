@@ -114,7 +114,7 @@ def _steps_per_bin(bin_width_s):
     steps = check_bin_width(bin_width_s) / _STEP_S
     if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
         raise ValueError(
-            f"The spikes are drawn in steps of 1 ms. Got bins of {1000 * bin_width_s:g} ms. "
+            f"The spikes are drawn in steps of 1 ms. Given: bins of {1000 * bin_width_s:g} ms. "
             "Give a whole number of milliseconds, e.g. 0.02."
         )
     return round(steps)
@@ -124,16 +124,16 @@ def _check_sizes(n_neurons, n_conditions, n_trials, n_bins, base_rate_hz, heldou
     sizes = {"n_neurons": n_neurons, "n_conditions": n_conditions, "n_trials": n_trials, "n_bins": n_bins}
     for name, size in sizes.items():
         if size < 1:
-            raise ValueError(f"{name} must be at least 1. Got {size}. Give a positive number.")
+            raise ValueError(f"{name} must be at least 1. Given: {size}. Give a positive number.")
     if n_conditions * n_trials < 5:
         raise ValueError(
-            "Every fifth trial is for validation, which needs 5 trials. Got "
+            "Every fifth trial is for validation, which needs 5 trials. Given: "
             f"{n_conditions} conditions of {n_trials} trials. Raise n_conditions or n_trials."
         )
     if not base_rate_hz > 0:
-        raise ValueError(f"base_rate_hz must be positive. Got {base_rate_hz}. Give a rate in Hz, e.g. 5.")
+        raise ValueError(f"base_rate_hz must be positive. Given: {base_rate_hz}. Give a rate in Hz, e.g. 5.")
     if not 0 <= heldout < n_neurons:
         raise ValueError(
-            f"heldout must leave at least one channel for the encoder. Got {heldout} of "
+            f"heldout must leave at least one channel for the encoder. Given: {heldout} of "
             f"{n_neurons} channels. Give a number from 0 to {n_neurons - 1}."
         )

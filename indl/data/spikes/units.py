@@ -60,22 +60,22 @@ class Units:
         """
         ids, arrays = _by_unit(self.spike_times, self.ids)
         if not len(ids):
-            raise ValueError("There must be at least one unit. Got none. Check the selection of units.")
+            raise ValueError("There must be at least one unit. Given: none. Check the selection of units.")
         values, counts = np.unique(ids, return_counts=True)
         if len(values) < len(ids):
             raise ValueError(
-                f"Every unit needs an id of its own. Got {values[counts > 1].tolist()[:10]} more than once. Rename or "
-                "leave out the repeated ones."
+                f"Every unit needs an id of its own. Given: {values[counts > 1].tolist()[:10]} more than once. Rename "
+                "or leave out the repeated ones."
             )
         rates = None if self.sampling_rate_hz is None else _numbers_of(self.sampling_rate_hz, ids, "sampling_rate_hz")
         offsets = _numbers_of(self.offset_s, ids, "offset_s")
         if rates is not None and not (np.isfinite(rates) & (rates > 0)).all():
             raise ValueError(
-                f"sampling_rate_hz must be positive. Got {rates[~(rates > 0)].tolist()[:10]}. Give samples per second, "
-                "e.g. 30000; 1 for a unit whose times are seconds."
+                f"sampling_rate_hz must be positive. Given: {rates[~(rates > 0)].tolist()[:10]}. Give samples per "
+                "second, e.g. 30000; 1 for a unit whose times are seconds."
             )
         if not np.isfinite(offsets).all():
-            raise ValueError(f"offset_s must be finite. Got {offsets.tolist()[:10]}. Give seconds to add.")
+            raise ValueError(f"offset_s must be finite. Given: {offsets.tolist()[:10]}. Give seconds to add.")
         arrays = [_times(array, unit) for array, unit in zip(arrays, ids, strict=True)]
         if rates is not None:
             arrays = [array / rate for array, rate in zip(arrays, rates, strict=True)]
@@ -110,7 +110,7 @@ class Units:
         value = [value] * len(ids) if for_all else list(value)
         if len(value) != len(ids):
             raise ValueError(
-                f"obs_intervals must be for all units, or for each. Got {len(value)} for {len(ids)} units. Give one "
+                f"obs_intervals must be for all units, or for each. Given: {len(value)} for {len(ids)} units. Give one "
                 "(n, 2) array, or a list or mapping with one a unit."
             )
         return [_ascending(intervals, unit) for intervals, unit in zip(value, ids, strict=True)]
@@ -123,7 +123,7 @@ def _each(value: Any, ids: np.ndarray, name: str) -> Any:
     missing = [unit for unit in ids.tolist() if unit not in value]
     if missing:
         raise ValueError(
-            f"{name} must have an entry for every unit. Got none for {missing[:10]} ({len(missing)} of {len(ids)}). "
+            f"{name} must have an entry for every unit. Given: none for {missing[:10]} ({len(missing)} of {len(ids)}). "
             "Add them."
         )
     return [value[unit] for unit in ids.tolist()]
@@ -134,8 +134,8 @@ def _numbers_of(value: Any, ids: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(_each(value, ids, name))
     if array.dtype.kind not in "iuf" or array.shape not in ((), ids.shape):
         raise ValueError(
-            f"{name} must be one number, or one a unit. Got shape {array.shape} of {array.dtype} for {len(ids)} units. "
-            "Give a number, a list in the order of the units, or a mapping from id."
+            f"{name} must be one number, or one a unit. Given: shape {array.shape} of {array.dtype} for {len(ids)} "
+            "units. Give a number, a list in the order of the units, or a mapping from id."
         )
     return np.broadcast_to(array.astype(np.float64), ids.shape)
 
@@ -146,8 +146,8 @@ def _ascending(intervals: Any, unit: Any) -> np.ndarray:
     spans = spans.reshape(0, 2) if spans.size == 0 else spans
     if spans.ndim != 2 or spans.shape[1] != 2 or not (spans[:, 0] <= spans[:, 1]).all():
         raise ValueError(
-            f"obs_intervals must be starts with stops that are not earlier. Got shape {spans.shape} for unit {unit}, "
-            f"beginning {spans.tolist()[:2]}. Give (intervals, 2) in seconds."
+            f"obs_intervals must be starts with stops that are not earlier. Given: shape {spans.shape} for unit "
+            f"{unit}, beginning {spans.tolist()[:2]}. Give (intervals, 2) in seconds."
         )
     starts, stops = spans[np.argsort(spans[:, 0], kind="stable")].T
     stops = np.maximum.accumulate(stops)
@@ -163,25 +163,26 @@ def _by_unit(spike_times: Any, wanted_ids: Any) -> tuple[np.ndarray, list[Any]]:
         unknown = [unit for unit in wanted if unit not in spike_times]
         if unknown:
             raise ValueError(
-                f"ids must be among the units. Got {unknown[:10]}, which are not in {list(spike_times)[:20]}. "
+                f"ids must be among the units. Given: {unknown[:10]}, which are not in {list(spike_times)[:20]}. "
                 "Correct the ids."
             )
         return np.asarray(wanted), [spike_times[unit] for unit in wanted]
     objects = isinstance(spike_times, np.ndarray) and spike_times.dtype.kind == "O" and spike_times.ndim == 1
     if not isinstance(spike_times, (list, tuple)) and not objects:
         raise ValueError(
-            f"spike_times must hold one array a unit. Got {type(spike_times).__name__} of shape {np.shape(spike_times)}"
-            ". Give a list of arrays (one unit: [times]), a mapping from id to array, or a tuple (times, clusters)."
+            f"spike_times must hold one array a unit. Given: {type(spike_times).__name__} of shape "
+            f"{np.shape(spike_times)}. Give a list of arrays (one unit: [times]), a mapping from id to "
+            "array, or a tuple (times, clusters)."
         )
     if len(spike_times) and all(isinstance(item, numbers.Real) for item in spike_times):
         raise ValueError(
-            f"spike_times must hold one array a unit. Got {len(spike_times)} numbers, {shown(list(spike_times)[:3])} "
-            "... Give [times] for one unit, or a tuple (times, clusters)."
+            f"spike_times must hold one array a unit. Given: {len(spike_times)} numbers, "
+            f"{shown(list(spike_times)[:3])} ... Give [times] for one unit, or a tuple (times, clusters)."
         )
     ids = np.arange(len(spike_times)) if wanted_ids is None else np.asarray(wanted_ids)
     if ids.shape != (len(spike_times),):
         raise ValueError(
-            f"ids must be one a unit. Got shape {ids.shape} for {len(spike_times)} units. Give one id for each."
+            f"ids must be one a unit. Given: shape {ids.shape} for {len(spike_times)} units. Give one id for each."
         )
     return ids, list(spike_times)
 
@@ -193,7 +194,7 @@ def _by_cluster(times: Any, clusters: Any, wanted_ids: Any) -> tuple[np.ndarray,
     whole = clusters.dtype.kind in "iuUS" or (clusters.dtype.kind == "f" and (clusters == np.rint(clusters)).all())
     if times.shape != clusters.shape or times.ndim != 1 or not whole:
         raise ValueError(
-            f"A tuple of two arrays is (times, clusters), one entry a spike. Got shapes {times.shape} and "
+            f"A tuple of two arrays is (times, clusters), one entry a spike. Given: shapes {times.shape} and "
             f"{clusters.shape}, clusters of {clusters.dtype}. Give the cluster's number for every spike; for two units "
             "give a list of two arrays."
         )
@@ -215,7 +216,7 @@ def _times(array: Any, unit: Any) -> np.ndarray:
         return np.zeros(0)
     if array.dtype.kind not in "iuf" or array.ndim > 1:
         raise ValueError(
-            f"Spike times must be a vector of numbers for every unit. Got shape {array.shape} of {array.dtype} for "
+            f"Spike times must be a vector of numbers for every unit. Given: shape {array.shape} of {array.dtype} for "
             f"unit {unit}. Give times in seconds, or sample numbers with sampling_rate_hz."
         )
     return np.atleast_1d(array).astype(np.float64)
@@ -228,8 +229,8 @@ def _check(arrays: list[np.ndarray], ids: np.ndarray, bad: np.ndarray, rule: str
     unit = int(np.searchsorted(ends, first, side="right"))
     index = first - (int(ends[unit - 1]) if unit else 0)
     raise ValueError(
-        f"Spike times must be {rule}. Got {np.count_nonzero(bad)} {what} of {len(bad)}, the first in unit {ids[unit]} "
-        f"at index {index}: {arrays[unit][index]:.10g} s. {advice}"
+        f"Spike times must be {rule}. Given: {np.count_nonzero(bad)} {what} of {len(bad)}, the first in unit "
+        f"{ids[unit]} at index {index}: {arrays[unit][index]:.10g} s. {advice}"
     )
 
 
@@ -240,9 +241,9 @@ def _warn_repeated(arrays: list[np.ndarray], ids: np.ndarray) -> None:
         times = arrays[units[0]]
         first = times[1:][np.diff(times) == 0][0]
         warnings.warn(
-            f"Spikes repeat the time of another of their unit. Got {repeated.sum()} in {units.size} of {len(ids)} units"
-            f", the first in unit {ids[units[0]]} at {first:.10g} s. All are counted; remove them if the sorter wrote "
-            "spikes twice.",
+            f"Spikes repeat the time of another of their unit. Given: {repeated.sum()} in {units.size} of {len(ids)} "
+            f"units, the first in unit {ids[units[0]]} at {first:.10g} s. All are counted; remove them if the sorter "
+            "wrote spikes twice.",
             UserWarning,
             stacklevel=4,
         )

@@ -74,14 +74,15 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.edges not in EDGES:
-            raise ValueError(f"Unknown treatment of edges. Got {self.edges!r}. Choose one of {', '.join(EDGES)}.")
+            raise ValueError(f"Unknown treatment of edges. Given: {self.edges!r}. Choose one of {', '.join(EDGES)}.")
         if not isinstance(self.tolerance, numbers.Real) or not 0 <= self.tolerance < 0.5:
             raise ValueError(
-                f"tolerance must be a small part of a bin. Got {shown(self.tolerance)}. Give e.g. 1e-6, or 0."
+                f"tolerance must be a small part of a bin. Given: {shown(self.tolerance)}. Give e.g. 1e-6, or 0."
             )
         if self.events is not None and self.window_s is None:
             raise ValueError(
-                f"Events need a window around them. Got events {shown(self.events)} alone. Say window_s=(start, stop)."
+                f"Events need a window around them. Given: events {shown(self.events)} alone. Say "
+                "window_s=(start, stop)."
             )
         checked: dict[str, Any] = {}
         if self.recording_s is not None:
@@ -125,27 +126,28 @@ class Window:
             starts, bins = self.intervals[:, 0], self._whole_bins(width)
         else:
             raise ValueError(
-                f"Give either events with window_s, or intervals. Got {', '.join(given) or 'none of them'}. Leave out "
-                "the others."
+                f"Give either events with window_s, or intervals. Given: {', '.join(given) or 'none of them'}. Leave "
+                "out the others."
             )
         samples = len(starts) * float(bins.max()) * n_channels
         if samples > _MAX_SAMPLES:
             raise ValueError(
-                f"The counts must fit in memory. Got {len(starts)} trials of up to {bins.max():.0f} bins and "
+                f"The counts must fit in memory. Given: {len(starts)} trials of up to {bins.max():.0f} bins and "
                 f"{n_channels} channels, {samples * 4 / 2**30:.3g} GiB. Check the unit of the times (seconds), use "
                 "wider bins, or cut fewer trials."
             )
         label = None if self.label is None else np.asarray(self.label)
         if label is not None and label.shape != starts.shape:
             raise ValueError(
-                f"label must be one value a trial. Got shape {label.shape} for {len(starts)} trials. Give one for each."
+                f"label must be one value a trial. Given: shape {label.shape} for {len(starts)} trials. "
+                "Give one for each."
             )
         found = Bins(starts, bins.astype(np.int64), width, np.arange(len(starts)), label)
         absent = np.isnan(starts)
         if absent.any():
             what = f"{np.count_nonzero(absent)} of {len(absent)} events are NaN, the first is event {absent.argmax()}"
             if absent.all():
-                raise ValueError(f"There must be events. Got: {what}. Align to another event.")
+                raise ValueError(f"There must be events. Given: {what}. Align to another event.")
             warnings.warn(f"Left out: {what}.", UserWarning, stacklevel=3)
             found = found[~absent]
         return found[self._inside(found)]
@@ -173,7 +175,7 @@ class Window:
         )
         if self.edges == "raise" or bad.all():
             raise ValueError(
-                f"{rule} Got: {found}. {advice}, or say edges='drop' to leave such trials out, if others remain."
+                f"{rule} Given: {found}. {advice}, or say edges='drop' to leave such trials out, if others remain."
             )
         warnings.warn(f"Left out: {found}.", UserWarning, stacklevel=stacklevel)
         return ~bad
@@ -200,7 +202,7 @@ class Window:
         whole = max(round(bins), 1) if np.isfinite(bins) else 1
         if abs(bins - whole) > _SLACK * whole:
             raise ValueError(
-                f"The window must be a whole number of bins. Got {stop - start:g} s from {start:g} to {stop:g} s, "
+                f"The window must be a whole number of bins. Given: {stop - start:g} s from {start:g} to {stop:g} s, "
                 f"{bins:.6g} bins of {self.bin_width_s:g} s. The nearest that fits is window_s=({start:g}, "
                 f"{start + whole * self.bin_width_s:.9g})."
             )
@@ -222,8 +224,8 @@ def check_window(window: Any) -> Window:
     """
     if not isinstance(window, Window):
         raise TypeError(
-            f"Trials are cut by a Window. Got {shown(window)}. Give Window(events, (-0.2, 0.6), bin_width_s=0.02), or "
-            "Window(intervals=..., bin_width_s=0.02)."
+            f"Trials are cut by a Window. Given: {shown(window)}. Give Window(events, (-0.2, 0.6), bin_width_s=0.02), "
+            "or Window(intervals=..., bin_width_s=0.02)."
         )
     return window
 
@@ -231,7 +233,7 @@ def check_window(window: Any) -> Window:
 def _span(value: Any, rule: str, advice: str) -> tuple[float, float]:
     span = np.asarray(value)
     if span.dtype.kind not in "iuf" or span.shape != (2,) or not span[0] < span[1]:
-        raise ValueError(f"{rule}. Got {shown(value)}. {advice}.")
+        raise ValueError(f"{rule}. Given: {shown(value)}. {advice}.")
     return float(span[0]), float(span[1])
 
 
@@ -240,15 +242,15 @@ def _events(values: Any) -> np.ndarray:
     values = np.atleast_1d(np.asarray(getattr(values, "t", values)))
     if values.dtype.kind not in "uif" or values.ndim != 1 or not values.size:
         raise ValueError(
-            f"events must be one time a trial, in seconds. Got shape {values.shape} of {values.dtype}. Give a vector "
-            "of numbers."
+            f"events must be one time a trial, in seconds. Given: shape {values.shape} of {values.dtype}. Give a "
+            "vector of numbers."
         )
     values = values.astype(np.float64)
     infinite = np.flatnonzero(np.isinf(values))
     if infinite.size:
         raise ValueError(
-            f"events must be finite. Got {infinite.size} infinite of {len(values)}, the first at index {infinite[0]}. "
-            "Remove them."
+            f"events must be finite. Given: {infinite.size} infinite of {len(values)}, the first at index "
+            f"{infinite[0]}. Remove them."
         )
     return values
 
@@ -257,7 +259,7 @@ def _intervals(values: Any) -> np.ndarray:
     values = pairs(values)
     if values.dtype.kind not in "uif" or values.ndim != 2 or values.shape[1] != 2:
         raise ValueError(
-            f"intervals must be the start and stop of each trial, in seconds. Got shape {values.shape} of "
+            f"intervals must be the start and stop of each trial, in seconds. Given: shape {values.shape} of "
             f"{values.dtype}. Give an array (trials, 2), or one pair (start, stop)."
         )
     return values.astype(np.float64)
@@ -268,6 +270,6 @@ def _require(good: np.ndarray, rule: str, intervals: np.ndarray) -> None:
     if bad.size:
         i = bad[0]
         raise ValueError(
-            f"{rule}. Got {bad.size} of {len(good)} trials that do not, the first is trial {i} from "
+            f"{rule}. Given: {bad.size} of {len(good)} trials that do not, the first is trial {i} from "
             f"{intervals[i, 0]:g} to {intervals[i, 1]:g} s. Leave them out or correct them."
         )

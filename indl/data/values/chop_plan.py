@@ -49,15 +49,17 @@ class ChopPlan:
         object.__setattr__(self, "overlap_bins", check_whole(self.overlap_bins, "overlap_bins"))
         if 2 * self.overlap_bins > self.window_bins:
             raise ValueError(
-                f"Windows may overlap by half at most. Got {self.overlap_bins} of {self.window_bins} bins. Lower "
+                f"Windows may overlap by half at most. Given: {self.overlap_bins} of {self.window_bins} bins. Lower "
                 "overlap_bins or raise window_bins."
             )
         if self.last not in ("drop", "pad"):
-            raise ValueError(f"last says what becomes of bins that fill no window. Got {self.last!r}. Give drop, pad.")
+            raise ValueError(
+                f"last says what becomes of bins that fill no window. Given: {self.last!r}. Give drop, pad."
+            )
         if not len(self):
             raise ValueError(
-                f"No window fits. Got windows of {self.window_bins} bins for trials of {max(self.lengths, default=0)} "
-                'bins at most. Lower window_bins, or give last="pad".'
+                f"No window fits. Given: windows of {self.window_bins} bins for trials of "
+                f'{max(self.lengths, default=0)} bins at most. Lower window_bins, or give last="pad".'
             )
 
     @classmethod
@@ -96,8 +98,8 @@ class ChopPlan:
         inds = np.asarray(inds)
         if inds.dtype.kind not in "iu" or len(np.unique(inds)) < inds.size or not np.isin(inds, range(len(self))).all():
             raise ValueError(
-                f"inds must hold different indices of the {len(self)} windows. Got {inds.tolist()[:10]} ... Keep the "
-                "`inds` that chop gave the windows."
+                f"inds must hold different indices of the {len(self)} windows. Given: {inds.tolist()[:10]} ... Keep "
+                "the `inds` that chop gave the windows."
             )
         return inds
 

@@ -102,7 +102,9 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
             rows, rest = slice(None), [rows, *rest]
         chosen = np.arange(len(self))[rows]
         if chosen.ndim > 1:
-            raise IndexError(f"{self!r} is indexed along its trials. Got {rows!r}. Give an index, a slice or a list.")
+            raise IndexError(
+                f"{self!r} is indexed along its trials. Given: {rows!r}. Give an index, a slice or a list."
+            )
         found = self._read(np.atleast_1d(chosen))
         return found[(slice(None), *rest)] if chosen.ndim else found[0][tuple(rest)]
 
@@ -127,7 +129,7 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
         wanted = len(rows) * (self.nbytes // max(1, len(self)))
         if wanted > self.max_bytes:
             raise ValueError(
-                f"{self!r} is too large to be read at once. Got {len(rows)} trials, {wanted / 2**20:.0f} MiB of "
+                f"{self!r} is too large to be read at once. Given: {len(rows)} trials, {wanted / 2**20:.0f} MiB of "
                 f"float32, with max_bytes at {self.max_bytes / 2**20:.0f} MiB. Take fewer trials at a time, or "
                 "raise max_bytes."
             )
@@ -154,7 +156,8 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
             found = h5py.File(self.path, "r").get(self.name)
             if not isinstance(found, h5py.Dataset) or (found.shape, found.dtype) != (self.shape, self._stored):
                 raise ValueError(
-                    f"{self.path} has changed since it was opened. Got {found} for {self!r}. Open the recording again."
+                    f"{self.path} has changed since it was opened. Given: {found} for {self!r}. Open the "
+                    "recording again."
                 )
             self._set = found
         return self._set

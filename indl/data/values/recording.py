@@ -73,8 +73,8 @@ class Split:
                 self._require(name, value.shape == (n_trials,), f"({n_trials},)")
         if self.session is not None and (self.session.dtype.kind not in "iu" or self.session.min() < 0):
             raise ValueError(
-                f"Sessions are numbered from 0 on. Got dtype {self.session.dtype} and {shown(self.session[:8])}. Make "
-                "them with join_sessions."
+                f"Sessions are numbered from 0 on. Given: dtype {self.session.dtype} and {shown(self.session[:8])}. "
+                "Make them with join_sessions."
             )
         if self.truth is not None:
             self._require("truth", self.truth.shape == self.recon.shape, f"{self.recon.shape}")
@@ -101,7 +101,7 @@ class Split:
     def _require(self, name, holds, expected):
         if not holds:
             raise ValueError(
-                f"{name} does not fit the trials of this part. Got shape "
+                f"{name} does not fit the trials of this part. Given: shape "
                 f"{getattr(self, name).shape}, with encod {self.encod.shape} and recon "
                 f"{self.recon.shape}. Give shape {expected}."
             )
@@ -142,19 +142,19 @@ class Recording:
         for name in ("train", "valid"):
             if not isinstance(getattr(self, name), Split):
                 raise TypeError(
-                    f"The parts of a recording are Split values. Got {type(getattr(self, name)).__name__} as {name}. "
-                    "Make a recording of arrays with Trials.split."
+                    f"The parts of a recording are Split values. Given: {type(getattr(self, name)).__name__} as "
+                    f"{name}. Make a recording of arrays with Trials.split."
                 )
         for name in ("encod", "recon"):
             train, valid = getattr(self.train, name).shape, getattr(self.valid, name).shape
             if train[1:] != valid[1:]:
                 raise ValueError(
                     f"The training and validation parts of {name} must have the same bins and "
-                    f"channels. Got {train[1:]} and {valid[1:]}. Cut both parts alike."
+                    f"channels. Given: {train[1:]} and {valid[1:]}. Cut both parts alike."
                 )
         if self.channel_ids.shape != (self.n_channels,):
             raise ValueError(
-                f"channel_ids must name every channel of recon. Got shape "
+                "channel_ids must name every channel of recon. Given: shape "
                 f"{self.channel_ids.shape} for {self.n_channels} channels. Give one id a channel, "
                 "held-in channels first."
             )
@@ -253,14 +253,14 @@ def frozen(value, dtype=None, name="An array"):
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(
-            f"{name} cannot be made into an array. Got {type(value).__name__} ({error}). Give one array; rows of "
+            f"{name} cannot be made into an array. Given: {type(value).__name__} ({error}). Give one array; rows of "
             "different length need padding."
         ) from error
     if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.flat):
         array = array.astype(np.str_)
     if array.dtype.kind not in ("buifSUM" if dtype is None else "buif"):
         raise ValueError(
-            f"{name} must hold numbers{' or texts' if dtype is None else ''}. Got {type(value).__name__} with dtype "
+            f"{name} must hold numbers{' or texts' if dtype is None else ''}. Given: {type(value).__name__} with dtype "
             f"{array.dtype}. Convert it, or leave it out."
         )
     array = array if dtype is None else array.astype(dtype, copy=False)
@@ -279,6 +279,6 @@ def own_attrs(attrs):
     """
     if not isinstance(attrs, Mapping):
         raise TypeError(
-            f"attrs must be a mapping from names to values. Got {shown(attrs)}. Give e.g. {{'species': 'mouse'}}."
+            f"attrs must be a mapping from names to values. Given: {shown(attrs)}. Give e.g. {{'species': 'mouse'}}."
         )
     return dict(attrs)

@@ -46,37 +46,37 @@ class Series:
         times, values = np.asarray(self.times_s), np.asarray(self.values)
         if times.dtype.kind not in "uif" or values.dtype.kind not in "buif":
             raise ValueError(
-                f"The series {self.name!r} must be numeric. Got times of {times.dtype} and values of {values.dtype}. "
-                "Convert them to numbers."
+                f"The series {self.name!r} must be numeric. Given: times of {times.dtype} and values of "
+                f"{values.dtype}. Convert them to numbers."
             )
         times, values = times.astype(np.float64), values.astype(np.float64)
         values = values[:, None] if values.ndim == 1 else values
         if times.ndim != 1 or values.ndim != 2 or len(times) != len(values) or not values.size:
             raise ValueError(
-                f"The series {self.name!r} must have one time a sample and one or two axes. Got times {times.shape} "
+                f"The series {self.name!r} must have one time a sample and one or two axes. Given: times {times.shape} "
                 f"and values {np.shape(self.values)}. Give (samples,) and (samples,) or (samples, dimensions)."
             )
         bad = np.flatnonzero(~np.isfinite(times))
         bad = bad if bad.size else np.flatnonzero(np.diff(times) < 0) + 1
         if bad.size:
             raise ValueError(
-                f"The times of the series {self.name!r} must be finite and ascend. Got {bad.size} of {len(times)} that "
-                f"do not, the first at index {bad[0]}: {times[bad[0]]:g}. Sort the samples or remove those."
+                f"The times of the series {self.name!r} must be finite and ascend. Given: {bad.size} of {len(times)} "
+                f"that do not, the first at index {bad[0]}: {times[bad[0]]:g}. Sort the samples or remove those."
             )
         if np.isinf(values).any():
             raise ValueError(
-                f"The series {self.name!r} must be finite or NaN. Got {np.count_nonzero(np.isinf(values))} infinite "
+                f"The series {self.name!r} must be finite or NaN. Given: {np.count_nonzero(np.isinf(values))} infinite "
                 "values. Write NaN where there is no value."
             )
         if not isinstance(self.name, str) and len(self.name) != values.shape[1]:
             raise ValueError(
-                f"A series needs one name, or one a dimension. Got {len(self.name)} names for {values.shape[1]} "
+                f"A series needs one name, or one a dimension. Given: {len(self.name)} names for {values.shape[1]} "
                 "dimensions. Name them all."
             )
         if self.max_gap_s is not None and not (isinstance(self.max_gap_s, numbers.Real) and self.max_gap_s >= 0):
             raise ValueError(
-                f"max_gap_s must be a number of seconds, not negative. Got {shown(self.max_gap_s)}. Leave it out for "
-                "five times the median interval."
+                f"max_gap_s must be a number of seconds, not negative. Given: {shown(self.max_gap_s)}. Leave it out "
+                "for five times the median interval."
             )
         object.__setattr__(self, "times_s", times)
         object.__setattr__(self, "values", values)
@@ -138,7 +138,7 @@ def as_series(value: Any, name: str, max_gap_s: float | None = None) -> list[Ser
     if isinstance(value, tuple) and len(value) == 2:
         return [Series(*value, name=name, max_gap_s=max_gap_s)]
     raise ValueError(
-        f"{name} must be times with values. Got {type(value).__name__}. Give a pair (times_s, values), a Series, a "
+        f"{name} must be times with values. Given: {type(value).__name__}. Give a pair (times_s, values), a Series, a "
         "mapping from names to either, or a pynapple Tsd or TsdFrame."
     )
 

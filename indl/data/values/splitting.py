@@ -17,7 +17,7 @@ def choose_heldout(heldout, n_channels, rng):
         is_number = chosen.dtype.kind in "iuf" and chosen[0] == np.rint(chosen[0])
         if not is_number or not 0 <= chosen[0] < n_channels:
             raise ValueError(
-                f"heldout must leave at least one channel for the encoder. Got {shown(heldout)} of "
+                f"heldout must leave at least one channel for the encoder. Given: {shown(heldout)} of "
                 f"{n_channels} channels. Give a number from 0 to {n_channels - 1}, or indices."
             )
         n_heldout = int(heldout)
@@ -32,7 +32,7 @@ def choose_heldout(heldout, n_channels, rng):
     )
     if wrong:
         raise ValueError(
-            f"heldout must hold different channel indices and leave at least one channel. Got "
+            "heldout must hold different channel indices and leave at least one channel. Given: "
             f"{shown(heldout)} for {n_channels} channels. Give indices from 0 to {n_channels - 1}."
         )
     return np.setdiff1d(np.arange(n_channels), chosen), chosen
@@ -54,14 +54,14 @@ def split_trials(n_trials, label, valid_fraction, rng, *, valid=None, block=1):
     block = check_whole(block, "block", 1)
     if not isinstance(valid_fraction, numbers.Real):
         raise ValueError(
-            f"valid_fraction must be a number between 0 and 1. Got {shown(valid_fraction)}. Give for example 0.2."
+            f"valid_fraction must be a number between 0 and 1. Given: {shown(valid_fraction)}. Give for example 0.2."
         )
     n_items = -(-n_trials // block)
     n_valid = int(np.ceil(n_items * valid_fraction)) if 0 < valid_fraction < 1 else 0
     if n_valid == 0 or n_valid >= n_items:
         blocks = f" in {n_items} blocks" if block > 1 else ""
         raise ValueError(
-            f"Both parts of a recording need at least one trial. Got {n_trials} trials{blocks} and "
+            f"Both parts of a recording need at least one trial. Given: {n_trials} trials{blocks} and "
             f"valid_fraction {valid_fraction}. Give at least 2 trials and a fraction between "
             "0 and 1."
         )
@@ -77,15 +77,15 @@ def _strata(label, n_trials, n_valid):
     """The labels if every part can have every condition; else None, with a warning."""
     if label.dtype.kind == "f" and np.isnan(label).any():
         raise ValueError(
-            f"label must name the condition of every trial. Got NaN in {np.isnan(label).sum()} of {len(label)} trials. "
-            "Leave those trials out, or give them a condition of their own."
+            f"label must name the condition of every trial. Given: NaN in {np.isnan(label).sum()} of {len(label)} "
+            "trials. Leave those trials out, or give them a condition of their own."
         )
     _, sizes = np.unique(label, return_counts=True)
     if sizes.min() >= 2 and len(sizes) <= min(n_valid, n_trials - n_valid):
         return label
     warnings.warn(
         f"The split is not stratified by label: that needs 2 trials of each condition "
-        f"and a trial of each in both parts. Got {len(sizes)} conditions, the smallest "
+        f"and a trial of each in both parts. Given: {len(sizes)} conditions, the smallest "
         f"with {sizes.min()} trials, and {n_valid} validation trials. Merge conditions "
         "or change valid_fraction if it matters.",
         UserWarning,
@@ -101,12 +101,12 @@ def _given_split(n_trials, valid):
         is_valid[np.asarray(valid) if np.size(valid) else []] = True
     except IndexError as error:
         raise ValueError(
-            f"valid must hold indices of trials, or a bool for each. Got {shown(valid)} for {n_trials} trials "
+            f"valid must hold indices of trials, or a bool for each. Given: {shown(valid)} for {n_trials} trials "
             f"({error}). Give indices from 0 to {n_trials - 1}."
         ) from error
     if is_valid.all() or not is_valid.any():
         raise ValueError(
-            f"Both parts of a recording need at least one trial. Got {int(is_valid.sum())} validation trials of "
+            f"Both parts of a recording need at least one trial. Given: {int(is_valid.sum())} validation trials of "
             f"{n_trials}. Choose some of the trials."
         )
     return np.flatnonzero(~is_valid), np.flatnonzero(is_valid)
@@ -124,13 +124,13 @@ def leave_out_shared(train, valid, inds, plan):
     shared = plan.share_bins(inds[train], inds[valid])
     if shared.all():
         raise ValueError(
-            f"No training window is free of bins of the validation windows. Got {len(train)} and {len(valid)} windows "
-            f"that overlap by {plan.overlap_bins} bins. Give a larger block."
+            f"No training window is free of bins of the validation windows. Given: {len(train)} and {len(valid)} "
+            f"windows that overlap by {plan.overlap_bins} bins. Give a larger block."
         )
     if shared.mean() > 0.25:
         warnings.warn(
             "Training windows that share bins with validation windows are left out. "
-            f"Got {shared.sum()} of {len(train)}. Give a larger block to keep more.",
+            f"Given: {shared.sum()} of {len(train)}. Give a larger block to keep more.",
             UserWarning,
             stacklevel=3,
         )

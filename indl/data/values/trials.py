@@ -105,14 +105,14 @@ class Trials:
         """
         if not isinstance(trials, Sequence | np.ndarray):
             raise ValueError(
-                f"trials must be a list with one array a trial. Got {type(trials).__name__}. Give arrays (time, "
+                f"trials must be a list with one array a trial. Given: {type(trials).__name__}. Give arrays (time, "
                 "channels)."
             )
         trials = [np.asarray(trial) for trial in trials]
         bins = [trial.shape[0] if trial.ndim == 2 else 0 for trial in trials]
         if not bins or min(bins) == 0:
             raise ValueError(
-                "Every trial must be (time, channels) with at least one bin. Got shapes "
+                "Every trial must be (time, channels) with at least one bin. Given: shapes "
                 f"{[trial.shape for trial in trials][:10]}. Leave out empty trials."
             )
         sequences = {name: kwargs[name] for name in _SEQUENCES if kwargs.get(name) is not None}
@@ -123,8 +123,8 @@ class Trials:
                     (i for i, (a, b) in enumerate(zip(found, bins, strict=False)) if a != b), min(len(found), len(bins))
                 )
                 raise ValueError(
-                    f"{name} must have the bins of every trial. Got {len(found)} trials for {len(bins)}; they differ "
-                    f"first at trial {first}. Cut both alike."
+                    f"{name} must have the bins of every trial. Given: {len(found)} trials for {len(bins)}; they "
+                    f"differ first at trial {first}. Cut both alike."
                 )
         padded = {name: pad_trials(values) for name, values in sequences.items()}
         short = min(bins) < max(bins)
@@ -147,13 +147,14 @@ class Trials:
             ValueError: If the parts do not fit together.
         """
         if not parts:
-            raise ValueError("There must be something to concatenate. Got no trials. Give a list of Trials.")
+            raise ValueError("There must be something to concatenate. Given: no trials. Give a list of Trials.")
         first = parts[0]
         for name in ("bin_width_s", "channel_ids", "are_counts"):
             values = [getattr(part, name) for part in parts]
             if not all(np.array_equal(value, values[0]) for value in values):
                 raise ValueError(
-                    f"Parts of one session must have the same {name}. Got {values[:5]}. Rebin them or select channels."
+                    f"Parts of one session must have the same {name}. Given: {values[:5]}. Rebin them or "
+                    "select channels."
                 )
         longest = max(part.n_times for part in parts)
         joined: dict[str, Any] = {}
@@ -162,7 +163,7 @@ class Trials:
             there = [value is not None for value in values]
             if any(there) and not all(there):
                 raise ValueError(
-                    f"All parts must hold the same arrays. Got {name} in {sum(there)} of {len(parts)} parts. Add or "
+                    f"All parts must hold the same arrays. Given: {name} in {sum(there)} of {len(parts)} parts. Add or "
                     "remove it."
                 )
             if all(there):
@@ -255,7 +256,7 @@ class Trials:
         forward_steps = check_whole(forward_steps, "forward_steps")
         if not 0 <= forward_steps < self.n_times:
             raise ValueError(
-                f"forward_steps must leave at least one bin for the encoder. Got {forward_steps} of {self.n_times} "
+                f"forward_steps must leave at least one bin for the encoder. Given: {forward_steps} of {self.n_times} "
                 f"bins. Give a number from 0 to {self.n_times - 1}."
             )
         parts = split_trials(len(self), self.label, valid_fraction, rng, valid=valid, block=block)
@@ -271,9 +272,9 @@ class Trials:
             unseen = which[np.isnan(encod).all(axis=(1, 2))]
             if unseen.size:
                 raise ValueError(
-                    f"The encoder must see something of every trial. Got {unseen.size} trials without a sample in the "
-                    f"held-in channels and the first {seen} bins, the first is trial {unseen[0]}. Leave those trials "
-                    "out, or hold out less."
+                    f"The encoder must see something of every trial. Given: {unseen.size} trials without a sample in "
+                    f"the held-in channels and the first {seen} bins, the first is trial {unseen[0]}. Leave those "
+                    "trials out, or hold out less."
                 )
             if self.missing:
                 _require_same_ends(which, time_mask(encod), time_mask(recon[:, :seen]))
@@ -324,7 +325,7 @@ class Trials:
         if not fits:
             wanted = ", ".join("dimensions" if size is None else str(size) for size in shape)
             raise ValueError(
-                f"{name} does not fit the trials. Got shape {value.shape} for counts {self.counts.shape}. Give "
+                f"{name} does not fit the trials. Given: shape {value.shape} for counts {self.counts.shape}. Give "
                 f"{what}: shape ({wanted}{',' if len(shape) == 1 else ''})."
             )
 
@@ -334,8 +335,8 @@ def _require_same_ends(which: np.ndarray, held_in: np.ndarray, every: np.ndarray
     longer = which[(held_in != every).any(axis=1)]
     if longer.size:
         raise ValueError(
-            f"Held-in and held-out channels of a trial must end in the same bin. Got {longer.size} trials that go on "
-            f"in held-out channels alone, the first is trial {longer[0]}. Make those bins NaN in every channel, or "
+            f"Held-in and held-out channels of a trial must end in the same bin. Given: {longer.size} trials that go "
+            f"on in held-out channels alone, the first is trial {longer[0]}. Make those bins NaN in every channel, or "
             "hold out other channels."
         )
 
@@ -352,7 +353,7 @@ def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     widths = {trial.shape[1:] for trial in trials}
     if len(widths) != 1 or trials[0].ndim != 2:
         raise ValueError(
-            f"All trials must have the same channels. Got shapes {[trial.shape for trial in trials][:10]}. Give "
+            f"All trials must have the same channels. Given: shapes {[trial.shape for trial in trials][:10]}. Give "
             "(time, channels) arrays with the same channels in the same order."
         )
     padded = np.full((len(trials), max(map(len, trials)), *widths.pop()), np.nan, np.float32)

@@ -132,7 +132,7 @@ def test_tf_data_has_the_shapes_of_the_arrays():
     (encod, ext_input), recon = dataset(Batches(arrays, 4), (("encod", "ext_input"), "recon")).element_spec
     assert [tuple(spec.shape) for spec in (encod, ext_input, recon)] == [(None, 3, 2), (None, 3, 1), (None, 4, 5)]
     assert len(dataset(Batches({"encod": x, "recon": x}, 4)).element_spec) == 1
-    with pytest.raises(ValueError, match="no array 'recon'. Got encod. Give"):
+    with pytest.raises(ValueError, match="no array 'recon'. Given: encod. Give"):
         dataset(Batches({"encod": x}, 4))
 
 
@@ -175,15 +175,15 @@ def test_fit_sees_the_batches_in_order(first):
 @pytest.mark.parametrize(
     "arrays, options, words",
     [
-        ({}, {}, "same trials, at least one. Got no array"),
-        ({"x": np.zeros((0, 2))}, {}, "at least one. Got {'x': 0}"),
+        ({}, {}, "same trials, at least one. Given: no array"),
+        ({"x": np.zeros((0, 2))}, {}, "at least one. Given: {'x': 0}"),
         ({"x": np.zeros(3), "y": np.zeros(4)}, {}, "same trials.*'x': 3, 'y': 4"),
-        ({"x": np.array(["a", "b"])}, {}, "hold numbers. Got x with dtype"),
-        ({"x": np.float32(3)}, {}, "hold numbers. Got x .* shape"),
-        ({"x": np.zeros(3)}, {"batch_size": 0}, "batch_size must be a whole number from 1 on. Got 0"),
-        ({"x": np.zeros(3)}, {"batch_size": 2.5}, "batch_size must be a whole number from 1 on. Got 2.5"),
-        ({"x": np.zeros(3)}, {"seed": -1}, "seed must be a whole number from 0 on. Got -1"),
-        ({"x": np.zeros(3)}, {"seed": True}, "seed must be a whole number .* Got True"),
+        ({"x": np.array(["a", "b"])}, {}, "hold numbers. Given: x with dtype"),
+        ({"x": np.float32(3)}, {}, "hold numbers. Given: x .* shape"),
+        ({"x": np.zeros(3)}, {"batch_size": 0}, "batch_size must be a whole number from 1 on. Given: 0"),
+        ({"x": np.zeros(3)}, {"batch_size": 2.5}, "batch_size must be a whole number from 1 on. Given: 2.5"),
+        ({"x": np.zeros(3)}, {"seed": -1}, "seed must be a whole number from 0 on. Given: -1"),
+        ({"x": np.zeros(3)}, {"seed": True}, "seed must be a whole number .* Given: True"),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(arrays, options, words):
@@ -192,5 +192,5 @@ def test_what_cannot_be_dealt_is_refused(arrays, options, words):
 
 
 def test_a_batch_that_is_not_there():
-    with pytest.raises(IndexError, match="no batch 3. Got 3 batches"):
+    with pytest.raises(IndexError, match="no batch 3. Given: 3 batches"):
         Batches({"x": numbered()}, 4).batch(0, 3)

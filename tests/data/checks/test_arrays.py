@@ -105,7 +105,7 @@ def test_bin_widths(value):
         (-0.1, ["positive and finite"]),
         (float("nan"), ["positive and finite", "nan"]),
         (float("inf"), ["positive and finite"]),
-        (20, ["seconds", "Got 20", "give 0.02"]),
+        (20, ["seconds", "Given: 20", "give 0.02"]),
         ("0.02", ["number of seconds", "str"]),
         (True, ["number of seconds", "bool"]),
         (None, ["number of seconds", "NoneType"]),
@@ -143,7 +143,7 @@ def test_missing_samples_are_neither_wrong_nor_silent():
         warnings.simplefilter("error")
         check_trials(array, missing=True)
     array[4] = np.nan
-    with pytest.raises(ValueError, match="in every trial. Got 1 of 6 trials .* trial 4. Leave"):
+    with pytest.raises(ValueError, match="in every trial. Given: 1 of 6 trials .* trial 4. Leave"):
         check_trials(array, missing=True)
 
 
@@ -155,5 +155,5 @@ def test_whole_numbers(value, expected):
 
 @pytest.mark.parametrize("value", [-1, 6, 2.5, "3", None, True, float("nan"), float("inf"), [3]])
 def test_what_is_no_whole_number(value):
-    with pytest.raises(ValueError, match=r"^n must be a whole number from 0 to 5\. Got .*\. Give it as an int\.$"):
+    with pytest.raises(ValueError, match=r"^n must be a whole number from 0 to 5\. Given: .*\. Give it as an int\.$"):
         check_whole(value, "n", 0, 5)

@@ -120,8 +120,8 @@ ARRAYS = {
     ),
     "crosstalk": (crosstalk, "warning", "crosstalk", 1, (2, 9), ["2 and 9 (excess", "crosstalk"]),
     "copied trial": (lambda c: put(50, c[3])(c), "warning", "duplicated-trials", 1, (3, 50), ["3 = 50", "keep one"]),
-    "few trials": (lambda c: c[:8], "warning", "few-trials", 8, (), ["Got 8"]),
-    "one bin": (lambda c: c[:, :1], "warning", "few-bins", 0, (), ["Got 1 bin."]),
+    "few trials": (lambda c: c[:8], "warning", "few-trials", 8, (), ["Given: 8"]),
+    "one bin": (lambda c: c[:, :1], "warning", "few-bins", 0, (), ["Given: 1 bin."]),
     "swapped axes": (
         lambda c: c.transpose(0, 2, 1),
         "warning",
@@ -153,7 +153,7 @@ def test_what_is_wrong_with_counts_is_found(case):
     assert (finding.severity, finding.count, finding.first) == (severity, count, first)
     for word in words:
         assert word in finding.message
-    assert finding.got.startswith("Got ") and finding.where == "counts"
+    assert finding.got.startswith("Given: ") and finding.where == "counts"
 
 
 def test_a_plain_change_gives_no_other_finding():
@@ -217,7 +217,7 @@ def test_a_split_needs_no_bin_width():
 
 
 def test_only_data_can_be_examined():
-    with pytest.raises(TypeError, match="Got ndarray.*Trials"):
+    with pytest.raises(TypeError, match="Given: ndarray.*Trials"):
         examine(good())
 
 
@@ -535,23 +535,23 @@ def test_correlations_of_a_part_of_the_trials_are_close(monkeypatch):
 def test_the_report_acts_and_prints():
     report = CheckReport(
         (
-            Finding("note", "c", "z", "z is so.", "Got 1.", "Nothing to do."),
-            Finding("error", "a", "x", "x is wrong.", "Got 2.", "Mend it.", 2, 5, (1,), {"which": np.arange(2)}),
-            Finding("warning", "b", "y", "y is odd.", "Got 3.", "Look."),
+            Finding("note", "c", "z", "z is so.", "Given: 1.", "Nothing to do."),
+            Finding("error", "a", "x", "x is wrong.", "Given: 2.", "Mend it.", 2, 5, (1,), {"which": np.arange(2)}),
+            Finding("warning", "b", "y", "y is odd.", "Given: 3.", "Look."),
         ),
         "a file",
     )
     assert not report.ok and [len(report.errors), len(report.warnings), len(report.notes)] == [1, 1, 1]
-    with pytest.raises(ValueError, match=r"x is wrong\. Got 2\. Mend it\."):
+    with pytest.raises(ValueError, match=r"x is wrong\. Given: 2\. Mend it\."):
         report.raise_errors()
-    with pytest.warns(UserWarning, match=r"y is odd\. Got 3\. Look\.") as warned:
+    with pytest.warns(UserWarning, match=r"y is odd\. Given: 3\. Look\.") as warned:
         report.warn()
     assert len(warned) == 1 and warned[0].filename == __file__
     text = str(report)
     assert text.startswith("a file\n1 error, 1 warning, 1 note\n")
     assert text.index("ERRORS") < text.index("WARNINGS") < text.index("NOTES")
-    assert "  a: x is wrong.\n    Got 2.\n    -> Mend it." in text
-    assert report.lines()[0] == "error: x is wrong. Got 2. Mend it."
+    assert "  a: x is wrong.\n    Given: 2.\n    -> Mend it." in text
+    assert report.lines()[0] == "error: x is wrong. Given: 2. Mend it."
     stored = json.loads(json.dumps(report.to_dict()))
     assert stored["ok"] is False and stored["findings"][1]["details"] == {"which": [0, 1]}
     assert stored["findings"][1]["first"] == [1]

@@ -151,7 +151,7 @@ WRONG = {
     "behaviour of other bins": ({"valid_behavior": np.zeros((6, 9, 2))}, ["behavior does not fit", "(6, 9, 2)"]),
     "NaN in truth": ({"train_truth": NAN, "valid_truth": NAN}, ["train_truth must be finite", "120"]),
     "no bin width": ({"attr_bin_width_s": None}, ["does not state its bin width", "bin_width_s=..."]),
-    "milliseconds": ({"attr_bin_width_s": 20.0}, ["seconds", "Got 20", "give 0.02"]),
+    "milliseconds": ({"attr_bin_width_s": 20.0}, ["seconds", "Given: 20", "give 0.02"]),
     "factor zero": (
         {"train_truth": np.ones((6, 5, 4)), "attr_conversion_factor": 0.0},
         ["conversion_factor must be one positive number", "0.0"],
@@ -198,7 +198,7 @@ def test_nothing_half_written_stays_behind(tmp_path, monkeypatch):
         raise RuntimeError("flush failed (errno = 28,\nerror message = 'No space left on device')")
 
     monkeypatch.setattr(module, "write_recording", write_and_fail)
-    with pytest.raises(OSError, match="r.h5 could not be written. Got: No space left on device. What was there"):
+    with pytest.raises(OSError, match="r.h5 could not be written. Given: No space left on device. What was there"):
         save_recording(example(), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.h5"]
@@ -436,8 +436,11 @@ def test_parts_are_joined_or_refused_in_words(tmp_path):
     # No behaviour was recorded in the forward steps.
     assert np.all(trials.behavior[:, :3] == 1) and np.isnan(trials.behavior[:, 3:]).all()
     for changes, words in (
-        ({"train_inds": [0, 1, 2, 3, 4, 5], "valid_inds": [5, 6, 7, 8, 9, 0]}, r"same trial twice: 2 .*Got \[0, 5\]"),
-        ({"train_label": np.zeros(6)}, r"not all have label. Got only \['train'\]"),
+        (
+            {"train_inds": [0, 1, 2, 3, 4, 5], "valid_inds": [5, 6, 7, 8, 9, 0]},
+            r"same trial twice: 2 .*Given: \[0, 5\]",
+        ),
+        ({"train_label": np.zeros(6)}, r"not all have label. Given: only \['train'\]"),
         ({"train_inds": [-1, 1, 2, 3, 4, 5], "valid_inds": None}, "train_inds must hold the index of each trial"),
         ({"train_behavior": np.ones((6, 5, 2)), "valid_behavior": np.ones((6, 5, 1))}, "their behavior differs"),
         ({"train_inds": [0.5, 1, 2, 3, 4, 5]}, "train_inds must hold the index of each trial"),
@@ -497,8 +500,8 @@ def test_continuous_recordings_that_do_not_fit(tmp_path):
     assert load_continuous(path, channel_ids=["a", "b", "c"]).channel_ids.tolist() == ["a", "b", "c"]
     for options, words in (
         ({"name": "absent"}, "has no values at absent. Found nothing"),
-        ({"name": "trials"}, r"no continuous recording in trials. Got shape \(2, 10, 3\)"),
-        ({"behavior": "short"}, r"no behaviour for continuous_data in short. Got shape \(19, 2\) for 20 bins"),
+        ({"name": "trials"}, r"no continuous recording in trials. Given: shape \(2, 10, 3\)"),
+        ({"behavior": "short"}, r"no behaviour for continuous_data in short. Given: shape \(19, 2\) for 20 bins"),
         ({"channel_ids": [1]}, "one id a channel"),
         ({"bin_width_s": 0.02}, "states another bin width"),
     ):

@@ -54,20 +54,20 @@ WRONG = {
     "external storage": (external, "in other files. Found a virtual or external dataset"),
     "group": (lambda file, name: file.create_group(name), "no dataset train_recon_data. Found Group of that name"),
     "type": (lambda file, name: file.__setitem__(name, np.dtype("f8")), "Found Datatype of that name"),
-    "no values": (h5py.Empty("f4"), "must be numeric. Got dtype float32 without values"),
-    "compound": (np.zeros((6, 5, 4), [("a", "f4")]), "must be numeric. Got dtype"),
-    "complex": (np.zeros((6, 5, 4), complex), "must be numeric. Got dtype complex128"),
-    "text": (np.full((6, 5, 4), b"a"), r"must be numeric. Got dtype \|S1"),
-    "never written": (lambda file, name: file.create_dataset(name, (6, 5, 4), "u1"), "Got 0 of 120 bytes"),
+    "no values": (h5py.Empty("f4"), "must be numeric. Given: dtype float32 without values"),
+    "compound": (np.zeros((6, 5, 4), [("a", "f4")]), "must be numeric. Given: dtype"),
+    "complex": (np.zeros((6, 5, 4), complex), "must be numeric. Given: dtype complex128"),
+    "text": (np.full((6, 5, 4), b"a"), r"must be numeric. Given: dtype \|S1"),
+    "never written": (lambda file, name: file.create_dataset(name, (6, 5, 4), "u1"), "Given: 0 of 120 bytes"),
     "half written": (
         lambda file, name: file.create_dataset(name, (6, 5, 4), "u1", chunks=(2, 5, 4)).write_direct(
             np.ones((2, 5, 4), "u1"), dest_sel=np.s_[:2]
         ),
-        r"train_recon_data is incomplete. Got 1 of 3 chunks",
+        r"train_recon_data is incomplete. Given: 1 of 3 chunks",
     ),
     "absurd size": (
         lambda file, name: file.create_dataset(name, (2**40, 2**10, 4), "u1", chunks=(2**20, 2**10, 1)),
-        r"train_recon_data is incomplete. Got 4503599627370496 bytes of values in 0 bytes",
+        r"train_recon_data is incomplete. Given: 4503599627370496 bytes of values in 0 bytes",
     ),
 }
 
@@ -122,14 +122,16 @@ def test_attributes_that_cannot_be_kept(path, case):
 def test_flags_are_true_or_false(path, name):
     with h5py.File(path, "a") as file:
         file.attrs[name] = 7
-    with pytest.raises(RecordingError, match=f"attribute {name} that is neither true nor false.*Got"):
+    with pytest.raises(RecordingError, match=f"attribute {name} that is neither true nor false.*Given"):
         load_recording(path)
 
 
 def test_numbers_of_channels_that_contradict_the_arrays(path):
     with h5py.File(path, "a") as file:
         file.attrs.update({"n_heldin": 3, "n_heldout": 2})
-    with pytest.raises(RecordingError, match="n_heldout and the channels differ. Got the attribute 2 for 1 channels"):
+    with pytest.raises(
+        RecordingError, match="n_heldout and the channels differ. Given: the attribute 2 for 1 channels"
+    ):
         load_recording(path)
 
 
@@ -228,7 +230,7 @@ def test_chunks_that_the_index_loses_are_missed(tmp_path):
     for at in (first + 4, first + 8, first + 16, first + 24, first + 32):
         chunked(path)
         damaged(path, at, 2)
-        with pytest.raises(RecordingError, match="Got [0-3] of 4 chunks|bad coordinate"), reading(path) as source:
+        with pytest.raises(RecordingError, match="Given: [0-3] of 4 chunks|bad coordinate"), reading(path) as source:
             source.array("x")
     chunked(path)
     with reading(path) as source:
@@ -263,7 +265,7 @@ def test_texts_that_hdf5_would_hang_on_are_refused(path):
     # The free space at the end of a heap, with no size.
     path.write_bytes(content[: at + 16] + bytes(200) + content[at + 216 :])
     assert broken_heap(path) == at
-    with pytest.raises(RecordingError, match=f"texts cannot be read. Got a heap of texts at byte {at} that"):
+    with pytest.raises(RecordingError, match=f"texts cannot be read. Given: a heap of texts at byte {at} that"):
         load_recording(path)
 
 
@@ -279,7 +281,9 @@ def test_texts_that_lead_nowhere_are_refused(path, what, text):
     chosen = first if text == b"channel_ids" else next(place for place in places if place < first)
     assert chosen in places
     damaged(path, chosen + {"length": 2, "address": 6, "index": 12}[what], 211)
-    with pytest.raises(RecordingError, match="texts cannot be read. Got a text of .* bytes at .*, where there is none"):
+    with pytest.raises(
+        RecordingError, match="texts cannot be read. Given: a text of .* bytes at .*, where there is none"
+    ):
         load_recording(path)
 
 
@@ -310,7 +314,7 @@ def test_arrays_too_large_for_the_memory_name_the_way_out(path, monkeypatch):
 def test_a_filter_that_is_not_there_is_named(path, monkeypatch):
     put(path, "train_recon_data", np.ones((6, 5, 4), "u1"), compression="gzip")
     monkeypatch.setattr("h5py.h5z.filter_avail", lambda code: False)
-    with pytest.raises(RecordingError, match="filter that is not installed. Got HDF5 filter 1. Install"):
+    with pytest.raises(RecordingError, match="filter that is not installed. Given: HDF5 filter 1. Install"):
         load_recording(path)
 
 

@@ -139,7 +139,7 @@ def test_arrays_are_cut_as_they_are():
     assert chop(values, 3).dtype == np.uint8
     assert np.array_equal(chop(values, 3), values.reshape(4, 3, 2))
     assert np.array_equal(chop(values[0], 4, last="pad")[1, :2], values[0, 4:])
-    with pytest.raises(ValueError, match=r"\(trials, time, channels\) or \(time, channels\). Got shape \(24,\)"):
+    with pytest.raises(ValueError, match=r"\(trials, time, channels\) or \(time, channels\). Given: shape \(24,\)"):
         chop(values.ravel(), 3)
 
 
@@ -208,12 +208,12 @@ def test_a_real_recording_comes_back(recording_path):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ((10, 0), "window_bins must be a whole number from 1 on. Got 0"),
-        ((10, 2.5), "window_bins must be a whole number from 1 on. Got 2.5"),
-        ((10, 4, -1), "overlap_bins must be a whole number from 0 on. Got -1"),
-        ((10, 4, 3), "overlap by half at most. Got 3 of 4"),
-        ((10, 4, 2, "cut"), "fill no window. Got 'cut'"),
-        (((5, 9), 10), "No window fits. Got windows of 10 bins for trials of 9 bins"),
+        ((10, 0), "window_bins must be a whole number from 1 on. Given: 0"),
+        ((10, 2.5), "window_bins must be a whole number from 1 on. Given: 2.5"),
+        ((10, 4, -1), "overlap_bins must be a whole number from 0 on. Given: -1"),
+        ((10, 4, 3), "overlap by half at most. Given: 3 of 4"),
+        ((10, 4, 2, "cut"), "fill no window. Given: 'cut'"),
+        (((5, 9), 10), "No window fits. Given: windows of 10 bins for trials of 9 bins"),
     ],
 )
 def test_a_plan_that_cannot_be(arguments, words):
@@ -224,13 +224,13 @@ def test_a_plan_that_cannot_be(arguments, words):
 @pytest.mark.parametrize(
     "shape, options, words",
     [
-        ((3, 5, 2), {}, r"must be those of the windows. Got shape \(3, 5, 2\) for 3 windows of 4 bins"),
-        ((2, 4, 2), {}, "Got shape .* for 3 windows"),
-        ((3,), {}, "Got shape"),
+        ((3, 5, 2), {}, r"must be those of the windows. Given: shape \(3, 5, 2\) for 3 windows of 4 bins"),
+        ((2, 4, 2), {}, "Given: shape .* for 3 windows"),
+        ((3,), {}, "Given: shape"),
         ((2, 4, 2), {"inds": [0, 0]}, "different indices of the 3 windows"),
         ((2, 4, 2), {"inds": [0, 3]}, "different indices of the 3 windows"),
         ((2, 4, 2), {"inds": [0.0, 1.0]}, "different indices"),
-        ((3, 4, 2), {"power": -1}, "power must not be negative. Got -1"),
+        ((3, 4, 2), {"power": -1}, "power must not be negative. Given: -1"),
         ((3, 4, 2), {"power": np.nan}, "power must not be negative"),
     ],
 )

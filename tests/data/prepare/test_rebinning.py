@@ -50,7 +50,7 @@ def test_a_bin_with_a_missing_sample_is_missing():
 
 
 def test_bins_left_over_are_said():
-    with pytest.warns(UserWarning, match="fill no wide one.*Got 2 of 12.*multiple of 5") as warned:
+    with pytest.warns(UserWarning, match="fill no wide one.*Given: 2 of 12.*multiple of 5") as warned:
         wide = rebin(example(), 5)
     assert wide.n_times == 2 and warned[0].filename == __file__
 
@@ -62,7 +62,7 @@ def test_windows_in_wider_bins_forget_how_they_were_cut():
 
 @pytest.mark.parametrize("factor", [0, 13, 2.5, True, "2"])
 def test_what_is_no_factor(factor):
-    with pytest.raises(ValueError, match="factor must be a whole number from 1 to 12. Got"):
+    with pytest.raises(ValueError, match="factor must be a whole number from 1 to 12. Given"):
         rebin(example(), factor)
 
 

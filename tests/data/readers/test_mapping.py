@@ -278,17 +278,17 @@ WINDOW = Window(window_s=(0, 1), bin_width_s=0.1)
 BAD = {
     "no mapping": ((None,), {}, r"needs a mapping.*data.spikes: \(6, 5, 3\) .*label: "),
     "neither counts nor spikes": (({"label": "label"},), {}, "counts or spike_times"),
-    "no such field": (({"counts": "data.spikes", "labels": "label"},), {}, "Got 'labels'. Did you mean 'label'"),
+    "no such field": (({"counts": "data.spikes", "labels": "label"},), {}, "Given: 'labels'. Did you mean 'label'"),
     "no path": (({"counts": 3},), {}, "to a path, or to a pair"),
     "no such variable": (
         ({"counts": "data.spike"},),
         {"bin_width_s": 0.1},
-        "Got 'data.spike'. Did you mean 'data.spikes'",
+        "Given: 'data.spike'. Did you mean 'data.spikes'",
     ),
     "no such root": (({"counts": "Data.spikes"},), {"bin_width_s": 0.1}, r"Correct the mapping.*data.spikes: \(6"),
     "deeper than it goes": (({"counts": "data.spikes.x"},), {"bin_width_s": 0.1}, "no variable at the mapped path"),
-    "a struct": (({"counts": "data"},), {"bin_width_s": 0.1}, "counts must be an array of numbers. Got dict"),
-    "text": (({"counts": "name"},), {"bin_width_s": 0.1}, "counts must be an array of numbers. Got str"),
+    "a struct": (({"counts": "data"},), {"bin_width_s": 0.1}, "counts must be an array of numbers. Given: dict"),
+    "text": (({"counts": "name"},), {"bin_width_s": 0.1}, "counts must be an array of numbers. Given: str"),
     "no bin width": (({"counts": "data.spikes"},), {}, "The bin width is not known"),
     "axes twice": (
         ({"counts": "data.spikes"},),
@@ -299,11 +299,11 @@ BAD = {
     "too few axes": (
         ({"counts": "data.spikes"},),
         {"bin_width_s": 0.1, "axes": "trials,time"},
-        r"Got shape \(6, 5, 3\)",
+        r"Given: shape \(6, 5, 3\)",
     ),
     "labels of others": (({"counts": "data.spikes", "label": "ids"},), {"bin_width_s": 0.1}, "label does not fit"),
     "a signal": (({"counts": "data.hand"},), {"bin_width_s": 0.1}, "must hold counts"),
-    "a window for counts": (({"counts": "data.spikes"},), {"window": WINDOW}, "bins already. Got window"),
+    "a window for counts": (({"counts": "data.spikes"},), {"window": WINDOW}, "bins already. Given: window"),
     "spikes without events": (({"spike_times": "ids"},), {"bin_width_s": 0.1}, "cell array, units by trials"),
     "one vector without clusters": (
         ({"spike_times": "ids", "events_s": "ids"},),
@@ -318,12 +318,12 @@ BAD = {
     "spikes of trials with a session": (
         ({"spike_times": "st"},),
         {"window": replace(WINDOW, recording_s=(0, 9)), "obs_intervals": [(0, 1)]},
-        "Got recording_s, obs_intervals. Leave that out, or map events_s",
+        "Given: recording_s, obs_intervals. Leave that out, or map events_s",
     ),
     "starts for other stops": (
         ({"spike_times": "st", "start_s": "ids", "stop_s": "label"},),
         {"bin_width_s": 0.1},
-        "Got 3 and 6. Map one of each",
+        "Given: 3 and 6. Map one of each",
     ),
     "spikes of trials without a window": (({"spike_times": "st"},), {"bin_width_s": 0.1}, "window_s"),
     "spikes that are NaN": (({"spike_times": "st", "events_s": "ids"},), {"window": WINDOW}, "NaN or infinite"),

@@ -120,9 +120,9 @@ def test_a_signal_keeps_its_samples_and_its_gaps(nap):
 
 
 def test_what_cannot_be_cut_is_named(nap, group):
-    with pytest.raises(TypeError, match="takes a TsGroup, TsdFrame or Tsd. Got ndarray"):
+    with pytest.raises(TypeError, match="takes a TsGroup, TsdFrame or Tsd. Given: ndarray"):
         from_pynapple(np.zeros(3), Window([1.0], (0, 1)))
-    with pytest.raises(TypeError, match=r"cut by a Window. Got \[1.0\]"):
+    with pytest.raises(TypeError, match=r"cut by a Window. Given: \[1.0\]"):
         from_pynapple(group, [1.0])
     uneven = nap.Tsd(t=np.array([0.0, 1.0, 1.4, 2.0, 3.0]), d=np.zeros(5))
     with pytest.raises(ValueError, match="evenly spaced.*bin_average"):

@@ -61,7 +61,7 @@ def made(tmp_path_factory):
 
 
 def test_aligned_trials_are_those_of_their_arrays(made):
-    missing = r"outside the obs_intervals.*Got 30 samples of 2 of 3 units, the first is unit 8"
+    missing = r"outside the obs_intervals.*Given: 30 samples of 2 of 3 units, the first is unit 8"
     with (
         pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is event 2"),
         pytest.warns(UserWarning, match=missing),
@@ -145,7 +145,7 @@ def test_an_error_in_a_filter_is_its_own(made):
 BAD = {
     "unknown align": (
         {"events": "goo", "window_s": (0, 1)},
-        "Got 'goo'; found start_time, stop_time, go, side. Did you mean 'go'",
+        "Given: 'goo'; found start_time, stop_time, go, side. Did you mean 'go'",
     ),
     "unknown label": ({"label": "sid"}, "Did you mean 'side'"),
     "align without a window": ({"events": "go"}, "Say window_s"),
@@ -153,15 +153,15 @@ BAD = {
         {"intervals": "tsk"},
         "found the tables .*epochs tagged rest, dark, task. Did you mean 'task'",
     ),
-    "intervals of three": ({"intervals": (1, 2, 3)}, r"Got shape \(1, 3\)"),
+    "intervals of three": ({"intervals": (1, 2, 3)}, r"Given: shape \(1, 3\)"),
     "unknown series": ({"behavior": "whel"}, "Did you mean 'wheel'"),
     "a series of two places": (
         {"behavior": "hand"},
         "has 2 time series.*acquisition/hand, processing/behavior/Position/hand",
     ),
     "a series of text": ({"behavior": "words"}, "damaged or unusual in words"),
-    "a series of images": ({"behavior": "film"}, r"damaged or unusual in film. Got shape \(4, 2, 2\)"),
-    "angles that are not read": ({"behavior": "wheel", "angles": ["head"]}, r"Got \['head'\]. Name them"),
+    "a series of images": ({"behavior": "film"}, r"damaged or unusual in film. Given: shape \(4, 2, 2\)"),
+    "angles that are not read": ({"behavior": "wheel", "angles": ["head"]}, r"Given: \['head'\]. Name them"),
     "unknown column of units": ({"unit_filter": {"qualiti": "good"}}, "Did you mean 'quality'"),
     "no unit left": ({"unit_filter": {"quality": "bad"}}, r"no unit that passes.*quality: good \(2\), mua \(1\)"),
     "a filter of the wrong length": ({"unit_filter": lambda units: np.array([True])}, "must return a bool a unit"),
@@ -223,10 +223,10 @@ def change(made, tmp_path, name, value):
         ("units/spike_times_index", [100, 200, 255], "unusual in spike_times_index"),
         ("units/obs_intervals_index", [2, 3, 9], "unusual in obs_intervals_index"),
         ("units/obs_intervals", np.nan, "obs_intervals must be starts with stops"),
-        ("units/id", 3, r"Got \[3\] more than once"),
+        ("units/id", 3, r"Given: \[3\] more than once"),
         ("intervals/trials/start_time", np.inf, "intervals must be finite"),
         ("intervals/trials/start_time", -1e12, "must fit in memory"),
-        ("processing/behavior/Position/hand/timestamps", 7 - np.arange(300), "finite and ascend. Got 299 of 300"),
+        ("processing/behavior/Position/hand/timestamps", 7 - np.arange(300), "finite and ascend. Given: 299 of 300"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -238,12 +238,12 @@ def test_values_that_cannot_be_are_named(made, tmp_path, name, value, message):
 
 def test_values_that_are_odd_are_told(made, tmp_path):
     path = change(made, tmp_path, "units/spike_times", np.arange(290)[::-1] / 29)
-    with pytest.warns(UserWarning, match="changed.nwb holds spike times that descend. Got 288 in 2 of 3 units"):
+    with pytest.warns(UserWarning, match="changed.nwb holds spike times that descend. Given: 288 in 2 of 3 units"):
         read_nwb(path, Window(intervals=(0, 9), bin_width_s=0.1))
     path = change(made, tmp_path, "units/obs_intervals", [[0, 40], [0, 40], [0, 1], [0, 1]])
     outside = np.count_nonzero(SPIKES[5] > 1)
     with pytest.warns(
-        UserWarning, match=f"lie outside obs_intervals. Got {outside} in 1 of 3 units, the first in unit 5"
+        UserWarning, match=f"lie outside obs_intervals. Given: {outside} in 1 of 3 units, the first in unit 5"
     ):
         read_nwb(path, Window(intervals=(0, 9), bin_width_s=0.1))
 

@@ -196,7 +196,7 @@ def test_behaviour_of_shorter_trials_is_padded_and_inputs_are_taken_alike():
 
 
 def test_repeated_spike_times_are_counted_and_told():
-    with pytest.warns(UserWarning, match="Got 2 in 1 of 2 units, the first in unit 1 at 0.5 s"):
+    with pytest.warns(UserWarning, match="Given: 2 in 1 of 2 units, the first in unit 1 at 0.5 s"):
         trials = bin_spikes([[0.1], [0.5, 0.5, 0.5]], Window([0.0], (0, 1), 1.0))
     assert trials.counts[0, 0].tolist() == [1, 3]
 
@@ -215,22 +215,22 @@ BAD = {
     "window of three": ({"window_s": (0, 1, 2)}, "a start before a stop"),
     "window of NaN": ({"window_s": (np.nan, 1)}, "a start before a stop"),
     "bin width in milliseconds": ({"bin_width_s": 20}, "If that is milliseconds, give 0.02"),
-    "no window": ({"window_s": None}, r"need a window around them. Got events \[1.0, 2.0\] alone"),
+    "no window": ({"window_s": None}, r"need a window around them. Given: events \[1.0, 2.0\] alone"),
     "no events": ({"events": []}, "one time a trial.*shape"),
     "events of text": ({"events": ["1.0"]}, "one time a trial"),
     "events all NaN": ({"events": [np.nan, np.nan]}, "2 of 2 events are NaN"),
     "infinite event": ({"events": [1.0, np.inf]}, "1 infinite of 2, the first at index 1"),
     "both ways": (
         {"intervals": (0, 1)},
-        "Give either events with window_s, or intervals. Got events, window_s, intervals",
+        "Give either events with window_s, or intervals. Given: events, window_s, intervals",
     ),
-    "neither way": ({"events": None}, "Got window_s. Leave out"),
+    "neither way": ({"events": None}, "Given: window_s. Leave out"),
     "no bin width": ({"bin_width_s": None}, "a number of seconds"),
-    "starts without stops": ({"events": None, "window_s": None, "intervals": [0, 1, 2]}, r"Got shape \(1, 3\)"),
-    "names of intervals": ({"events": None, "window_s": None, "intervals": [("a", "b")]}, "Got shape .* of <U1"),
+    "starts without stops": ({"events": None, "window_s": None, "intervals": [0, 1, 2]}, r"Given: shape \(1, 3\)"),
+    "names of intervals": ({"events": None, "window_s": None, "intervals": [("a", "b")]}, "Given: shape .* of <U1"),
     "a trial that ends first": (
         {"events": None, "window_s": None, "intervals": [(0, 1), (5, 4)]},
-        "Got 1 of 2 trials that do not, the first is trial 1 from 5 to 4 s",
+        "Given: 1 of 2 trials that do not, the first is trial 1 from 5 to 4 s",
     ),
     "NaN start": ({"events": None, "window_s": None, "intervals": [(0, 1), (np.nan, 4)]}, "must be finite"),
     "NaN spikes": ({"spike_times": [[0.5], [1.0, np.nan, np.nan]]}, "2 NaN or infinite of 4, the first in unit 1 at"),
@@ -241,23 +241,23 @@ BAD = {
     ),
     "spikes in nanoseconds since 1970": ({"spike_times": [[1.7e18]]}, "give sampling_rate_hz"),
     "spikes of text": ({"spike_times": [["a"]]}, "vector of numbers"),
-    "spikes of two axes": ({"spike_times": [np.ones((3, 2))]}, r"Got shape \(3, 2\)"),
+    "spikes of two axes": ({"spike_times": [np.ones((3, 2))]}, r"Given: shape \(3, 2\)"),
     "one array": ({"spike_times": np.array([0.5, 1.5])}, "one array a unit"),
     "no units": ({"spike_times": []}, "at least one unit"),
     "two units in a tuple": ({"spike_times": (np.array([0.1]), np.array([0.2, 0.3]))}, "for two units give a list"),
-    "ids of other length": ({"ids": [1, 2, 3]}, r"Got shape \(3,\) for 2 units"),
-    "ids that repeat": ({"ids": [4, 4]}, r"Got \[4\] more than once"),
-    "ids that are not there": ({"spike_times": {1: [0.5]}, "ids": [1, 8]}, r"Got \[8\]"),
+    "ids of other length": ({"ids": [1, 2, 3]}, r"Given: shape \(3,\) for 2 units"),
+    "ids that repeat": ({"ids": [4, 4]}, r"Given: \[4\] more than once"),
+    "ids that are not there": ({"spike_times": {1: [0.5]}, "ids": [1, 8]}, r"Given: \[8\]"),
     "sampling rate zero": ({"sampling_rate_hz": [30_000, 0]}, "must be positive"),
     "sampling rates for others": ({"sampling_rate_hz": [1, 2, 3]}, "one number, or one a unit"),
-    "sampling rates without a unit": ({"sampling_rate_hz": {0: 1.0}}, r"Got none for \[1\]"),
+    "sampling rates without a unit": ({"sampling_rate_hz": {0: 1.0}}, r"Given: none for \[1\]"),
     "offset NaN": ({"offset_s": np.nan}, "offset_s must be finite"),
-    "labels of other length": ({"label": [0, 1, 2]}, r"label must be one value a trial. Got shape \(3,\) for 2"),
+    "labels of other length": ({"label": [0, 1, 2]}, r"label must be one value a trial. Given: shape \(3,\) for 2"),
     "recording backwards": ({"recording_s": (5, 1)}, "start and the stop of the recording"),
     "unknown edges": ({"edges": "pad", "recording_s": (0, 9)}, "Choose one of raise, missing, drop"),
     "tolerance of a bin": ({"tolerance": 1.0}, "small part of a bin"),
     "nothing observed": ({"obs_intervals": [(50, 60)]}, "2 of 2 trials have no recorded bin"),
-    "observed intervals for others": ({"obs_intervals": [[[0, 9]]] * 3}, "Got 3 for 2 units"),
+    "observed intervals for others": ({"obs_intervals": [[[0, 9]]] * 3}, "Given: 3 for 2 units"),
     "observed intervals backwards": ({"obs_intervals": [(6, 5)]}, "starts with stops that are not earlier"),
     "behaviour without times": ({"behavior": np.zeros(5)}, "Give a pair"),
     "behaviour of other length": ({"behavior": (np.arange(4), np.zeros(5))}, "one time a sample"),

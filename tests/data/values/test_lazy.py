@@ -77,7 +77,7 @@ def test_too_much_at_once_is_refused(stored):
     lazy = LazyArray(stored, "plain", max_bytes=5 * 4 * 3 * 4)
     assert lazy[10:15].shape == (5, 4, 3)
     for read in (lambda: np.asarray(lazy), lambda: lazy[:6], lambda: lazy[..., 0], lambda: lazy + 1):
-        with pytest.raises(ValueError, match="too large to be read at once. Got (23|6) trials.*Take fewer"):
+        with pytest.raises(ValueError, match="too large to be read at once. Given: (23|6) trials.*Take fewer"):
             read()
 
 
@@ -237,5 +237,5 @@ def test_chunks_that_are_too_large_are_refused(tmp_path):
     with pytest.raises(RecordingError, match="train_data has 1100 trials in a chunk, 17 MiB.*smaller chunks"):
         open_recording(path, max_bytes=2**24)
     assert open_recording(path, max_bytes=2**25).train.recon[5:7].sum() == 2 * 64 * 64
-    with pytest.raises(ValueError, match="room for a few trials. Got 1000"):
+    with pytest.raises(ValueError, match="room for a few trials. Given: 1000"):
         open_recording(path, max_bytes=1000)

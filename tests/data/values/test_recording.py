@@ -129,5 +129,5 @@ def test_what_cannot_be_a_recording_is_refused(change, words):
 
 def test_parts_with_different_channels_are_refused():
     train, valid = (Split(encod=np.ones((2, 3, n)), recon=np.ones((2, 3, n))) for n in (4, 5))
-    with pytest.raises(ValueError, match=r"same bins and channels. Got \(3, 4\) and \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"same bins and channels. Given: \(3, 4\) and \(3, 5\)"):
         Recording(train, valid, 0.01, np.arange(4))

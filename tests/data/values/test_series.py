@@ -59,7 +59,7 @@ def test_names():
 @pytest.mark.parametrize(
     "times, values, message",
     [
-        ([0, 2, 1], [0, 0, 0], "finite and ascend. Got 1 of 3 that do not, the first at index 2"),
+        ([0, 2, 1], [0, 0, 0], "finite and ascend. Given: 1 of 3 that do not, the first at index 2"),
         ([0, np.nan, 1], [0, 0, 0], "first at index 1"),
         ([0, 1], [0, np.inf], "1 infinite"),
         ([0, 1, 2], [0, 1], "one time a sample"),
@@ -74,7 +74,7 @@ def test_bad_series_are_named(times, values, message):
 
 
 def test_bad_names_and_kinds_are_named():
-    with pytest.raises(ValueError, match="Got 3 names for 2 dimensions"):
+    with pytest.raises(ValueError, match="Given: 3 names for 2 dimensions"):
         Series([0, 1], np.zeros((2, 2)), ["x", "y", "z"])
-    with pytest.raises(ValueError, match="behavior must be times with values. Got list"):
+    with pytest.raises(ValueError, match="behavior must be times with values. Given: list"):
         as_series([1, 2], "behavior")

@@ -65,7 +65,7 @@ def test_a_given_split_is_taken():
 
 
 def test_conditions_that_cannot_be_dealt_are_said():
-    with pytest.warns(UserWarning, match="not stratified by label.*Got 2 conditions, the smallest with 1 trials"):
+    with pytest.warns(UserWarning, match="not stratified by label.*Given: 2 conditions, the smallest with 1 trials"):
         split_trials(10, np.array([0] * 9 + [1]), 0.2, rng())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -75,15 +75,15 @@ def test_conditions_that_cannot_be_dealt_are_said():
 @pytest.mark.parametrize(
     "n_trials, options, words",
     [
-        (1, {}, "at least one trial. Got 1 trials and valid_fraction 0.2"),
+        (1, {}, "at least one trial. Given: 1 trials and valid_fraction 0.2"),
         (10, {"valid_fraction": 0.0}, "valid_fraction 0.0. Give"),
         (10, {"valid_fraction": 1.0}, "valid_fraction 1.0"),
         (10, {"valid_fraction": -0.2}, "valid_fraction -0.2"),
         (10, {"valid_fraction": np.nan}, "valid_fraction nan"),
         (10, {"block": 10}, "10 trials in 1 blocks"),
-        (10, {"block": 0}, "block must be a whole number from 1 on. Got 0"),
-        (10, {"valid": []}, "Got 0 validation trials of 10"),
-        (10, {"valid": range(10)}, "Got 10 validation trials of 10"),
+        (10, {"block": 0}, "block must be a whole number from 1 on. Given: 0"),
+        (10, {"valid": []}, "Given: 0 validation trials of 10"),
+        (10, {"valid": range(10)}, "Given: 10 validation trials of 10"),
         (10, {"valid": [10]}, "indices of trials.*Give indices from 0 to 9"),
         (10, {"valid": [0.5]}, "indices of trials, or a bool for each"),
         (10, {"valid": [True, False]}, "indices of trials, or a bool for each"),

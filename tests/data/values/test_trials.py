@@ -100,7 +100,7 @@ def test_a_gap_is_no_end():
 def test_missing_samples_must_be_meant():
     counts = np.ones((3, 6, 2))
     counts[1, 2, 1] = np.nan
-    with pytest.raises(ValueError, match=r"counts must be finite. Got 1 NaN.*\(1, 2, 1\).*missing=True"):
+    with pytest.raises(ValueError, match=r"counts must be finite. Given: 1 NaN.*\(1, 2, 1\).*missing=True"):
         Trials(counts, 0.01)
     counts[1] = np.nan
     with pytest.raises(ValueError, match="something in every trial.*trial 1"):
@@ -130,14 +130,14 @@ def test_joining_pads_and_numbers_anew():
     "other, words",
     [
         ({"channel_ids": [3, 2, 1, 0]}, "same channel_ids"),
-        ({"label": None}, "All parts must hold the same arrays. Got label in 1 of 2"),
+        ({"label": None}, "All parts must hold the same arrays. Given: label in 1 of 2"),
         ({"are_counts": False}, "same are_counts"),
     ],
 )
 def test_parts_that_do_not_fit(other, words):
     with pytest.raises(ValueError, match=words):
         Trials.concatenate([full(), full(**other)])
-    with pytest.raises(ValueError, match="Got no trials"):
+    with pytest.raises(ValueError, match="Given: no trials"):
         Trials.concatenate([])
 
 
@@ -183,19 +183,19 @@ def test_the_encoder_must_see_something_of_every_trial(options):
     counts[4, :3] = np.nan
     counts[4, :, :2] = np.nan if "forward_steps" in options else counts[4, :, :2]
     counts[4, :, 2] = np.nan if "heldout" in options else counts[4, :, 2]
-    with pytest.raises(ValueError, match="see something of every trial. Got 1 trials.*first is trial 4"):
+    with pytest.raises(ValueError, match="see something of every trial. Given: 1 trials.*first is trial 4"):
         Trials(counts, 0.01, missing=True).split(**options)
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"forward_steps": 5}, "at least one bin for the encoder. Got 5 of 5"),
+        ({"forward_steps": 5}, "at least one bin for the encoder. Given: 5 of 5"),
         ({"forward_steps": -1}, "forward_steps"),
-        ({"heldout": 4}, "at least one channel for the encoder. Got 4 of 4"),
+        ({"heldout": 4}, "at least one channel for the encoder. Given: 4 of 4"),
         ({"heldout": [0, 1, 2, 3]}, "leave at least one channel"),
         ({"valid_fraction": 1.0}, "fraction between 0 and 1"),
-        ({"valid": np.zeros(12, bool)}, "Got 0 validation trials of 12"),
+        ({"valid": np.zeros(12, bool)}, "Given: 0 validation trials of 12"),
         ({"valid": [12]}, "Give indices from 0 to 11"),
     ],
 )
@@ -208,7 +208,10 @@ def test_what_cannot_be_split(change, words):
     "change, words",
     [
         ({"bin_width_s": 20.0}, "in seconds"),
-        ({"label": np.zeros(3)}, r"label does not fit the trials. Got shape \(3,\).*one value a trial: shape \(12,\)"),
+        (
+            {"label": np.zeros(3)},
+            r"label does not fit the trials. Given: shape \(3,\).*one value a trial: shape \(12,\)",
+        ),
         ({"inds": np.zeros((12, 2))}, "inds does not fit the trials"),
         ({"start_s": 1.0}, "start_s does not fit the trials"),
         ({"behavior": np.zeros((12, 4, 2))}, r"behavior does not fit.*shape \(12, 5, dimensions\)"),
@@ -230,11 +233,11 @@ def test_what_cannot_be_trials(change, words):
     "trials, options, words",
     [
         ([], {}, "at least one bin"),
-        ([np.ones((3, 2)), np.ones((0, 2))], {}, r"Got shapes \[\(3, 2\), \(0, 2\)\]"),
+        ([np.ones((3, 2)), np.ones((0, 2))], {}, r"Given: shapes \[\(3, 2\), \(0, 2\)\]"),
         ([np.ones(3)], {}, r"\(time, channels\)"),
         ([np.ones((3, 2)), np.ones((3, 4))], {}, "must have the same channels"),
         ([np.ones((3, 2))], {"behavior": [np.ones((2, 1))]}, "behavior must have the bins of every trial.*trial 0"),
-        ([np.ones((3, 2))], {"truth": []}, "truth must have the bins of every trial. Got 0 trials for 1"),
+        ([np.ones((3, 2))], {"truth": []}, "truth must have the bins of every trial. Given: 0 trials for 1"),
     ],
 )
 def test_lists_that_do_not_fit(trials, options, words):
