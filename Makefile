@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv demo test test-slow lint format docs bench clean
+.PHONY: venv demo test test-all lint format docs bench clean
 
 venv: $(VENV)/.dev
 
@@ -20,12 +20,16 @@ $(VENV)/.docs: $(VENV)/.dev
 demo: venv
 	$(BIN)/python -m indl demo --out demo_out
 
-# Two workers: most of a test's time is one thread that traces a model.
-test: venv
-	$(BIN)/python -m pytest -n 2
+# Two workers: most of a test's time is one thread that traces a model. A file stays on one of them, so that what its
+# tests share is made once; the longest files come first (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: venv
-	$(BIN)/python -m pytest -m slow
+test: venv
+	$(PYTEST)
+
+# With the tests that are marked slow.
+test-all: venv
+	$(PYTEST) -m ""
 
 lint: venv
 	$(BIN)/ruff check .

@@ -7,11 +7,39 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# A worker takes a file at a time: the longest come first, so that none of them is waited for at the end.
+LONGEST = (
+    "training/test_train.py",
+    "training/test_checkpoint.py",
+    "model/test_sequence_model.py",
+    "notebooks/test_builders.py",
+    "notebooks/test_lorenz.py",
+    "notebooks/test_motor_cortex.py",
+    "notebooks/test_pi_vae.py",
+    "test_docs.py",
+    "runs/test_run.py",
+    "model/test_builders.py",
+    "model/test_lfads_parity.py",
+    "model/test_lfads_model.py",
+    "model/test_label_conditioned.py",
+    "model/pi_vae/test_pi_vae.py",
+    "training/test_sessions.py",
+    "training/test_guard.py",
+    "model/test_missing_data.py",
+    "model/test_observation_models.py",
+    "cli/test_app.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    rank = {REPOSITORY / "tests" / name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
 
 def parity_files(stem):
-    """Every file ``stem*.npz`` in ``$INDL_FIXTURES`` (default: tests/fixtures)."""
-    folder = Path(os.environ.get("INDL_FIXTURES", REPOSITORY / "tests" / "fixtures"))
-    return sorted(folder.glob(f"{stem}*.npz"))
+    """Every file ``stem*.npz`` in the folders of ``$INDL_FIXTURES``, written as in ``$PATH``, or in tests/fixtures."""
+    folders = os.environ.get("INDL_FIXTURES") or str(REPOSITORY / "tests" / "fixtures")
+    return sorted(path for folder in folders.split(os.pathsep) for path in Path(folder).glob(f"{stem}*.npz"))
 
 
 @pytest.fixture

@@ -305,10 +305,11 @@ def work(job, cache):
 
     Args:
         job: ``path``, ``reader``, ``seed``, and ``structure`` (the name of a change) or None for damage to bytes.
-        cache: What was found out about the files of earlier jobs.
+        cache: What was found out about the file of the last job.
     """
     path = Path(job["path"])
     if str(path) not in cache:
+        cache.clear()
         cache[str(path)] = path.read_bytes(), raw_data(path), load(job["reader"], path)
     content, values, (expected, n_warnings) = cache[str(path)]
     rng = np.random.default_rng([job["seed"], len(content)])

@@ -63,10 +63,12 @@ def explained(result):
     return n_changed <= n_bytes * (2 if "counts" in differs else 1)
 
 
-def fuzz(path, reader, jobs, ours=False):
+@pytest.fixture(scope="module")
+def fuzz():
     """Does all jobs in a worker; returns the outcomes and everything that is wrong."""
-    outcomes, wrong = Counter(), []
-    with Worker() as worker:
+
+    def run(path, reader, jobs, ours=False):
+        outcomes, wrong = Counter(), []
         for seed, structure in jobs:
             result = worker.run({"path": str(path), "reader": reader, "seed": seed, "structure": structure})
             outcomes[result["outcome"]] += 1
@@ -74,8 +76,11 @@ def fuzz(path, reader, jobs, ours=False):
             found = fault(result, path, ours)
             if found:
                 wrong.append(f"{path.name}, seed {seed}, {result['what']}: {found}")
-    print(path.name, "ours" if ours else "", dict(outcomes))
-    return outcomes, wrong
+        print(path.name, "ours" if ours else "", dict(outcomes))
+        return outcomes, wrong
+
+    with Worker() as worker:
+        yield run
 
 
 def damages(n, first=_SEED):
@@ -88,14 +93,14 @@ def many(request):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_damaged_recordings(recording_path, name, many):
+def test_damaged_recordings(fuzz, recording_path, name, many):
     path = recording_path(name)
     _, wrong = fuzz(path, "recording", damages(500 if many else 15))
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_damaged_files_of_this_library_are_found_out(recording_path, name, tmp_path, many):
+def test_damaged_files_of_this_library_are_found_out(fuzz, recording_path, name, tmp_path, many):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         save_recording(load_recording(recording_path(name)), tmp_path / name)
@@ -116,7 +121,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_hdf5_takes_is_refused(recording_path, what):
+def test_what_hdf5_takes_is_refused(fuzz, recording_path, what):
     name, seed = TAKEN[what]
     path = recording_path(name)
     outcomes, wrong = fuzz(path, "recording", [(seed, None)])
@@ -124,7 +129,7 @@ def test_what_hdf5_takes_is_refused(recording_path, what):
 
 
 @pytest.mark.parametrize("name", ["reach_day31.h5", "mc_maze_small_5ms.h5"])
-def test_changed_structures(recording_path, name, many):
+def test_changed_structures(fuzz, recording_path, name, many):
     path = recording_path(name)
     jobs = [(_SEED, job) for job in structures(path)]
     outcomes, wrong = fuzz(path, "recording", jobs if many else jobs[::4])
@@ -133,7 +138,7 @@ def test_changed_structures(recording_path, name, many):
 
 
 @pytest.mark.parametrize("name", NWB)
-def test_damaged_nwb_files(recording_path, name, many):
+def test_damaged_nwb_files(fuzz, recording_path, name, many):
     pytest.importorskip("pynwb")
     path = recording_path(name)
     _, wrong = fuzz(path, NWB[name], damages(250 if many else 4))

@@ -15,33 +15,53 @@ from indl.params import preset
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "z_latent_size": 2}
 
 
-@pytest.fixture
-def counts():
-    return np.random.default_rng(0).poisson(0.5, (5, 9, 4)).astype("float32")
-
-
-@pytest.mark.parametrize(
-    "name", ["default", pytest.param("dsae_full", marks=pytest.mark.slow), "dsae_factorized", "beta_vae"]
-)
-def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, tmp_path):
-    small = {**SMALL, "z_latent_size": 0} if name == "beta_vae" else SMALL
-    model = build_sequential_vae(preset(name, **small), None, 4)
-    export_saved_model(model, tmp_path / "sm")
-    np.savez(tmp_path / "x.npz", x=counts, longer=np.concatenate([counts, counts], 1))
-    script = """
-        import sys
-        sys.modules["indl"] = None  # any import of the library fails
-        import numpy as np, tensorflow as tf
-        data = np.load(sys.argv[1] + "/x.npz")
-        model = tf.saved_model.load(sys.argv[1] + "/sm")
+PRESETS = ("default", "dsae_full", "dsae_factorized", "beta_vae")
+ELSEWHERE = """
+    import sys
+    sys.modules["indl"] = None  # any import of the library fails
+    import numpy as np, tensorflow as tf
+    folder, *names = sys.argv[1:]
+    data = np.load(folder + "/x.npz")
+    for name in names:
+        model = tf.saved_model.load(folder + "/" + name)
         found = {"longer": model.rates(tf.constant(data["longer"]))["rates"]}
         for endpoint in (model.rates, model.encode):
             found |= endpoint(tf.constant(data["x"]))
-        np.savez(sys.argv[1] + "/found.npz", **found)
-    """
-    command = [sys.executable, "-I", "-c", textwrap.dedent(script), str(tmp_path)]
+        np.savez(folder + "/" + name + ".npz", **found)
+"""
+
+
+def some_counts():
+    return np.random.default_rng(0).poisson(0.5, (5, 9, 4)).astype("float32")
+
+
+@pytest.fixture
+def counts():
+    return some_counts()
+
+
+@pytest.fixture(scope="module")
+def live():
+    """The model of each preset by name."""
+    small = {name: {**SMALL, "z_latent_size": 0} if name == "beta_vae" else SMALL for name in PRESETS}
+    return {name: build_sequential_vae(preset(name, **small[name]), None, 4) for name in PRESETS}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(live, tmp_path_factory):
+    """What every model gives in one process that cannot import the library."""
+    folder, counts = tmp_path_factory.mktemp("exported"), some_counts()
+    for name, model in live.items():
+        export_saved_model(model, folder / name)
+    np.savez(folder / "x.npz", x=counts, longer=np.concatenate([counts, counts], 1))
+    command = [sys.executable, "-I", "-c", textwrap.dedent(ELSEWHERE), str(folder), *live]
     subprocess.run(command, check=True, capture_output=True)
-    found = np.load(tmp_path / "found.npz")
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in live}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, live, elsewhere):
+    model, found = live[name], elsewhere[name]
     np.testing.assert_allclose(found["rates"], model.rates(counts), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found["longer"], model.rates(np.concatenate([counts, counts], 1)), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found["factors"], model.factors(counts), rtol=1e-6, atol=1e-6)
@@ -50,8 +70,8 @@ def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, tmp_
         np.testing.assert_allclose(found[f"{latent}_scale"], q.scale, rtol=1e-6, atol=1e-6)
 
 
-def test_existing_folder_is_kept_unless_asked(counts, tmp_path):
-    model = build_sequential_vae(preset("default", **SMALL), None, 4)
+def test_existing_folder_is_kept_unless_asked(counts, live, tmp_path):
+    model = live["beta_vae"]
     (tmp_path / "sm").mkdir()
     (tmp_path / "sm" / "mine").write_text("precious")
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -63,9 +83,9 @@ def test_existing_folder_is_kept_unless_asked(counts, tmp_path):
     assert loaded.rates(tf.constant(counts))["rates"].shape == (5, 9, 4)
 
 
-def test_keras_export_points_to_ours(tmp_path):
+def test_keras_export_points_to_ours(live, tmp_path):
     with pytest.raises(TypeError, match="export_saved_model"):
-        build_sequential_vae(preset("default", **SMALL), None, 4).export(tmp_path / "sm")
+        live["default"].export(tmp_path / "sm")
 
 
 @pytest.mark.parametrize("changes", [{"q_f_samples": 3, "f_to_z": "z1"}, {"sample_at_test": True}])

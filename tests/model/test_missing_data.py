@@ -48,18 +48,29 @@ def test_padded_trials_are_encoded_decoded_and_scored_as_short_ones(variant):
     padded[2:, 8:] = target[2:, 8:] = np.nan
     # Nothing is to be predicted beyond the end of a short trial.
     short = np.pad(x[2:, :8], ((0, 0), (0, forward), (0, 0)), constant_values=np.nan)
-    for name, q in model.encode(padded).items():
-        alone = model.encode(x[2:, :8])[name]
-        for part, wanted in zip(q[:2], alone[:2], strict=True):
-            found = part[2:] if name == "q_f" else part[2:, :8]
-            assert_close(found, wanted if name == "q_f" else wanted[:, :8])
-    assert_close(model.rates(padded)[2:, :8], model.rates(x[2:, :8])[:, :8])
-    together = model.loss_terms(target, model(padded, training=False))
-    alone = model.loss_terms(short, model(x[2:, :8], training=False))
+    together, alone = model(padded, training=False), model(x[2:, :8], training=False)
+    for part, wanted in zip(together["q_f"][:2], alone["q_f"][:2], strict=True):
+        assert_close(part[2:], wanted)
+    for part, wanted in zip(together["q_z"][:2], alone["q_z"][:2], strict=True):
+        assert_close(part[2:, ..., :8, :], wanted[..., :8, :])
+    assert_close(together["p_x"].mean()[2:, ..., :8, :], alone["p_x"].mean()[..., :8, :])
+    together, alone = model.loss_terms(target, together), model.loss_terms(short, alone)
     assert_close(together["nll"][2:], alone["nll"])
     assert_close(together["kl_f"][2:], alone["kl_f"])
     if not forward:  # a whole trial pays for its forward steps, one that ended before has none
         assert_close(together["kl_z"][2:], alone["kl_z"])
+
+
+def test_inference_of_padded_trials_is_that_of_short_ones():
+    model, x = make(), counts()
+    padded = x.copy()
+    padded[2:, 8:] = np.nan
+    found, wanted = model.encode(padded), model.encode(x[2:, :8])
+    for part, alone in zip(found["q_f"][:2], wanted["q_f"][:2], strict=True):
+        assert_close(part[2:], alone)
+    for part, alone in zip(found["q_z"][:2], wanted["q_z"][:2], strict=True):
+        assert_close(part[2:, :8], alone)
+    assert_close(model.rates(padded)[2:, :8], model.rates(x[2:, :8]))
 
 
 def test_gradient_of_a_padded_batch_is_that_of_its_trials():

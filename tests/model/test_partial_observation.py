@@ -14,26 +14,19 @@ from indl.export import export_saved_model
 from indl.model.assemble import build_sequential_vae
 from indl.model.beta_vae import prepare_inputs
 from indl.params import validate_params
-from tests.checks import TINY, assert_close, assert_mean, parity_cases, saved_and_loaded, tiny_model
+from tests.checks import PLAIN, TINY, assert_close, assert_mean, parity_cases, saved_and_loaded, tiny_model
 from tests.checks import counts as draw_counts
 from tests.conftest import parity_files
 
-# Masks do not know what lies between input and log rates: the plainest network traces fastest.
-DENSE = {
-    "f_rnn_type": "Dense",
-    "f_enc_reduce": "mean",
-    "z_latent_size": 0,
-    "gen_cell_type": "Dense",
-    "f_to_gen": "tile",
-}
 LFADS_LOSS = {"coordinated_dropout_rescale": False, "loss_reduction": "mean", "gen_l2_reg": 0.0, "dropout_rate": 0.0}
 
 
-@pytest.fixture(scope="module")
-def lfads():
-    """A model with the loss of the reference for the parity files, which bring their own log rates."""
-    changes = {**LFADS_LOSS, "missing_data": True, "sample_validation_rate": 0.2, "forward_steps": 2, "out_dim": 7}
-    return tiny_model(None, 5, **DENSE, **changes)
+def lfads(x, target, **changes):
+    """A model for such arrays with the loss of the reference for the parity files, which bring their own log rates."""
+    forward = target.shape[1] - x.shape[1]
+    return tiny_model(
+        None, x.shape[2], **PLAIN, **LFADS_LOSS, forward_steps=forward, out_dim=target.shape[2], **changes
+    )
 
 
 def loss_and_gradient(model, log_rates, target, **outputs):
@@ -48,31 +41,34 @@ def loss_and_gradient(model, log_rates, target, **outputs):
 
 @pytest.mark.parity
 @pytest.mark.parametrize("path", parity_files("lfads_augmentations"), ids=lambda path: path.stem)
-def test_missing_and_hidden_samples_train_the_model_as_in_the_reference(lfads, path):
+def test_missing_and_hidden_samples_train_the_model_as_in_the_reference(path):
     with np.load(path) as file:
-        assert json.loads(str(file["config"]))["sv_rate"] == 0.2
+        rate = json.loads(str(file["config"]))["sv_rate"]
         data = {key: file[key] for key in file.files if key != "config"}
-    keep = data["sample_validation/keep_mask"]
+    x, keep = data["sample_validation/encod_data"].astype("float32"), data["sample_validation/keep_mask"]
+    bins, channels = x.shape[1:]
+    model = lfads(x, data["missing/recon_data"], missing_data=True, sample_validation_rate=rate)
     for case, outputs in {"missing": {}, "sample_validation": {"sample_mask": keep}}.items():
         given = {key.removeprefix(f"{case}/"): value for key, value in data.items() if key.startswith(f"{case}/")}
         target = given["recon_data"]
-        loss, gradient = loss_and_gradient(lfads, given["logrates"], target, **outputs)
+        loss, gradient = loss_and_gradient(model, given["logrates"], target, **outputs)
         assert_close(gradient, given["grad_logrates"], 1e-4)
         # The files leave out log n!, which here has the weight of its element.
-        weight = np.pad(keep / 0.8, ((0, 0), (0, 2), (0, 2)), constant_values=1.0) if outputs else ~np.isnan(target)
+        weight = ~np.isnan(target) + 0.0
+        if outputs:
+            weight[:, :bins, :channels] = keep / (1 - rate)
         constant = np.where(np.isnan(target), 0, gammaln(np.nan_to_num(target) + 1)) * weight
         share = 1.0 if outputs else np.mean(~np.isnan(target))
         wanted = given["heldin_loss_mean" if outputs else "loss_mean"]
         assert_close(loss - constant.mean() / share, wanted)
-    hidden = lfads.loss_terms(
+    hidden = model.loss_terms(
         target.astype("float32"),
         {"p_x": PoissonObservation(tf.constant(given["logrates"], tf.float32)), "sample_mask": keep},
     )["sample_nll"]
-    box = gammaln(target[:, :9, :5] + 1) * (1 - keep) / 0.2
+    box = gammaln(target[:, :bins, :channels] + 1) * (1 - keep) / rate
     # In nats a trial, where the reference has the mean over bins and channels.
-    assert_close(np.mean(hidden) / 45 - box.mean(), given["heldout_loss_mean"])
-    seen = keras.Model(lfads.inputs, lfads.get_layer("sample_validation").output)
-    x = given["encod_data"].astype("float32")
+    assert_close(np.mean(hidden) / (bins * channels) - box.mean(), given["heldout_loss_mean"])
+    seen = keras.Model(model.inputs, model.get_layer("sample_validation").output)
     assert_close(seen({"x": x, "sample_mask": keep.astype("float32")}), given["network_input"])
 
 
@@ -80,14 +76,16 @@ def test_missing_and_hidden_samples_train_the_model_as_in_the_reference(lfads, p
 @pytest.mark.parametrize(
     "config, case", [c for c in parity_cases("lfads_coordinated_dropout") if "ic_segment" not in c.id]
 )
-def test_trap_06_what_the_encoder_sees_does_not_train_the_model(lfads, config, case):
+def test_trap_06_what_the_encoder_sees_does_not_train_the_model(config, case):
     """Coordinated dropout without the gradient block is ordinary dropout."""
     mask, target = case["gradient_mask"].astype(bool), case["target"]
-    loss, gradient = loss_and_gradient(lfads, case["logrates"], target, cd_mask=mask)
+    bins, channels = case["x"].shape[1:]
+    loss, gradient = loss_and_gradient(lfads(case["x"], target), case["logrates"], target, cd_mask=mask)
     assert_close(gradient, case["grad_logrates"], 1e-4)
     assert_close(loss - gammaln(target + 1).mean(), case["loss_mean"])
-    assert not np.any(np.asarray(gradient)[:, :7, :5][~mask]), "visible to the encoder"
-    assert np.all(np.asarray(gradient)[:, 7:]) and np.all(np.asarray(gradient)[:, :, 5:]), "always trained"
+    assert not np.any(np.asarray(gradient)[:, :bins, :channels][~mask]), "visible to the encoder"
+    beyond = np.asarray(gradient)[:, bins:], np.asarray(gradient)[:, :, channels:]
+    assert all(np.all(part) for part in beyond), "always trained"
 
 
 SHARED = {"coordinated_dropout_rate": 0.4, "sample_validation_rate": 0.3, "dropout_rate": 0.2, "out_dim": 7}
@@ -113,7 +111,7 @@ def batch_for(p, trials=6):
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_gradient_of_a_whole_stack_flows_where_it_should(stack):
-    model = tiny_model(None, 5, **{**DENSE, **SHARED, **STACKS[stack]})
+    model = tiny_model(None, 5, **{**PLAIN, **SHARED, **STACKS[stack]})
     p = model.params
     inputs, target = batch_for(p)
     with tf.GradientTape() as tape:
@@ -184,7 +182,7 @@ def test_input_keeps_its_expectation():
 @pytest.fixture(scope="module")
 def pair():
     """A model that hides samples, and one with the same weights that does not."""
-    return tiny_model(8, 5, **DENSE, sample_validation_rate=0.3), tiny_model(8, 5, **DENSE)
+    return tiny_model(8, 5, **PLAIN, sample_validation_rate=0.3), tiny_model(8, 5, **PLAIN)
 
 
 def test_nothing_is_hidden_at_inference(pair, tmp_path):

@@ -22,8 +22,9 @@ from indl.files import exclusive
 from indl.params import preset
 from indl.runs import Run, RunError, changed_versions, execute, read, repeat
 from indl.runs.run import _differences
+from tests.checks import PLAIN, QUICK
 
-SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
+SMALL = {**QUICK, "f_latent_size": 2}
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1, "heldout": 2}
 RUN = Run({"kind": "lorenz", **DATA}, preset("default", **SMALL, seed=3), epochs=3, samples=2)
 
@@ -71,10 +72,19 @@ def test_tensorboard_has_every_term_and_the_params(finished):
 
 
 def test_repetition_gives_every_number_again(finished, tmp_path):
-    scores, differences = repeat(finished[0], tmp_path / "again")
+    """In a folder of an earlier repetition too, which is done again."""
+    shutil.copytree(finished[0], tmp_path / "again")
+    steps = []
+
+    class Count(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            steps.append(batch)
+
+    scores, differences = repeat(finished[0], tmp_path / "again", callbacks=[Count()])
     assert differences == []
     assert scores["model"] == finished[2]["model"]
     assert changed_versions(finished[0]) == []
+    assert len(steps) == 3, "an earlier repetition is done again"
 
 
 @pytest.mark.slow
@@ -159,18 +169,9 @@ def test_a_number_that_is_missing_differs():
     ]
 
 
-def test_repetition_is_never_the_run_itself(finished, tmp_path):
+def test_repetition_is_never_the_run_itself(finished):
     with pytest.raises(RunError, match="in its own folder"):
         repeat(finished[0], finished[0])
-    shutil.copytree(finished[0], tmp_path / "before")
-    steps = []
-
-    class Count(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            steps.append(batch)
-
-    repeat(finished[0], tmp_path / "before", callbacks=[Count()])
-    assert len(steps) == 3, "an earlier repetition is done again"
 
 
 @pytest.mark.slow
@@ -190,7 +191,7 @@ def test_fresh_run_leaves_nothing_of_the_old_one(finished, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute(replace(RUN, params={**RUN.params, "seed": 4}), folder, callbacks=[Stop()], fresh=True)
+        execute(replace(RUN, params=preset("default", **PLAIN)), folder, callbacks=[Stop()], fresh=True)
     assert {path.name for path in folder.iterdir()} == {"run.json", "logs", ".lock"}
     with pytest.raises(RunError, match="has not finished.*metrics.json and history.json"):
         repeat(folder, tmp_path / "again")
@@ -202,5 +203,5 @@ def test_full_disk_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr("indl.runs.run.save_run", full)
     with pytest.raises(RunError, match="The disk is full.*make room"):
-        execute(RUN, tmp_path)
+        execute(replace(RUN, params=preset("default", **PLAIN)), tmp_path)
     assert (tmp_path / "state.npz").exists()

@@ -11,20 +11,11 @@ from indl.data.simulate.lorenz import lorenz
 from indl.data.values.trials import Trials
 from indl.params import preset
 from indl.training.fit import fit_batches, params_for, train
+from tests.checks import PLAIN
+from tests.restarted import Restarted
 
-# The plainest network traces fastest, and augmentations do not know what reads them.
-SMALL = {
-    "f_rnn_type": "Dense",
-    "f_enc_reduce": "mean",
-    "f_units": 6,
-    "f_latent_size": 3,
-    "z_latent_size": 0,
-    "gen_cell_type": "Dense",
-    "f_to_gen": "tile",
-    "gen_n_hidden": 6,
-    "batch_size": 16,
-    "jit_compile": "off",
-}
+# Augmentations do not know what reads them.
+SMALL = {**PLAIN, "f_units": 6, "f_latent_size": 3, "gen_n_hidden": 6, "batch_size": 16, "jit_compile": "off"}
 AUGMENTED = {"spike_jitter_width": 1, "temporal_shift_std": 1.0, "sample_validation_rate": 0.25, "seed": 3}
 
 
@@ -98,10 +89,13 @@ class KillAfter(keras.callbacks.Callback):
 
 def test_killed_run_ends_at_the_same_numbers_and_is_chosen_by_hidden_samples(recording, tmp_path):
     p = preset("default", **SMALL, **AUGMENTED, monitor="val_sample_nll")
-    result = train(p, recording, epochs=2)
+    model = Restarted(p, recording)
+    result = train(p, recording, epochs=2, model=model())
+    wanted = result.history
     with pytest.raises(Killed):
-        train(p, recording, epochs=2, folder=tmp_path, callbacks=[KillAfter(1)])
-    assert train(p, recording, epochs=2, folder=tmp_path).history == result.history
+        train(p, recording, epochs=2, folder=tmp_path, callbacks=[KillAfter(1)], model=model())
+    result = train(p, recording, epochs=2, folder=tmp_path, model=model())
+    assert result.history == wanted
     best = int(np.argmin(result.history["val_sample_nll"]))
     assert result.monitor == "val_sample_nll" and result.best_epoch == best
     x = np.array(recording.valid.encod)

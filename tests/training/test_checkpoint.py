@@ -19,9 +19,10 @@ from indl.data.simulate.lorenz import lorenz
 from indl.params import preset
 from indl.training.checkpoint import Checkpoint, CheckpointError
 from indl.training.fit import make_model, make_optimizer, train
+from tests.checks import QUICK
+from tests.restarted import Restarted
 
-SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
-PARAMS = preset("default", **SMALL, batch_size=16, kl_z_schedule="linear", kl_z_ramp=2, lr_schedule="cosine")
+PARAMS = preset("default", **QUICK, batch_size=16, kl_z_schedule="linear", kl_z_ramp=2, lr_schedule="cosine")
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1}
 EPOCHS = 6
 
@@ -32,8 +33,37 @@ def recording():
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(recording):
-    return train(PARAMS, recording, epochs=EPOCHS, hidden_every=2)
+def restarted(recording):
+    return Restarted(PARAMS, recording, EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def run(recording, restarted):
+    """A run of a model at its start, in a folder, with callbacks."""
+    return lambda **how: train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, model=restarted(), **how)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run):
+    return Left(run())
+
+
+@pytest.fixture(scope="module")
+def cut_off(run, tmp_path_factory):
+    """The folder of a run that was cut off in its second epoch."""
+    folder = tmp_path_factory.mktemp("cut_off")
+    with pytest.raises(KeyboardInterrupt):
+        run(folder=folder, callbacks=[Stop(1, 0)])
+    return folder
+
+
+class Left:
+    """What a run leaves, copied."""
+
+    def __init__(self, result):
+        self.result, self.model = result, result.model
+        self.weights = result.model.get_weights()
+        self.optimizer = [np.array(variable) for variable in result.model.optimizer.variables]
 
 
 class Stop(keras.callbacks.Callback):
@@ -52,32 +82,32 @@ class Stop(keras.callbacks.Callback):
 
 
 def assert_same_run(result, wanted):
-    assert result.history == wanted.history
-    assert (result.best_epoch, result.latent_use.epochs) == (wanted.best_epoch, wanted.latent_use.epochs)
+    assert result.history == wanted.result.history
+    use = wanted.result.latent_use
+    assert (result.best_epoch, result.latent_use.epochs) == (wanted.result.best_epoch, use.epochs)
     for name in ("f", "z"):
-        np.testing.assert_array_equal(result.latent_use.kl[name], wanted.latent_use.kl[name])
-    for pair in zip(result.model.get_weights(), wanted.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(result.latent_use.kl[name], use.kl[name])
+    for pair in zip(result.model.get_weights(), wanted.weights, strict=True):
         np.testing.assert_array_equal(*pair)
-    for a, b in zip(result.model.optimizer.variables, wanted.model.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(a, b, err_msg=a.path)
+    for variable, value in zip(result.model.optimizer.variables, wanted.optimizer, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
 
 
-@pytest.mark.slow
-def test_interrupted_twice_ends_at_the_same_numbers(recording, uninterrupted, tmp_path):
+def test_interrupted_twice_ends_at_the_same_numbers(run, uninterrupted, tmp_path):
     for at in ((2, 1), (4, 3)):
         with pytest.raises(KeyboardInterrupt):
-            train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path, callbacks=[Stop(*at)])
+            run(folder=tmp_path, callbacks=[Stop(*at)])
         keras.utils.set_random_seed(99)  # what else draws must not matter
-    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+    assert_same_run(run(folder=tmp_path), uninterrupted)
     # A finished run is not run again, and is still the best epoch.
-    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+    assert_same_run(run(folder=tmp_path), uninterrupted)
 
 
 def test_patience_that_ran_out_stays_out(recording, tmp_path):
     params = {**PARAMS, "patience": 1, "learning_rate": 0.5, "kl_z_ramp": 1}
     first = train(params, recording, epochs=40, hidden_every=1, folder=tmp_path)
     assert len(first.history["loss"]) < 40
-    assert_same_run(train(params, recording, epochs=40, hidden_every=1, folder=tmp_path), first)
+    assert_same_run(train(params, recording, epochs=40, hidden_every=1, folder=tmp_path), Left(first))
 
 
 KILLED = """
@@ -115,7 +145,8 @@ def finish(folder):
 
 
 def assert_same_files(folder, wanted):
-    assert json.loads((folder / "final.json").read_text()) == wanted.history
+    assert json.loads((folder / "final.json").read_text()) == wanted.result.history
+    wanted.model.set_weights(wanted.weights)
     wanted.model.save_weights(folder / "wanted.weights.h5")
     with h5py.File(folder / "final.weights.h5") as found, h5py.File(folder / "wanted.weights.h5") as expected:
         names = []
@@ -165,14 +196,12 @@ def test_ten_kills_at_random_moments(uninterrupted, tmp_path):
         ({"recording": lorenz(**{**DATA, "seed": 2})}, "data"),
     ],
 )
-def test_folder_of_another_run_is_refused(recording, tmp_path, change, words):
-    call = {"params": PARAMS, "recording": recording, "epochs": EPOCHS}
-    with pytest.raises(KeyboardInterrupt):
-        train(**call, folder=tmp_path, callbacks=[Stop(1, 0)])
-    before = (tmp_path / "state.npz").read_bytes()
+def test_folder_of_another_run_is_refused(recording, cut_off, change, words):
+    call = {"params": PARAMS, "recording": recording, "epochs": EPOCHS, "hidden_every": 2}
+    before = (cut_off / "state.npz").read_bytes()
     with pytest.raises(CheckpointError, match=f"belongs to another run.*{words}.*new folder"):
-        train(**{**call, **change}, folder=tmp_path)
-    assert (tmp_path / "state.npz").read_bytes() == before
+        train(**{**call, **change}, folder=cut_off)
+    assert (cut_off / "state.npz").read_bytes() == before
 
 
 def test_a_run_from_before_a_parameter_goes_on(tmp_path):
@@ -190,8 +219,7 @@ def test_a_run_from_before_a_parameter_goes_on(tmp_path):
         other.resume(model)
 
 
-@pytest.mark.slow
-def test_full_disk_is_told_and_the_last_good_state_stays(recording, uninterrupted, tmp_path, monkeypatch):
+def test_full_disk_is_told_and_the_last_good_state_stays(run, uninterrupted, tmp_path, monkeypatch):
     written = []
     savez = np.savez
 
@@ -204,31 +232,29 @@ def test_full_disk_is_told_and_the_last_good_state_stays(recording, uninterrupte
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(CheckpointError, match="epoch 2 could not be written: the disk is full.*make room"):
-        train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path)
+        run(folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
-    assert_same_run(train(PARAMS, recording, epochs=EPOCHS, hidden_every=2, folder=tmp_path), uninterrupted)
+    assert_same_run(run(folder=tmp_path), uninterrupted)
 
 
-def test_limit_of_the_file_system_is_told(recording, tmp_path):
+def test_limit_of_the_file_system_is_told(run, tmp_path):
     """A write that the operating system itself refuses."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(CheckpointError, match="epoch 0 could not be written: the disk is full"):
-            train(PARAMS, recording, epochs=1, folder=tmp_path)
+            run(folder=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
 
 
-def test_damaged_state_is_told(recording, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train(PARAMS, recording, epochs=2, folder=tmp_path, callbacks=[Stop(1, 0)])
+def test_damaged_state_is_told(run, cut_off, tmp_path):
     path = tmp_path / "state.npz"
-    for content in (b"", path.read_bytes()[:5000], b"x" * 5000):
+    for content in (b"", (cut_off / "state.npz").read_bytes()[:5000], b"x" * 5000):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match="cannot be read.*Remove it"):
-            train(PARAMS, recording, epochs=2, folder=tmp_path)
+            run(folder=tmp_path)
 
 
 @pytest.mark.slow
@@ -243,7 +269,7 @@ def test_model_of_ones_own_goes_on_too(recording, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(PARAMS, recording, epochs=2, folder=tmp_path, callbacks=[Stop(1, 1)], model=own())
     again = train(PARAMS, recording, epochs=2, folder=tmp_path, model=own())
-    assert_same_run(again, train(PARAMS, recording, epochs=2, model=own()))
+    assert_same_run(again, Left(train(PARAMS, recording, epochs=2, model=own())))
     plain = make_model(PARAMS, recording)
     plain.compile(keras.optimizers.Adam())
     with pytest.raises(ValueError, match="Given: Adam. Compile it with indl.training.make_optimizer"):

@@ -12,15 +12,26 @@ from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import preset
 from indl.training.fit import make_model, train
 from indl.training.guard import FiniteGuard, NonFiniteError
-from tests.checks import saved_and_loaded
+from tests.checks import PLAIN, QUICK, saved_and_loaded
+from tests.restarted import Restarted
 
-SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 3, "f_latent_size": 2}
-PARAMS = preset("default", **SMALL, batch_size=16)
+PARAMS = preset("default", **QUICK, batch_size=16)
 
 
 @pytest.fixture(scope="module")
 def recording():
     return lorenz(n_neurons=8, n_conditions=8, n_trials=10, n_bins=10, seed=1)
+
+
+@pytest.fixture(scope="module")
+def restarted(recording):
+    return Restarted(PARAMS, recording)
+
+
+@pytest.fixture
+def model(restarted):
+    """The model of every run at its start."""
+    return restarted()
 
 
 class Poison(keras.callbacks.Callback):
@@ -90,15 +101,13 @@ def poisoned(recording, epoch, step):
     ("kl_f", lambda model: model.get_layer("f_prior").log_std),
     ("kl_z", lambda model: model.get_layer("z_prior").log_tau),
 ])  # fmt: skip
-def test_the_term_that_broke_is_named(recording, term, variable):
-    model = make_model(PARAMS, recording)
+def test_the_term_that_broke_is_named(recording, model, term, variable):
     variable(model).assign(np.full(variable(model).shape, np.nan))
     with pytest.raises(NonFiniteError, match=f"{term} is not finite in epoch 0, step 0"):
         train(PARAMS, recording, epochs=1, model=model)
 
 
-def test_penalty_and_gradient_are_named(recording):
-    model = make_model(PARAMS, recording)
+def test_penalty_and_gradient_are_named(recording, model):
     kernel = next(v for v in model.trainable_variables if "gen_0" in v.path and "recurrent" in v.path)
     # Finite in itself, but its square overflows in the penalty.
     kernel.assign(np.full(kernel.shape, 1e25))
@@ -113,55 +122,55 @@ def test_penalty_and_gradient_are_named(recording):
     assert optimizer.iterations == 0
 
 
-def test_skipped_steps_change_nothing_and_are_counted(recording):
+def test_skipped_steps_change_nothing_and_are_counted(recording, restarted):
     """Weights, moments and means of the epoch are those of a run without the bad batch."""
-    model = make_model(PARAMS, recording)
-    poison = Poison(0, 1, readout)
-    guard = FiniteGuard(skip=True)
     x = np.array(recording.train.encod[:48])
+
+    def fit(model, trials, *callbacks):
+        return model.fit(trials, batch_size=16, shuffle=False, verbose=0, callbacks=list(callbacks)).history
+
+    model = restarted()
     with pytest.warns(UserWarning, match="nll is not finite in epoch 0, step 1"):
-        log = model.fit(x, batch_size=16, epochs=1, shuffle=False, verbose=0, callbacks=[poison, guard]).history
+        log = fit(model, x, Poison(0, 1, readout), FiniteGuard(skip=True))
     assert log["skipped_steps"] == [1] and model.optimizer.iterations == 2
+    found = [np.array(variable) for variable in model.trainable_variables]
 
     # The same two good batches; the random generators of the bad one are stepped by hand.
-    twin = make_model(PARAMS, recording)
-    values = []
-    for i in range(3):
-        if i == 1:
-            twin(x[16:32], training=True)
-            continue
-        values.append(twin.train_on_batch(x[16 * i : 16 * (i + 1)], return_dict=True)["nll"])
-        twin.reset_metrics()
-    for variable, wanted in zip(model.trainable_variables, twin.trainable_variables, strict=True):
-        np.testing.assert_allclose(variable, wanted, rtol=1e-5, atol=1e-6, err_msg=variable.path)
+    twin = restarted()
+    values = fit(twin, x[:16])["nll"]
+    twin(x[16:32], training=True)
+    values += fit(twin, x[32:])["nll"]
+    for value, wanted in zip(found, twin.trainable_variables, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6, err_msg=wanted.path)
     assert log["nll"][0] == pytest.approx(np.mean(values), rel=1e-5)
     assert log["loss"][0] == pytest.approx(
         log["nll"][0] + log["kl_f"][0] + log["kl_z"][0] + log["penalty"][0], rel=1e-5
     )
 
 
-def test_run_with_skipping_goes_on_to_the_end(recording, tmp_path):
+def test_run_with_skipping_goes_on_to_the_end(recording, model, tmp_path):
+    poison = Poison(1, 0, readout)
     with pytest.warns(UserWarning, match="A step was left out"):
         result = train(
-            PARAMS, recording, epochs=3, callbacks=[Poison(1, 0, readout)], skip_nonfinite=True, folder=tmp_path
+            PARAMS, recording, epochs=3, callbacks=[poison], model=model, skip_nonfinite=True, folder=tmp_path
         )
     assert result.history["skipped_steps"] == [0, 1, 1]
     assert np.isfinite([values for name, values in result.history.items()]).all()
     json.dumps(result.history)
 
 
-def test_validation_that_breaks_is_named(recording):
+def test_validation_that_breaks_is_named(recording, model):
     class Spoil(keras.callbacks.Callback):
         def on_test_begin(self, logs=None):
             readout(self.model).assign(np.full(readout(self.model).shape, np.nan))
 
     with pytest.raises(NonFiniteError, match="val_nll is not finite in epoch 0, validation"):
-        train(PARAMS, recording, epochs=2, callbacks=[Spoil()])
+        train(PARAMS, recording, epochs=2, callbacks=[Spoil()], model=model)
 
 
 def test_optimizer_is_adam_where_all_is_finite_and_survives_saving(recording):
     x = recording.train.encod
-    models = [make_model(PARAMS, recording) for _ in range(2)]
+    models = [make_model({**PARAMS, **PLAIN}, recording) for _ in range(2)]
     models[1].compile(keras.optimizers.Adam(PARAMS["learning_rate"], global_clipnorm=PARAMS["max_grad_norm"]))
     for model in models:
         model.fit(x, batch_size=16, epochs=2, shuffle=False, verbose=0)
@@ -186,8 +195,7 @@ def test_norm_that_overflows_takes_no_step():
         np.testing.assert_array_equal(variable, np.ones(2))
 
 
-def test_gradient_that_broke_is_named(recording):
-    model = make_model(PARAMS, recording)
+def test_gradient_that_broke_is_named(model):
     guard = FiniteGuard()
     guard.set_model(model)
     guard.on_epoch_begin(2)
@@ -199,17 +207,15 @@ def test_gradient_that_broke_is_named(recording):
         guard.on_train_batch_end(5)
 
 
-def test_epoch_of_which_nothing_is_left_ends_the_run(recording):
-    model = make_model(PARAMS, recording)
+def test_epoch_of_which_nothing_is_left_ends_the_run(recording, model):
     readout(model).assign(np.full(readout(model).shape, np.nan))
     with pytest.warns(UserWarning), pytest.raises(NonFiniteError, match="Every step of the epoch was left out"):
         train(PARAMS, recording, epochs=2, model=model, skip_nonfinite=True)
 
 
-@pytest.mark.slow
-def test_run_that_broke_and_goes_on_skipping_has_a_whole_history(recording, tmp_path):
+def test_run_that_broke_and_goes_on_skipping_has_a_whole_history(recording, restarted, tmp_path):
     with pytest.raises(NonFiniteError):
-        train(PARAMS, recording, epochs=3, folder=tmp_path, callbacks=[Poison(1, 0, readout)])
-    result = train(PARAMS, recording, epochs=3, folder=tmp_path, skip_nonfinite=True)
+        train(PARAMS, recording, epochs=3, folder=tmp_path, callbacks=[Poison(1, 0, readout)], model=restarted())
+    result = train(PARAMS, recording, epochs=3, folder=tmp_path, skip_nonfinite=True, model=restarted())
     assert {len(values) for values in result.history.values()} == {3}
     assert result.history["skipped_steps"] == [0, 0, 0]

@@ -15,14 +15,9 @@ from indl.sampling import draws
 from indl.training import mode
 from indl.training.fit import make_model, train
 from indl.training.mode import Mode, compiling_pays
-from tests.checks import assert_same
+from tests.checks import PLAIN, assert_same
 
-# The plainest network with a sampled latent and dropout traces fastest.
-SMALL = preset(
-    "default", f_rnn_type="Dense", f_enc_reduce="mean", f_units=4, f_latent_size=2, z_latent_size=0,
-    gen_cell_type="Dense", f_to_gen="tile", gen_n_hidden=4, n_factors=0, batch_size=16, dropout_rate=0.2,
-    coordinated_dropout_rate=0.2,
-)  # fmt: skip
+SMALL = preset("default", **PLAIN, batch_size=16, dropout_rate=0.2, coordinated_dropout_rate=0.2)
 
 
 @pytest.fixture(scope="module")
