@@ -91,6 +91,11 @@ def test_code_runs(page, tmp_path, monkeypatch, recordings):
         exec(compile("\n" * (line - 1) + code, relative(page), "exec"), namespace)
 
 
+def test_an_addition_takes_few_lines():
+    blocks = [code for _, code in python_blocks(DOCS / "extending.md")]
+    assert len(blocks) == 5 and max(len(code.strip().splitlines()) for code in blocks) < 25
+
+
 @pytest.mark.parametrize("name, family", [("parameters.md", "sequence"), ("pi_vae.md", "pi_vae")])
 def test_tables_are_filled_in_at_build_time(filled, name, family):
     source, page = filled(name)

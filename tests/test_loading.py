@@ -11,7 +11,7 @@ from indl.loading import ModelError
 from indl.model.pi_vae import build_pi_vae
 from indl.params import preset
 from indl.training import make_optimizer
-from tests.checks import assert_same, counts, tiny_model
+from tests.checks import PLAIN, assert_same, counts, tiny_model
 
 X = counts()
 
@@ -36,6 +36,16 @@ def test_training_goes_on_exactly(trained):
     model.fit(X, epochs=1, batch_size=3, shuffle=False, verbose=0)
     assert_same(model.get_weights(), whole.get_weights())
     assert_same(model.optimizer.variables, whole.optimizer.variables)
+
+
+@pytest.mark.parametrize("compiled, parts", [(True, 2), (False, 1)])
+def test_the_mode_of_training_comes_back(compiled, parts, tmp_path):
+    model = tiny_model(**PLAIN)
+    model.compile(make_optimizer(model.params, len(X)))
+    model.jit_compile, model.batch_parts = compiled, parts
+    model.save(tmp_path / "model.keras")
+    loaded = indl.load_model(tmp_path / "model.keras")
+    assert (loaded.jit_compile, loaded.batch_parts) == (compiled, parts)
 
 
 def test_the_folder_of_a_run_and_other_families(trained, tmp_path):

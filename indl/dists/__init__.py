@@ -15,7 +15,7 @@ from indl.dists.observations import (
     ZeroInflatedGammaReadout,
     negative_bits_per_spike,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, Prior, RecurrentPrior, StudentTPrior
+from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, Prior, RecurrentPrior, SequencePrior, StudentTPrior
 
 __all__ = [
     "AR1Prior",
@@ -31,6 +31,7 @@ __all__ = [
     "PoissonReadout",
     "Prior",
     "RecurrentPrior",
+    "SequencePrior",
     "SquaredErrorObservation",
     "SquaredErrorReadout",
     "StudentTPrior",

@@ -12,13 +12,18 @@ from keras import ops
 from indl.model import beta_vae
 from indl.model.builders.shared import stream
 from indl.model.sequence_model import SequentialVAE
+from indl.objectives import Objective
 from indl.params import validate_params
 
 _READ = ("x", "ext_input", "sample_mask", "session", "u")
 
 
 def build_sequential_vae(
-    params: Mapping[str, Any], n_times: int | None, n_channels: int, name: str = "sequential_vae"
+    params: Mapping[str, Any],
+    n_times: int | None,
+    n_channels: int,
+    name: str = "sequential_vae",
+    objective: Objective | None = None,
 ) -> SequentialVAE:
     """Assembles the whole model with the builders of :mod:`indl.model.beta_vae`.
 
@@ -28,6 +33,7 @@ def build_sequential_vae(
         n_times: bins of a trial; None: any number.
         n_channels: channels of the input.
         name: name of the model.
+        objective: what is minimised. Default: the bound, with the weights of the params.
 
     Raises:
         ValueError: params that do not validate, or fewer target than input channels.
@@ -96,7 +102,9 @@ def build_sequential_vae(
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0
-    model = SequentialVAE(inputs=read, outputs=outputs, params=p, gradient_rescale=rescale, name=name)
+    model = SequentialVAE(
+        inputs=read, outputs=outputs, params=p, objective=objective, gradient_rescale=rescale, name=name
+    )
     trained = {"read_in": p["read_in_trainable"], "readout": True}
     for layer in model.layers:
         if not trained.get(layer.name, p["core_trainable"]):

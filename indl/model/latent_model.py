@@ -79,6 +79,16 @@ class LatentModel(keras.Model):
             for variable, state in zip(self.random_states, states, strict=True):
                 variable.assign(state)
 
+    def get_compile_config(self) -> dict[str, Any]:
+        """As in Keras, with the mode that training has chosen, in which other noise is drawn than in another."""
+        config = super().get_compile_config()
+        return config and {**config, "jit_compile": bool(self.jit_compile), "batch_parts": self.batch_parts}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As in Keras, in the mode of the saved model."""
+        self.batch_parts = config.get("batch_parts", 1)
+        super().compile_from_config({name: value for name, value in config.items() if name != "batch_parts"})
+
     @property
     def metrics_names(self) -> list[str]:
         """Names of what ``evaluate`` returns as a list."""

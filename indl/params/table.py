@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from indl.params.param import Param, bad_value, checked, copied
+from indl.params.param import Param, bad_value, checked, copied, family_row
 from indl.params.validated import Validated
 from indl.text import nearest, shown
 
@@ -43,6 +43,17 @@ class Table:
     def defaults(self) -> dict[str, Any]:
         """All defaults in one dict."""
         return {row.name: copied(row.default) for row in self.rows}
+
+    def extended(self, family: str, rows: Iterable[Param], presets: Mapping[str, Mapping[str, Any]]) -> Table:
+        """The table of a family of one's own: these parameters, and more; see :func:`indl.model.families.add_family`.
+
+        Args:
+            family: name of the family.
+            rows: its further parameters.
+            presets: its presets.
+        """
+        own = (family_row(family), *(row for row in self.rows if row.name != "family"), *rows)
+        return replace(self, family=family, rows=own, presets=presets)
 
     def preset(self, name: str, **changes: Any) -> dict[str, Any]:
         """A complete, validated params dict.

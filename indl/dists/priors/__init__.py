@@ -1,10 +1,10 @@
 """Learnable priors: Keras layers that own their variables; see :class:`~indl.dists.priors.base.Prior`."""
 
 from indl.dists.priors.ar1 import AR1Prior
-from indl.dists.priors.base import Prior
+from indl.dists.priors.base import Prior, SequencePrior
 from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
 from indl.dists.priors.student_t import StudentTPrior
 
-__all__ = ["AR1Prior", "GaussianPrior", "LabelPrior", "Prior", "RecurrentPrior", "StudentTPrior"]
+__all__ = ["AR1Prior", "GaussianPrior", "LabelPrior", "Prior", "RecurrentPrior", "SequencePrior", "StudentTPrior"]
