@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from indl.params import FAMILIES
+from indl.params import FAMILIES, preset
+from tests.checks import QUICK
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -18,11 +19,16 @@ LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 SMALLER = (
     (re.compile(r"\bepochs=\d+"), "epochs=1"),
     (re.compile(r"\bmax_trials=\d+"), "max_trials=1"),
-    (re.compile(r'\bpreset\("default"\)'), 'preset("default", f_units=8, z1_units=8, gen_n_hidden=8)'),
+    (re.compile(r'\b(indl\.)?preset\(\s*"default"'), 'smaller("default"'),
     (re.compile(r"\blorenz\("), "lorenz(n_neurons=12, n_conditions=5, n_trials=8, n_bins=12, "),
 )
 # Real recordings that pages read by name, which are not everywhere.
 REAL = re.compile(r'"((?:mc_maze|head_direction)_\w+\.\w+)"')
+
+
+def smaller(name, **changes):
+    """The preset with a network that is traced quickly, and what a page changes of it."""
+    return preset(name, **{**QUICK, **changes})
 
 
 def relative(path):
@@ -81,7 +87,7 @@ def test_code_runs(page, tmp_path, monkeypatch, recordings):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     # The trials of a search are processes of their own.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    namespace = {"__name__": "__main__"}
+    namespace = {"__name__": "__main__", "smaller": smaller}
     for line, code in python_blocks(page):
         if not recordings.keys() >= set(REAL.findall(code)):
             continue
