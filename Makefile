@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv demo test test-all lint format docs bench clean
+.PHONY: venv demo test test-all coverage lint format docs bench clean
 
 venv: $(VENV)/.dev
 
@@ -31,9 +31,14 @@ test: venv
 test-all: venv
 	$(PYTEST) -m ""
 
+# Which lines of the library no test reaches.
+coverage: venv
+	$(PYTEST) --cov=indl --cov-report=term-missing:skip-covered
+
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: venv
 	$(BIN)/ruff check --fix .

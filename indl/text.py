@@ -3,11 +3,12 @@
 import difflib
 import math
 from collections.abc import Iterable
+from typing import Any
 
 _MAX_SHOWN = 80
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """A value in a message: in one line, cut where it is long.
 
     Example:

@@ -149,8 +149,9 @@ class GINBlock(keras.layers.Layer):
         return self.own * self.depth if self.share else list(self.own)
 
     def build(self, input_shape: Any) -> None:
-        for layer in (self.permutation, *self.own):
-            layer.build(input_shape)
+        self.permutation.build(input_shape)
+        for coupling in self.own:
+            coupling.build(input_shape)
 
     def call(self, h: Any) -> Any:
         h = self.permutation(h)

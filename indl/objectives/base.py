@@ -91,7 +91,7 @@ class Objective(abc.ABC):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same objective again, for saved models."""
-        return asdict(self)
+        return asdict(self)  # type: ignore[call-overload]  # sub-classes are data classes
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Objective:

@@ -56,7 +56,7 @@ class SequentialHyperModel(kt.HyperModel):
 
     def params(self, hp: kt.HyperParameters) -> dict[str, Any]:
         """The complete params dict of one trial."""
-        return params_for({**self.base, **declare(hp, self.names, self.base)}, self.recording)
+        return dict(params_for({**self.base, **declare(hp, self.names, self.base)}, self.recording))
 
     def build(self, hp: kt.HyperParameters) -> LatentModel:
         """The compiled model of one trial."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ class IsolatedTrials:
     """
 
     hypermodel: SequentialHyperModel
+    # What the tuner has that this is mixed into.
+    project_dir: str
+    get_trial_dir: Callable[[str], str]
+    get_best_hyperparameters: Callable[[int], list[Any]]
 
     def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
         """Trains one trial in a process of its own and returns the metrics of its best epoch."""

@@ -119,7 +119,7 @@ def bin_width_finding(value) -> Finding | None:
     elif not math.isfinite(value) or value <= 0:
         problem, got = "The bin width must be positive and finite.", f"Given: {float(value)!r} s."
         advice = f"Give the width of one bin in seconds, {example}"
-    elif value > _MAX_BIN_WIDTH_S:
+    elif float(value) > _MAX_BIN_WIDTH_S:
         problem = f"The bin width is in seconds, and more than {_MAX_BIN_WIDTH_S:g} s cannot be a bin."
         got, advice = f"Given: {value:g}.", f"If that is milliseconds, give {value / 1000:g}."
     else:

@@ -96,7 +96,8 @@ def _heaps(path: Path) -> Iterator[tuple[int, dict[int, int]]]:
 
 def _sizes(heap: bytes, where: int) -> dict[int, int]:
     """Size of each object of a heap by its index; the last one, 0, is the free space."""
-    found, at = {}, 0
+    found: dict[int, int] = {}
+    at = 0
     while at + _HEADER <= len(heap):
         index, size = int.from_bytes(heap[at : at + 2], "little"), int.from_bytes(heap[at + 8 : at + 16], "little")
         if index == 0 and at + size == len(heap):

@@ -11,8 +11,16 @@ _BURN_IN_STEPS = 500
 
 
 def lorenz(
-    n_neurons=29, n_conditions=65, n_trials=24, n_bins=50, bin_width_s=0.02, base_rate_hz=5.0, seed=0, *, heldout=0
-):
+    n_neurons: int = 29,
+    n_conditions: int = 65,
+    n_trials: int = 24,
+    n_bins: int = 50,
+    bin_width_s: float = 0.02,
+    base_rate_hz: float = 5.0,
+    seed: int = 0,
+    *,
+    heldout: int = 0,
+) -> Recording:
     """Spikes of neurons that are driven by a Lorenz attractor, the usual test of LFADS.
 
     Every condition is one trajectory of the attractor (sigma 10, rho 28, beta 8/3, Euler steps

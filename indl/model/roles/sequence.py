@@ -99,7 +99,8 @@ def _encoder(role: str, layer: keras.Layer) -> dict[str, Role]:
     """One layer of an encoder: directions with an initial state, which both share as one role, or a Dense layer."""
     if not hasattr(layer, "weights_of"):
         return _plain(role, layer)
-    roles, states = {}, []
+    roles: dict[str, Role] = {}
+    states: list[Any] = []
     for way, weights in layer.weights_of.items():
         roles |= {f"{role}/{way}/{name}": Role((weights[name],)) for name in ("kernel", "recurrent_kernel", "bias")}
         states += [weights["initial_state"]] if "initial_state" in weights else []
