@@ -12,7 +12,7 @@ from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import preset
 from indl.training.fit import make_model, train
 from indl.training.guard import FiniteGuard, NonFiniteError
-from tests.checks import PLAIN, QUICK, saved_and_loaded
+from tests.checks import PLAIN, QUICK, assert_close, saved_and_loaded
 from tests.restarted import Restarted
 
 PARAMS = preset("default", **QUICK, batch_size=16)
@@ -175,7 +175,8 @@ def test_optimizer_is_adam_where_all_is_finite_and_survives_saving(recording):
     for model in models:
         model.fit(x, batch_size=16, epochs=2, shuffle=False, verbose=0)
     for a, b in zip(models[0].trainable_variables, models[1].trainable_variables, strict=True):
-        np.testing.assert_array_equal(a, b)
+        # Keras takes the step in another order of operations.
+        assert_close(a, b, 1e-6)
     loaded = saved_and_loaded(models[0])
     assert isinstance(loaded.optimizer, GuardedAdam)
     for a, b in zip(models[0].optimizer.variables, loaded.optimizer.variables, strict=True):
