@@ -170,3 +170,22 @@ def test_no_prior_is_known_by_its_class():
     asked = {(module_name(path), name) for path in outside for name in classes_asked_for(path)}
     assert ("indl.model.sequence_model", "Recording") in asked
     assert not [(module, name) for module, name in asked if name in priors]
+
+
+def texts(path):
+    """The strings of a file that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            yield node.value
+
+
+def test_layers_and_terms_of_the_loss_are_named_in_one_place_each():
+    """A model tells its parts by what they are for, and an objective its terms; see indl.model.parts."""
+    outside = [path for path in FILES if part(module_name(path)) != "model"]
+    assert not [path for path in outside if "get_layer(" in path.read_text()]
+    terms = {"nll", "kl_f", "neg_elbo", "heldin_nll", "sample_nll", "kl_z_encoder"}
+    named = {part(module_name(path)) for path in FILES if terms & set(texts(path))}
+    # The model's outputs are the terms before they are summed, and a figure has its own words for them.
+    assert named == {"objectives", "model", "plots"}

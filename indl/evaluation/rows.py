@@ -27,7 +27,7 @@ def evaluate_rows(model: PiVAE, recording: Recording, samples: int = 50, seed: i
     train, valid = (rows_of(part, model.params) for part in (recording.train, recording.valid))
     kl = float(np.mean(model.posterior(valid.x).product_kl(model.label_statistics(valid.u))))
     bound = float(model.neg_elbo(valid.x, valid.u, max(samples, 1), seed).mean())
-    out: dict[str, Any] = {"nll": bound - kl, "kl_z": kl, "neg_elbo": bound}
+    out: dict[str, Any] = dict(zip(model.objective.scores, (bound - kl, kl, bound), strict=True))
     codes = model.encode(valid.x)
     if recording.valid.truth is not None:
         truth = recording.valid.truth[:, : recording.n_times, : recording.n_heldin][valid.kept]

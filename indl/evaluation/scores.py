@@ -49,7 +49,7 @@ def evaluate(
     fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
     with_labels = inputs_of(model, valid, labels=True)
     terms = model.evaluate(with_labels, valid.recon, verbose=0, return_dict=True, batch_size=256)
-    out = {name: float(terms[name]) for name in ("nll", "kl_f", "kl_z", "neg_elbo")}
+    out = {name: float(terms[name]) for name in model.objective.scores}
     if model.labels is not None:
         out["labels_seen"] = float(model.needs_labels)
     out["hidden_nll"] = hidden_nll(model, valid)

@@ -20,6 +20,7 @@ from indl.model.inputs import arrays
 from indl.model.inputs.arrays import ModelInputs
 from indl.model.inputs.labels import LabelForm
 from indl.model.latent_model import LatentModel
+from indl.model.parts import part_of
 from indl.model.passes import Passes
 from indl.objectives import Context, Elbo, Objective
 from indl.params import validate_params
@@ -226,7 +227,7 @@ class SequentialVAE(LatentModel):
 
     def init_readout(self, target: Any, session: Any = None) -> None:
         """Sets the read-out bias to the mean of `target`; see :meth:`indl.dists.observations.base.Readout.start_at`."""
-        self.get_layer("readout").start_at(target, session)
+        part_of(self, "readout").start_at(target, session)
 
     # --- inference ------------------------------------------------------------------------------
 
@@ -465,7 +466,7 @@ class SequentialVAE(LatentModel):
                 )
 
     def _prior(self, latent: str) -> Any:
-        layer = {layer.name: layer for layer in self.layers}.get(f"{latent}_prior")
+        layer = part_of(self, f"{latent}_prior")
         if layer is None:
             raise ValueError(
                 "An auto-encoder without priors cannot draw latents. Given: a model with variational=False. Pass its "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
@@ -47,11 +47,13 @@ class Objective(abc.ABC):
         parts: names of the terms that the loss is made of, in the order in which a broken one is looked for.
         sums: names of what is logged as sums of parts.
         weights: names of the variables that weight them, with their values before any schedule.
+        scores: what a trained model is told by, of what is logged, with words for a table.
         separable: whether the loss is a mean over trials, so that a batch may be dealt into parts.
     """
 
     parts: tuple[str, ...]
     sums: tuple[str, ...] = ("neg_elbo", "loss")
+    scores: ClassVar[Mapping[str, str]] = {}
     weights: Mapping[str, float]
     separable: bool = True
 

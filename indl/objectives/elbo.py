@@ -43,6 +43,13 @@ class Elbo(Objective):
     sample_validation: bool = False
     separable: bool = True
 
+    scores = {
+        "nll": "reconstruction, nats/trial",
+        "kl_f": "KL of f, nats/trial",
+        "kl_z": "KL of z, nats/trial",
+        "neg_elbo": "-ELBO, nats/trial",
+    }
+
     @property
     def parts(self) -> tuple[str, ...]:
         return ("nll", "kl_f", "kl_z", *(f"kl_{latent}_encoder" for latent in self.encoders), "penalty")

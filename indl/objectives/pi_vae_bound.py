@@ -35,6 +35,7 @@ class PiVAEBound(Objective):
     beta_z: float = 1.0
 
     parts = ("nll", "kl_z", "kl_z_encoder")
+    scores = {"nll": "reconstruction, nats/bin", "kl_z": "KL of z, nats/bin", "neg_elbo": "-ELBO, nats/bin"}
 
     @property
     def weights(self) -> dict[str, float]:

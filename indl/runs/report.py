@@ -17,6 +17,7 @@ from indl.files import atomic, save_model, write_json
 from indl.model.families.pi_vae import rows_of
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.latent_model import LatentModel
+from indl.model.parts import part_of
 from indl.model.pi_vae.model import PiVAE
 from indl.model.sequence_model import SequentialVAE
 from indl.training.fit import TrainingResult
@@ -114,9 +115,10 @@ def _figures(
     if latent_use is not None and latent_use.epochs:
         kl = {name: np.stack(rows) for name, rows in latent_use.kl.items() if rows}
         figures["kl_per_dimension"] = lambda path: plots.kl_per_dimension(kl, path=path, epochs=latent_use.epochs)
-    if any(layer.name == "z_prior" for layer in model.layers):
+    prior = part_of(model, "z_prior")
+    if prior is not None:
         labels = None
-        if model.get_layer("z_prior").labelled:
+        if prior.labelled:
             labels = inputs_of(model, valid, slice(_TRIALS), labels=True)["u"]
         figures["autocorrelation"] = lambda path: _draw_autocorrelation(model, x, width, path, labels)
     if label is not None:
@@ -160,7 +162,7 @@ def _draw_autocorrelation(
 ) -> None:
     """One sample of z of each trial against as many draws from the prior."""
     drawn = model.outputs_of(x, ("z",), samples=1)["z"]
-    prior = model.get_layer("z_prior")
+    prior = part_of(model, "z_prior")
     tau = prior.time_constants()
     draws = np.asarray(prior.draw(*drawn.shape[:2], labels))
     plots.autocorrelation(drawn, draws, width, path=path, tau_s=None if tau is None else tau * width)

@@ -9,6 +9,7 @@ import numpy as np
 
 from indl.data.values.recording import Split
 from indl.model.inputs.of_recording import inputs_of
+from indl.model.parts import part_of
 
 #: Trials times sets that are computed at once.
 _ROWS_AT_ONCE = 512
@@ -64,7 +65,7 @@ def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int)
 
 def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
     """`x` with zeros in the held-out channels and forward steps, whose likelihood is left out."""
-    width = model.get_layer("readout").n_channels
+    width = part_of(model, "readout").n_channels
     return np.pad(x, ((0, 0), (0, model.context.forward_steps), (0, width - x.shape[2])))
 
 

@@ -47,9 +47,9 @@ class TrainingProgress(keras.callbacks.Callback):
         self.first = epoch if self.first is None else self.first
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        text = "  ".join(
-            f"{name} {logs[name]:.1f}" for name in ("loss", "nll", "kl_f", "kl_z", self.monitor) if name in (logs or {})
-        )
+        objective = self.model.objective
+        names = ("loss", *(name for name in objective.scores if name in objective.parts), self.monitor)
+        text = "  ".join(f"{name} {logs[name]:.1f}" for name in names if name in (logs or {}))
         if self.bar is not None:
             self.bar.update(self.task, completed=epoch + 1, description=text)
         elif (epoch + 1) % max(1, self.total // 10) == 0:

@@ -8,6 +8,7 @@ import numpy as np
 
 from indl.data.prepare.joining import JoinedRecording, pad_session
 from indl.data.values.recording import Recording
+from indl.model.parts import part_of
 from indl.model.sequence_model import SequentialVAE
 from indl.training.fit import make_model, params_for
 from indl.training.pcr import Alignment, SessionWeights
@@ -35,7 +36,7 @@ def init_sessions(model: SequentialVAE, alignment: Alignment, freeze: bool = Tru
         )
     for number, weights in enumerate(alignment.sessions):
         set_session(model, number, weights)
-    model.get_layer("read_in").trainable = not freeze
+    part_of(model, "read_in").trainable = not freeze
     model.params["read_in_trainable"] = not freeze
     if model.optimizer is not None:
         # An optimizer knows the variables that it was built for.
@@ -49,13 +50,13 @@ def set_session(model: SequentialVAE, number: int, weights: SessionWeights) -> N
     """
     n, k = weights.readin_weight.shape
     width, p = model.x.shape[-1], model.params
-    if k != p["input_factors"] or k != model.get_layer("readout").kernel.shape[-2] or n > width:
+    read_in, readout = part_of(model, "read_in"), part_of(model, "readout")
+    if k != p["input_factors"] or k != readout.kernel.shape[-2] or n > width:
         raise ValueError(
             f"The weights do not fit the model. Given: {n} channels and {k} components, for {width} channels, "
             f"input_factors={p['input_factors']} and n_factors={p['n_factors']}. Build the model with both equal to "
             "the number of components, and make the alignment of held-in channels."
         )
-    read_in, readout = model.get_layer("read_in"), model.get_layer("readout")
     _assign(read_in.kernel, number, np.pad(weights.readin_weight, ((0, width - n), (0, 0))))
     _assign(read_in.bias, number, weights.readin_bias)
     _assign(readout.kernel, number, np.pad(weights.readout_weight, ((0, 0), (0, width - n))))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from indl.training import BetaSchedule
-from tests.notebooks.running import assert_figures_are_drawn, execute
+from tests.notebooks.running import LORENZ, assert_figures_are_drawn, execute
 
 # Run after the notebook's own cells: hands its results over as JSON.
 REPORT = """
@@ -46,7 +46,7 @@ def test_hand_made_model_learns_under_its_schedule(results):
 
 
 def test_trained_rates_are_better_than_constant_ones(results):
-    assert results["shape"] == [312, 50, 29]
+    assert results["shape"] == [LORENZ["n_conditions"] * LORENZ["n_trials"] // 5, 50, 29]
     assert results["model_nll"] < results["null_nll"]
     # The score that the notebook prints, computed another way.
     flat, _ = results["scores"]["posterior means"]

@@ -5,7 +5,7 @@ import pytest
 
 from indl.data import lorenz
 from indl.metrics import poisson_nll, rate_r2_per_channel
-from tests.notebooks.running import assert_figures_are_drawn, execute
+from tests.notebooks.running import LORENZ, assert_figures_are_drawn, execute
 
 # Run after the notebook's own cells: hands its results over as JSON.
 REPORT = """
@@ -29,7 +29,7 @@ def lfads(tmp_path_factory):
 
 
 def test_lfads_starts_at_the_mean_rates_and_learns(lfads):
-    recording = lorenz(seed=0)
+    recording = lorenz(**LORENZ)
     means, counts = recording.train.recon.mean((0, 1), dtype="float64"), recording.valid.recon
     # Untrained factors are small, so that both starts are near those of constant rates.
     for rates, found in ((means, lfads["nll_means"]), (np.ones_like(means), lfads["nll_zero"])):
@@ -40,7 +40,7 @@ def test_lfads_starts_at_the_mean_rates_and_learns(lfads):
 
 
 def test_lfads_scores_are_those_of_its_rates_and_factors(lfads):
-    valid, arrays = lorenz(seed=0).valid, lfads["arrays"]
+    valid, arrays = lorenz(**LORENZ).valid, lfads["arrays"]
     truth = valid.truth.astype("float64")
     by_channel = 1 - ((arrays["rates"] - truth) ** 2).sum((0, 1)) / ((truth - truth.mean((0, 1))) ** 2).sum((0, 1))
     np.testing.assert_allclose(lfads["by_channel"], by_channel, atol=1e-5)
@@ -54,7 +54,7 @@ def test_lfads_scores_are_those_of_its_rates_and_factors(lfads):
 
 
 def test_initial_conditions_are_compared_with_their_nearest(lfads):
-    label, initial = lorenz(seed=0).valid.label, lfads["arrays"]["initial"]
+    label, initial = lorenz(**LORENZ).valid.label, lfads["arrays"]["initial"]
     hits = []
     for i, own in enumerate(initial):
         others = np.delete(np.arange(len(initial)), i)
