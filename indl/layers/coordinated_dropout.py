@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from indl.layers.masks import keep_mask
@@ -86,6 +87,23 @@ def block_gradient(loss: Any, mask: Any, rescale: float = 1.0, skip_steps: int =
     if len(loss.shape) == 4:
         weight = weight[:, None]
     return weight * loss + ops.stop_gradient((1.0 - weight) * loss)
+
+
+def hidden_input(
+    x: np.ndarray, hidden: np.ndarray, rate: float, skip_steps: int = 0, log1p: bool = False
+) -> np.ndarray:
+    """The input that makes a model see at inference what coordinated dropout would leave of `x` in training.
+
+    Args:
+        x: input (batch, time, channels).
+        hidden: which entries are hidden, bool, none of them in the first `skip_steps` bins.
+        rate: fraction of hidden entries.
+        skip_steps: as in :class:`CoordinatedDropout`.
+        log1p: whether the model takes the logarithm of its input first: dropout acts on that.
+    """
+    scaled = np.expm1(np.log1p(x) / (1 - rate)) if log1p else x / (1 - rate)
+    scaled[:, :skip_steps] = x[:, :skip_steps]
+    return np.where(hidden, 0, scaled).astype(x.dtype)
 
 
 def _scaled(x: Any, keep: Any, rate: float) -> Any:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from indl.data.values.recording import Split
+from indl.layers.coordinated_dropout import hidden_input
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.parts import part_of
 
@@ -45,19 +46,14 @@ def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int =
 
 def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int) -> float:
     x = np.asarray(given["x"], "float32")
-    # What is missing stays so, and cannot be scored; the segment of the f-encoder is never hidden, in training neither.
+    # What is missing cannot be scored; the segment of the f-encoder is never hidden, in training neither.
+    segment, log1p = model.context.segment, (model.params or {}).get("input_transform") == "log1p"
     fold[np.isnan(x)] = -1
-    fold[:, : model.context.segment] = -1
-    visible = (folds - 1) / folds
-    # Dropout acts on the transformed input.
-    scaled = np.expm1(np.log1p(x) / visible) if (model.params or {}).get("input_transform") == "log1p" else x / visible
-    scaled = np.where(fold < 0, x, scaled)
+    fold[:, :segment] = -1
     # All sets in one pass, one after the other along the trials.
     hidden = np.concatenate([fold == k for k in range(folds)])
-    inputs = {
-        name: np.tile(value, (folds, *[1] * (np.ndim(value) - 1))) for name, value in {**given, "x": scaled}.items()
-    }
-    inputs["x"] = np.where(hidden, 0, inputs["x"])
+    inputs = {name: np.tile(value, (folds, *[1] * (np.ndim(value) - 1))) for name, value in {**given, "x": x}.items()}
+    inputs["x"] = hidden_input(inputs["x"], hidden, 1 / folds, segment, log1p)
     target = np.tile(pad_target(x, model), (folds, 1, 1))
     log_prob = model.log_prob(inputs if len(given) > 1 else inputs["x"], target, batch_size=len(target))
     return -float(log_prob[:, : x.shape[1], : x.shape[2]][hidden].sum(dtype="float64"))
