@@ -12,7 +12,17 @@ class Restarted:
     """
 
     def __init__(self, params, recording, epochs=None):
-        self.model = make_model(params, recording, epochs)
+        self._begin_from(make_model(params, recording, epochs))
+
+    @classmethod
+    def of(cls, model):
+        """Runs of a compiled model, each from the state that it has now."""
+        restarted = cls.__new__(cls)
+        restarted._begin_from(model)
+        return restarted
+
+    def _begin_from(self, model):
+        self.model = model
         self.start = [np.array(variable) for variable in self._variables()]
         # The settings are those of the run before, so that its traced steps serve again.
         self.model.forget_steps = lambda: None

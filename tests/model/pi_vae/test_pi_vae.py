@@ -28,8 +28,18 @@ from indl.params import preset
 from indl.training.guard import FiniteGuard, NonFiniteError
 from indl.training.schedules import BetaSchedule, BetaSchedules, WeightSchedule
 from tests.checks import assert_close, assert_mean, saved_and_loaded, untrained
+from tests.restarted import Restarted
 
-TINY = {"encoder_hidden_layer_dim": 8, "z_prior_hidden_layer_dim": 5, "batch_size": 20}
+SIZES = {"encoder_hidden_layer_dim": 8, "z_prior_hidden_layer_dim": 5, "batch_size": 20}
+# Every layer of a network costs the tracing of its steps: the fewest at which every coordinate is still moved.
+TINY = {
+    **SIZES,
+    "encoder_n_hidden_layers": 1,
+    "z_prior_n_hidden_layers": 1,
+    "decoder_n_gin_blocks": 1,
+    "decoder_affine_n_hidden_layers": 0,
+    "decoder_nflow_n_hidden_layers": 0,
+}
 RNG = np.random.default_rng(0)
 X = RNG.poisson(1.5, (60, 8)).astype("float32")
 CLASSES = np.arange(60) % 3
@@ -39,10 +49,7 @@ VECTORS = RNG.normal(size=(60, 2)).astype("float32")
 def tiny(u_dim=3, seed=0, compiled=False, **changes):
     """A model of the smallest sizes, a plain graph unless compiled: that takes seconds for each."""
     keras.utils.set_random_seed(seed)
-    model = build_pi_vae({**TINY, **changes}, 8, u_dim)
-    if not compiled:
-        model.compile(optimizer=model.optimizer, jit_compile=False)
-    return model
+    return build_pi_vae({**TINY, "jit_compile": "on" if compiled else "off", **changes}, 8, u_dim)
 
 
 def randomized(model, seed=1):
@@ -51,6 +58,18 @@ def randomized(model, seed=1):
     for weight in model.trainable_weights:
         weight.assign(weight + rng.normal(0, 0.4, weight.shape))
     return model
+
+
+@pytest.fixture(scope="module")
+def restarted():
+    """A model with both divergences in its loss, whose every run begins at the same state."""
+    return Restarted.of(tiny(alpha=0.5))
+
+
+@pytest.fixture
+def model(restarted):
+    """The model of every run at its start."""
+    return restarted()
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +126,16 @@ def test_decoders_of_the_published_fits(x_dim, z_dim, parameters):
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        # All hidden layers, blocks and couplings of the defaults.
+        {name: preset("pi_vae")[name] for name in TINY if name not in SIZES},
         {"z_dim": 8},
         {"decoder_n_gin_blocks": 0},
         {"decoder_affine_input_layer_slice_dim": 7, "decoder_gin_block_depth": 3},
-        {"encoder_n_hidden_layers": 0, "decoder_affine_n_hidden_layers": 0, "decoder_nflow_n_hidden_layers": 0},
+        {"encoder_n_hidden_layers": 0},
         {"decoder_observation_model": "gaussian", "alpha": 0.5},
         {"discrete_labels": False, "z_prior_min_variance": 0.1},
     ],
-    ids=lambda changes: ",".join(changes) or "default",
+    ids=["default", "z_dim", "no block", "slice_dim and depth", "no hidden layer", "gaussian", "real labels"],
 )
 def test_suite(changes):
     """Builds; every weight is trained; the loss falls; a file gives the same model back, which trains on."""
@@ -138,8 +158,7 @@ def test_suite(changes):
     np.testing.assert_array_equal(loaded.optimizer.iterations, model.optimizer.iterations)
 
 
-def test_a_loaded_model_trains_on():
-    model = tiny()
+def test_a_loaded_model_trains_on(model):
     with pytest.warns(UserWarning, match="Given: "):
         model.fit((X, CLASSES), epochs=1, verbose=0)
     loaded = saved_and_loaded(model)
@@ -228,10 +247,10 @@ def test_stacks_hold_every_row_once_an_epoch():
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "compiled"])
-def test_a_stack_is_its_batches_one_after_the_other(compiled):
-    runs = []
+def test_a_stack_is_its_batches_one_after_the_other(compiled, restarted):
+    start, runs = Restarted.of(tiny(alpha=0.5, compiled=True)) if compiled else restarted, []
     for stacked in (True, False):
-        model = tiny(alpha=0.5, compiled=compiled)
+        model = start()
         rows = {"x": X[:50], "u": CLASSES[:50].astype("int32")}
         with pytest.warns(UserWarning) if stacked else contextlib.nullcontext():
             if stacked:
@@ -256,8 +275,7 @@ def test_logged_terms_make_the_loss():
     np.testing.assert_allclose(found["kl_z"], np.mean(q.product(p).kl_divergence(p)), rtol=1e-4)
 
 
-def test_betas_follow_a_schedule():
-    model = tiny()
+def test_betas_follow_a_schedule(model):
     schedule = BetaSchedule("linear", 1.0, ramp=4)
     with pytest.warns(UserWarning):
         history = model.fit((X, CLASSES), epochs=5, verbose=0, callbacks=[BetaSchedules(schedule, schedule)]).history
@@ -266,8 +284,7 @@ def test_betas_follow_a_schedule():
     np.testing.assert_allclose(history["loss"][0], history["nll"][0], rtol=1e-6)
 
 
-def test_alpha_follows_a_schedule():
-    model = tiny(alpha=0.5)
+def test_alpha_follows_a_schedule(model):
     fall = WeightSchedule("alpha", BetaSchedule("linear", 0.0, start=1, ramp=2, begin=0.5))
     with pytest.warns(UserWarning):
         history = model.fit((X, CLASSES), epochs=4, verbose=0, callbacks=[fall]).history
@@ -279,17 +296,19 @@ def test_alpha_follows_a_schedule():
         model.fit((X, CLASSES), verbose=0, callbacks=[WeightSchedule("alfa", fall.schedule)])
 
 
-def test_same_seed_same_run():
+def test_same_seed_same_run(restarted):
     histories = []
     for seed in (0, 0, 1):
-        model = tiny(seed=seed)
+        # The state of a new model, in one whose steps are traced.
+        model, new = restarted(), tiny(alpha=0.5, seed=seed)
+        for variable, value in zip(model.variables, new.variables, strict=True):
+            variable.assign(value)
         with pytest.warns(UserWarning):
             histories.append(model.fit((X, CLASSES), epochs=2, verbose=0).history["loss"])
     assert histories[0] == histories[1] != histories[2]
 
 
-def test_a_loss_that_breaks_stops_the_run():
-    model = tiny()
+def test_a_loss_that_breaks_stops_the_run(model):
     prior = model.get_layer("label_prior").mean_embedding
     prior.assign(np.full(prior.shape, np.nan))
     before = model.get_layer("flow").get_weights()
@@ -302,7 +321,11 @@ def test_a_loss_that_breaks_stops_the_run():
 def test_latents_of_known_truth_are_recovered():
     """A small simulated set: the posterior mean is the true latent up to an affine map, and the label says more."""
     data = pi_vae_discrete(n=4000, x_dim=40)
-    model = build_pi_vae({"learning_rate": 2e-3, "alpha": 0.5, "encoder_hidden_layer_dim": 60}, 40, 5)
+    # One layer and one block suffice here; compiled, as models are by default.
+    layers = {f"{part}_n_hidden_layers": 1 for part in ("encoder", "decoder_affine", "decoder_nflow")}
+    settings = {**layers, "decoder_n_gin_blocks": 1, "encoder_hidden_layer_dim": 60, "alpha": 0.5}
+    model = build_pi_vae({**settings, "batch_size": 400, "learning_rate": 8e-3}, 40, 5)
+    assert model.jit_compile
     before = recovery_r2(model.encode(data.test.x, data.test.u), data.test.z).r2
     stop = keras.callbacks.EarlyStopping("val_loss", patience=100, restore_best_weights=True)
     model.fit(
@@ -542,8 +565,7 @@ def test_flat_labels_are_not_cut_into_vectors(linear_model):
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_data_sets_and_keras_forms(named):
-    model = tiny()
+def test_data_sets_and_keras_forms(model, named):
     pair = {"x": X, "u": CLASSES.astype("int32")}
     rows = (pair,) if named else (pair["x"], pair["u"])
     data = tf.data.Dataset.from_tensor_slices(rows).batch(20)
@@ -557,8 +579,7 @@ def test_data_sets_and_keras_forms(named):
     assert np.isfinite(model.evaluate(data, return_dict=True, verbose=0)["loss"])
 
 
-def test_a_class_that_is_none_breaks_the_loss():
-    model = tiny()
+def test_a_class_that_is_none_breaks_the_loss(model):
     outputs = model(X, CLASSES)
     terms = model.loss_terms(X, outputs, {"u": tf.constant(np.where(CLASSES == 1, 7, CLASSES))})
     np.testing.assert_array_equal(np.isnan(terms["kl_z"]), CLASSES == 1)
@@ -567,15 +588,16 @@ def test_a_class_that_is_none_breaks_the_loss():
 
 
 def test_a_run_that_broke_down_returns_its_history():
-    model = tiny()
+    model = tiny(decoder_n_gin_blocks=0)
     model.compile(optimizer=keras.optimizers.SGD(1e8), jit_compile=False)
     history = model.fit((X, CLASSES), epochs=3, verbose=0).history
     assert len(history["loss"]) == 3
+    assert not np.isfinite(model.label_statistics(CLASSES)).all()
 
 
 @pytest.mark.parametrize("log_variance", [-300.0, -100.0, 100.0, 300.0])
-def test_extreme_priors_give_finite_numbers(log_variance):
-    model = randomized(tiny())
+def test_extreme_priors_give_finite_numbers(model, log_variance):
+    randomized(model)
     prior = model.get_layer("label_prior")
     prior.log_variance_embedding.assign(np.full((3, 2), log_variance) * [[1], [1], [0]])
     assert np.isfinite(model.predict_labels(X)).all()
@@ -605,15 +627,14 @@ def test_continuous_labels_that_do_not_fit(linear_model):
 
 
 REPLICAS = """
-import warnings
+import sys, warnings
 import numpy as np, tensorflow as tf
 warnings.simplefilter("ignore")
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from indl.model.pi_vae import build_pi_vae
 with tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]).scope():
-    model = build_pi_vae({"encoder_hidden_layer_dim": 8, "batch_size": 20}, 8, 3)
-    model.compile(optimizer=model.optimizer, jit_compile=False)
+    model = build_pi_vae(eval(sys.argv[1]), 8, 3)
 x = np.random.default_rng(0).poisson(1.5, (60, 8))
 history = model.fit((x, np.arange(60) % 3), epochs=2, verbose=0).history
 assert len(history["loss"]) == 2 and np.isfinite(history["loss"]).all()
@@ -622,6 +643,6 @@ assert model.distribute_strategy.num_replicas_in_sync == 2
 
 
 def test_replicas_train_on_plain_batches():
-    command = [sys.executable, "-c", REPLICAS]
+    command = [sys.executable, "-c", REPLICAS, repr({**TINY, "decoder_n_gin_blocks": 0, "jit_compile": "off"})]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     assert done.returncode == 0, done.stderr[-2000:]

@@ -11,6 +11,7 @@ from indl.params import preset
 from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import assert_close
 
+pytestmark = pytest.mark.parity
 CASES = [(discrete, kind) for discrete in (True, False) for kind in ("poisson", "gaussian")]
 
 
