@@ -1,4 +1,4 @@
-"""The command line: a whole cycle in real processes, and every mistake told in one line."""
+"""The command line: training in a real process, what follows from it, and every mistake told in one line."""
 
 import json
 import subprocess
@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 from indl.cli.app import app
 from indl.data.files.hdf5 import load_recording, save_recording
 from indl.data.simulate.lorenz import lorenz
+from tests.checks import QUICK
 
-SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 4, "f_latent_size": 2}
-SETTINGS = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+# The commands do not know what network they run.
+SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,17 @@ def data(tmp_path_factory):
 
 
 def indl(*arguments):
-    return subprocess.run([sys.executable, "-m", "indl", *map(str, arguments)], capture_output=True, text=True)
+    """A command that needs no process of its own."""
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result
 
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "out"
-    done = indl("train", data, "--out", out, "--epochs", 2, "--samples", 3, *SETTINGS)
+    command = ["train", data, "--out", out, "--epochs", 2, "--samples", 3, *SETTINGS]
+    done = subprocess.run([sys.executable, "-m", "indl", *map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out, done
 
@@ -55,8 +60,7 @@ def test_train_leaves_a_complete_run(run, data):
 
 def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
     out, _ = run
-    done = indl("evaluate", out, data, "--samples", 3, "--out", tmp_path / "scores.json")
-    assert done.returncode == 0, done.stderr
+    indl("evaluate", out, data, "--samples", 3, "--out", tmp_path / "scores.json")
     found = json.loads((tmp_path / "scores.json").read_text())
     expected = json.loads((out / "metrics.json").read_text())["model"]
     assert found["model"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -65,8 +69,7 @@ def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
 
 def test_export_equals_the_model(run, data, tmp_path):
     out, _ = run
-    done = indl("export", out / "model.keras", tmp_path / "sm")
-    assert done.returncode == 0, done.stderr
+    indl("export", out / "model.keras", tmp_path / "sm")
     x = tf.constant(load_recording(data).valid.encod)
     ours, theirs = tf.saved_model.load(tmp_path / "sm"), tf.saved_model.load(out / "saved_model")
     np.testing.assert_array_equal(ours.rates(x)["rates"], theirs.rates(x)["rates"])
@@ -106,7 +109,6 @@ def test_baseline_prints_and_writes_what_the_function_finds(data, tmp_path):
     from indl.metrics import fit_baselines
 
     done = indl("baseline", data, "--seed", 3, "--out", tmp_path / "found.json")
-    assert done.returncode == 0, done.stderr
     expected = fit_baselines(load_recording(data), seed=3)
     assert json.loads((tmp_path / "found.json").read_text()) == json.loads(json.dumps(expected.as_dict()))
     for _, method, value, _ in expected.rows():
