@@ -10,18 +10,22 @@ from indl.params import preset
 from indl.training.fit import make_model, monitor_of, train
 from indl.training.hidden import hidden_nll
 from indl.training.history import best_epoch
-from tests.checks import PLAIN
-
-SMALL = {"f_units": 8, "z1_units": 8, "z2_units": 8, "gen_n_hidden": 16, "n_factors": 6, "f_latent_size": 3}
-
+from tests.checks import PLAIN, QUICK
+from tests.restarted import Restarted
 
 @pytest.fixture(scope="module")
 def recording():
     return lorenz(n_neurons=12, n_conditions=8, n_trials=10, n_bins=20, seed=1, heldout=3)
 
 
+@pytest.fixture(scope="module")
+def restarted(recording):
+    """An untrained model with both latents, at its start whenever it is asked for."""
+    return Restarted(preset("default", **QUICK), recording)
+
+
 def test_best_weights_wait_for_the_schedules(recording):
-    p = preset("default", **SMALL, kl_f_schedule="linear", kl_z_schedule="linear", kl_f_ramp=3, kl_z_ramp=4, patience=0)
+    p = preset("default", **QUICK, kl_f_schedule="linear", kl_z_schedule="linear", kl_f_ramp=3, kl_z_ramp=4, patience=0)
     result = train(p, recording, epochs=7, hidden_every=1)
     assert result.first_epoch == 4
     values = result.history["val_hidden_nll"]
@@ -39,15 +43,15 @@ def test_same_seed_gives_the_same_run_and_another_seed_another(recording):
     assert runs[0] != runs[2]
 
 
-def test_readout_starts_at_the_mean_counts(recording):
-    model = make_model(preset("default", **SMALL), recording)
+def test_readout_starts_at_the_mean_counts(recording, restarted):
+    model = restarted()
     np.testing.assert_allclose(
         np.exp(model.get_layer("readout").bias.numpy()), np.maximum(recording.train.recon.mean((0, 1)), 1e-4), rtol=1e-5
     )
 
 
-def test_hidden_nll_equals_a_loop_over_the_sets(recording):
-    model = make_model(preset("default", **SMALL), recording)
+def test_hidden_nll_equals_a_loop_over_the_sets(recording, restarted):
+    model = restarted()
     x = np.array(recording.valid.encod[:6])
     fold = np.random.default_rng(5).integers(3, size=x.shape)
     total = 0.0
@@ -57,10 +61,10 @@ def test_hidden_nll_equals_a_loop_over_the_sets(recording):
     assert hidden_nll(model, x, folds=3, seed=5) == pytest.approx(total / 6, rel=1e-4)
 
 
-def test_monitor_is_free_of_beta_and_of_held_out_channels(recording):
+def test_monitor_is_free_of_beta_and_of_held_out_channels(recording, restarted):
     assert monitor_of(preset("default")) == "val_hidden_nll"
     assert monitor_of(preset("dsae_full")) == "val_neg_elbo"
-    model = make_model(preset("default", **SMALL), recording)
+    model = restarted()
     before = hidden_nll(model, recording.valid.encod)
     model.beta_z.assign(50.0)
     readout = model.get_layer("readout")
@@ -83,13 +87,13 @@ def test_real_recording_trains_end_to_end(recording_path):
 
 def test_arrays_alone_are_enough():
     counts = np.random.default_rng(0).poisson(0.4, (30, 10, 5))
-    result = train(preset("beta_vae", **{**SMALL, "n_factors": 0}), Trials(counts, 0.02).split(), epochs=1)
+    result = train(preset("beta_vae", **PLAIN), Trials(counts, 0.02).split(), epochs=1)
     assert np.isfinite(result.history["loss"]).all()
 
 
 def test_hidden_samples_are_hidden_as_in_training(recording):
     """Dropout acts on the transformed input, and never on the segment of the f-encoder."""
-    p = preset("default", **SMALL, input_transform="log1p", f_enc_input_samps=4)
+    p = preset("default", **QUICK, input_transform="log1p", f_enc_input_samps=4)
     model = make_model(p, recording)
     x = np.array(recording.valid.encod[:5])
     fold = np.random.default_rng(0).integers(4, size=x.shape)
@@ -113,4 +117,4 @@ def test_score_is_fresh_at_the_first_epoch_that_counts(recording):
 
 def test_segment_as_long_as_the_trials_is_refused(recording):
     with pytest.raises(ValueError, match="f_enc_input_samps=20, 20 bins"):
-        train(preset("default", **SMALL, f_enc_input_samps=20), recording, epochs=1)
+        train(preset("default", **QUICK, f_enc_input_samps=20), recording, epochs=1)
