@@ -32,5 +32,11 @@ class Restarted:
             variable.assign(value)
         return self.model
 
+    def like(self, new):
+        """The model at its start, with the weights and random states of a new one of the same layers."""
+        for variable, value in zip(self().variables, new.variables, strict=True):
+            variable.assign(value)
+        return self.model
+
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -13,13 +13,14 @@ from indl.evaluation import evaluate, evaluate_baseline
 from indl.params import preset
 from indl.training.fit import make_model
 from indl.training.hidden import hidden_nll
+from tests.checks import QUICK
 
 FIELDS = ("encod", "recon", "inds", "label", "behavior")
 
 
 def test_scores_are_those_of_the_metrics_on_the_models_rates():
     recording = lorenz(n_neurons=10, n_conditions=6, n_trials=10, n_bins=15, seed=0, heldout=3)
-    model = make_model(preset("default", gen_n_hidden=8, f_units=8), recording)
+    model = make_model(preset("default", **QUICK), recording)
     scores = evaluate(model, recording, samples=4, seed=7)
     rates = model.rates(recording.valid.encod, samples=4, seed=7)
     assert scores["rate_r2_flat"] == pytest.approx(metrics.rate_r2_flat(rates, recording.valid.truth))
@@ -45,7 +46,7 @@ def recording():
 
 
 def test_every_score_leaves_missing_samples_out(recording):
-    model = make_model(preset("default", gen_n_hidden=8, f_units=8, missing_data=True), recording)
+    model = make_model(preset("default", **QUICK, missing_data=True), recording)
     scores = evaluate(model, recording, samples=3, seed=7, lag_s=0.04)
     train, valid = recording.train, recording.valid
     rates = model.rates(valid.encod, samples=3, seed=7)

@@ -9,6 +9,8 @@ import pytest
 from indl.model.assemble import build_sequential_vae
 from indl.params import preset
 from indl.training.schedules import BetaSchedule, BetaSchedules
+from tests.checks import QUICK
+from tests.restarted import Restarted
 
 FORMULAS = {
     "constant": lambda s: 2.0,
@@ -47,15 +49,26 @@ def test_impossible_schedule_is_refused(change):
         BetaSchedule(**{"kind": "linear", **change})
 
 
-def tiny_model():
-    p = preset("default", f_units=4, z1_units=4, z2_units=4, gen_n_hidden=4, n_factors=3, f_latent_size=2)
-    model = build_sequential_vae(p, 6, 3)
+@pytest.fixture(scope="module")
+def restarted():
+    model = build_sequential_vae(preset("default", **QUICK), 6, 3)
     model.compile(optimizer=keras.optimizers.SGD(0.0))
-    return model, np.random.default_rng(0).poisson(0.5, (12, 6, 3)).astype("float32")
+    model.optimizer.build(model.trainable_variables)
+    return Restarted.of(model)
 
 
-def test_epoch_schedules_are_applied_and_logged_apart():
-    model, x = tiny_model()
+@pytest.fixture
+def model(restarted):
+    """An untrained model whose weights stay."""
+    return restarted()
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).poisson(0.5, (12, 6, 3)).astype("float32")
+
+
+def test_epoch_schedules_are_applied_and_logged_apart(model, x):
     schedules = BetaSchedules(BetaSchedule("linear", 1.0, 0, 4), BetaSchedule("cosine", 3.0, 1, 2))
     history = model.fit(x, epochs=6, batch_size=4, verbose=0, callbacks=[schedules]).history
     np.testing.assert_allclose(history["beta_f"], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
@@ -69,8 +82,7 @@ def test_epoch_schedules_are_applied_and_logged_apart():
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
 
 
-def test_step_schedule_counts_absolute_steps_over_epochs_and_resumes():
-    model, x = tiny_model()
+def test_step_schedule_counts_absolute_steps_over_epochs_and_resumes(model, x):
     seen = []
 
     class Spy(keras.callbacks.Callback):

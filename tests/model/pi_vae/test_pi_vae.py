@@ -299,10 +299,7 @@ def test_alpha_follows_a_schedule(model):
 def test_same_seed_same_run(restarted):
     histories = []
     for seed in (0, 0, 1):
-        # The state of a new model, in one whose steps are traced.
-        model, new = restarted(), tiny(alpha=0.5, seed=seed)
-        for variable, value in zip(model.variables, new.variables, strict=True):
-            variable.assign(value)
+        model = restarted.like(tiny(alpha=0.5, seed=seed))
         with pytest.warns(UserWarning):
             histories.append(model.fit((X, CLASSES), epochs=2, verbose=0).history["loss"])
     assert histories[0] == histories[1] != histories[2]
