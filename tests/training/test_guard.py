@@ -16,6 +16,7 @@ from tests.checks import PLAIN, QUICK, assert_close, saved_and_loaded
 from tests.restarted import Restarted
 
 PARAMS = preset("default", **QUICK, batch_size=16)
+BREAKING = {**PARAMS, **PLAIN}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_first_bad_step_stops_the_run_and_the_weights_before_it_are_kept(recordi
             self.epoch = epoch
 
     with pytest.raises(NonFiniteError, match=r"nll is not finite in epoch 1, step 2 \(counted from 0\)") as error:
-        train(PARAMS, recording, epochs=3, callbacks=[Watch()], folder=tmp_path, model=poisoned(recording, 1, 2))
+        train(BREAKING, recording, epochs=3, callbacks=[Watch()], folder=tmp_path, model=poisoned(recording, 1, 2))
     assert (error.value.epoch, error.value.step, error.value.term) == (1, 2, "nll")
     assert str(tmp_path / "last_good.keras") in str(error.value)
     kept = keras.saving.load_model(tmp_path / "last_good.keras")
@@ -83,7 +84,7 @@ def test_first_bad_step_stops_the_run_and_the_weights_before_it_are_kept(recordi
 
 def poisoned(recording, epoch, step):
     """A model whose read-out breaks in a given step, before any callback of the run sees it."""
-    model = make_model(PARAMS, recording)
+    model = make_model(BREAKING, recording)
     taken = model.train_step
     steps = -(-len(recording.train) // PARAMS["batch_size"])
 

@@ -21,13 +21,27 @@ from indl.params import preset
 from indl.training.fit import params_for, train
 from indl.tuning import SequentialHyperModel
 from tests.checks import tiny_model
+from tests.restarted import Restarted
 
-SMALL = {"encoder_hidden_layer_dim": 8, "decoder_n_gin_blocks": 1, "jit_compile": "off", "batch_size": 100}
+SMALL = {
+    **{f"{part}_n_hidden_layers": 0 for part in ("decoder_affine", "decoder_nflow")},
+    "encoder_n_hidden_layers": 1,
+    "encoder_hidden_layer_dim": 8,
+    "decoder_n_gin_blocks": 1,
+    "jit_compile": "off",
+    "batch_size": 100,
+}
 
 
 @pytest.fixture(scope="module")
 def recording():
     return lorenz(n_neurons=10, n_conditions=3, n_trials=8, n_bins=12, heldout=2)
+
+
+@pytest.fixture(scope="module")
+def restarted(recording):
+    """A model that begins every run at the same start."""
+    return Restarted(preset("pi_vae", **SMALL), recording)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +91,10 @@ def test_the_recording_determines_the_sizes(recording):
     assert params_for(preset("pi_vae", u_dim=7), recording)["u_dim"] == 7
 
 
-def test_a_run_of_the_command_line(run, recording):
+def test_a_run_of_the_command_line(run, recording, restarted):
     """What it leaves is the model that the library trains with the same params, and its scores."""
     history = json.loads((run / "run" / "history.json").read_text())
-    result = train(preset("pi_vae", **SMALL), recording, epochs=3)
+    result = train(preset("pi_vae", **SMALL), recording, epochs=3, model=restarted())
     assert history["val_neg_elbo"] == result.history["val_neg_elbo"]
     assert result.best_epoch == int(np.argmin(history["val_neg_elbo"]))
     loaded = load_model(run / "run")
@@ -107,11 +121,14 @@ def test_the_scores_by_hand(run, recording):
     assert 0 <= scores["label_error_rate"] <= 1
 
 
-def test_an_interrupted_run_ends_at_the_same_numbers(recording, tmp_path):
-    whole = train(preset("pi_vae", **SMALL), recording, epochs=2)
-    train(preset("pi_vae", **SMALL), recording, epochs=2, folder=tmp_path, callbacks=[_Stop()])
+def test_an_interrupted_run_ends_at_the_same_numbers(recording, restarted, tmp_path):
+    def run(**how):
+        return train(preset("pi_vae", **SMALL), recording, epochs=2, model=restarted(), **how)
+
+    whole = run()
+    run(folder=tmp_path, callbacks=[_Stop()])
     # As if the process had been killed after its first epoch.
-    result = train(preset("pi_vae", **SMALL), recording, epochs=2, folder=tmp_path)
+    result = run(folder=tmp_path)
     assert result.history == whole.history
 
 
