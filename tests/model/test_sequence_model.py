@@ -1,5 +1,6 @@
 """The model that trains what the builders assemble: objective, inference, generation, saving."""
 
+import functools
 import re
 
 import keras
@@ -14,6 +15,8 @@ from indl.model.sequence_model import SequentialVAE
 from indl.params import preset
 from indl.sampling.modes import GivenLatents, PosteriorSamples, sampling
 from tests.checks import (
+    PLAIN,
+    QUICK,
     TINY,
     assert_close,
     assert_mean,
@@ -27,11 +30,13 @@ from tests.checks import (
 
 X = counts()
 NO_DROPOUT = {"dropout_rate": 0.0, "coordinated_dropout_rate": 0.0}
+# Both latents without any loop over time, for what is about the steps of training.
+FLAT = {**QUICK, "gen_cell_type": "Dense", "f_to_gen": "tile"}
 
 
 def quiet(**changes):
     """A tiny model without dropout and with rates that depend visibly on both latents."""
-    model = tiny_model(**{**NO_DROPOUT, **changes})
+    model = tiny_model(**{**QUICK, **NO_DROPOUT, **changes})
     for head in ("q_f", "q_z"):
         if head in model._graph_outputs:
             layer = model.get_layer(head)
@@ -41,13 +46,28 @@ def quiet(**changes):
     return model
 
 
+# Tests that only read a model share it, with the passes that it has traced.
+shared = functools.cache(quiet)
+
+
+@functools.cache
+def compiled_model():
+    """A compiled model that no test trains, for arrays that are refused."""
+    model = tiny_model(**QUICK)
+    model.compile()
+    return model
+
+
 # --- the suite --------------------------------------------------------------------------------
 
 VARIANTS = {
     "default": preset("default", **TINY),
     "dsae_full": preset("dsae_full", **{**TINY, "n_factors": 0}),
     "dsae_factorized": preset("dsae_factorized", **{**TINY, "z2_units": 0, "n_factors": 0}),
-    "beta_vae": preset("beta_vae", **{**TINY, "z_latent_size": 0}),
+    "beta_vae": preset(
+        "beta_vae",
+        **{**TINY, "z_latent_size": 0, "gen_cell_type": "LSTM", "f_rnn_type": "Dense", "f_enc_reduce": "mean"},
+    ),
     "samples_free_softplus": {
         **TINY, "f_to_z": "z2", "q_f_samples": 2, "z_prior_process": "GRU", "z_prior_rollout": "free",
         "output_link": "softplus", "f_prior_kappa": 0.5, "z1_rnn_type": "Dense",
@@ -61,12 +81,12 @@ VARIANTS = {
         **TINY, "z_kl_mode": "sampled", "sample_at_test": True, "f_latent_size": 0, "gen_cell_type": "LSTM",
         "gen_init_trainable": True, "input_factors": 4,
     },
-    "f_alone": {**TINY, "z_latent_size": 0, "gen_cell_type": "LSTM", "f_rnn_type": "Dense", "f_enc_reduce": "mean"},
+    "f_alone": PLAIN,
 }  # fmt: skip
 
 
-#: What the other variants cover most of.
-LONG_VARIANTS = ("dsae_factorized", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
+#: What the other variants cover most of; dsae_factorized is dsae_full with a bin-wise encoder of z.
+LONG_VARIANTS = ("dsae_full", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +133,7 @@ def numpy_terms(model, x, outputs, y=None):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_loss_is_that_of_its_outputs(training, samples):
-    model = tiny_model(coordinated_dropout_rate=0.3, dropout_rate=0.2, gen_l2_reg=0.1, q_f_samples=samples)
+    model = tiny_model(**QUICK, coordinated_dropout_rate=0.3, dropout_rate=0.2, gen_l2_reg=0.1, q_f_samples=samples)
     model.beta_f.assign(0.3)
     model.beta_z.assign(2.0)
     outputs = model(X, training=training)
@@ -140,7 +160,7 @@ def test_evaluate_logs_what_it_computes():
 
 
 def test_betas_change_the_loss_without_a_new_trace(monkeypatch):
-    model, traces = tiny_model(), []
+    model, traces = tiny_model(**FLAT), []
     original = SequentialVAE.loss_terms
     monkeypatch.setattr(SequentialVAE, "loss_terms", lambda self, *a: traces.append(1) or original(self, *a))
     # Without a step size nothing but the betas differs between the two runs.
@@ -161,7 +181,7 @@ def test_betas_change_the_loss_without_a_new_trace(monkeypatch):
 
 
 def test_betas_start_at_their_params_and_survive_saving():
-    model = tiny_model(kl_f_beta=0.3, kl_z_beta=2.5)
+    model = tiny_model(**FLAT, kl_f_beta=0.3, kl_z_beta=2.5)
     assert (float(model.beta_f), float(model.beta_z)) == (pytest.approx(0.3), 2.5)
     model.beta_f.assign(0.7)
     loaded = saved_and_loaded(model)
@@ -173,7 +193,7 @@ def test_betas_start_at_their_params_and_survive_saving():
 @pytest.mark.parametrize("rescale", [False, True])
 def test_hidden_entries_and_held_out_ones_train(samples, rescale):
     model = tiny_model(
-        out_dim=7, forward_steps=2, f_enc_input_samps=2, coordinated_dropout_rate=0.4, q_f_samples=samples,
+        **QUICK, out_dim=7, forward_steps=2, f_enc_input_samps=2, coordinated_dropout_rate=0.4, q_f_samples=samples,
         coordinated_dropout_rescale=rescale,
     )  # fmt: skip
     y = counts(time=10, channels=7, seed=1)
@@ -214,7 +234,7 @@ def test_sample_weights():
 
 
 def test_inference_draws_nothing():
-    model = tiny_model(dropout_rate=0.5, coordinated_dropout_rate=0.5)
+    model = tiny_model(**QUICK, dropout_rate=0.5, coordinated_dropout_rate=0.5)
     model.compile()
     assert_same(model.predict(X, verbose=0), model.predict(X, verbose=0))
     assert model.evaluate(X, verbose=0) == model.evaluate(X, verbose=0)
@@ -225,12 +245,12 @@ def test_inference_draws_nothing():
 
 
 def test_sample_at_test():
-    model = tiny_model(sample_at_test=True, **NO_DROPOUT)
+    model = tiny_model(**QUICK, sample_at_test=True, **NO_DROPOUT)
     first, second = (model.predict(X, verbose=0) for _ in range(2))
     assert_same(first["q_f"], second["q_f"])
     assert not np.array_equal(first["f"], second["f"]) and not np.array_equal(first["z"], second["z"])
     # Rates of zero samples are those of posterior means all the same.
-    plain = tiny_model(**NO_DROPOUT)
+    plain = tiny_model(**QUICK, **NO_DROPOUT)
     assert_same(model.rates(X), plain.rates(X))
     assert_same(model.rates(X), model.rates(X))
 
@@ -243,19 +263,19 @@ def test_parts_draw_from_streams_of_their_own():
 
 def test_data_sets_and_integers_train_as_float_arrays_do():
     losses = []
+    model = tiny_model(**PLAIN, seed=3)
+    model.compile(keras.optimizers.SGD(1e-3))
+    start = [variable.numpy() for variable in model.variables]
     for data in (X, tf.data.Dataset.from_tensor_slices(X).batch(6), X.astype("uint8")):
-        # One bin-wise layer a part keeps the traces short.
-        model = tiny_model(
-            z_latent_size=0, f_rnn_type="Dense", f_enc_reduce="mean", gen_cell_type="Dense", f_to_gen="tile", seed=3
-        )
-        model.compile(keras.optimizers.SGD(1e-3))
+        for variable, value in zip(model.variables, start, strict=True):
+            variable.assign(value)
         batch_size = 6 if isinstance(data, np.ndarray) else None
         losses.append(model.fit(data, batch_size=batch_size, shuffle=False, verbose=0).history["loss"][0])
     np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
 
 
 def test_training_goes_on_after_loading():
-    model = quiet()
+    model = quiet(**PLAIN)
     model.compile(keras.optimizers.Adam(1e-2))
     model.fit(X, epochs=3, verbose=0)
     loaded = saved_and_loaded(model)
@@ -270,11 +290,11 @@ def test_training_goes_on_after_loading():
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"f_to_z": "z2"}, {"q_f_samples": 2, "f_to_z": "z1"}, {"f_to_gen": "both"}, {"f_latent_size": 0},
+    {}, {"f_to_z": "z2", "z2_units": 4}, {"q_f_samples": 2, "f_to_z": "z1"}, {"f_to_gen": "both"}, {"f_latent_size": 0},
     {"z_latent_size": 0},
 ])  # fmt: skip
 def test_sampled_rates_are_the_average_over_samples(changes):
-    model = quiet(**changes)
+    model = shared(**changes)
     with sampling(PosteriorSamples(len(X) * 4, 7, 0, model._sample_layers())):
         outputs = model(X, training=False)
     drawn = {name: np.asarray(outputs[name]) for name in model.latent_names}
@@ -290,7 +310,7 @@ def test_sampled_rates_are_the_average_over_samples(changes):
 
 @pytest.mark.parametrize("stage", ["z1", "z2"])
 def test_each_sample_of_f_has_its_own_z(stage):
-    model = quiet(f_to_z=stage)
+    model = shared(f_to_z=stage, z2_units=4)
     with sampling(PosteriorSamples(12, 7, 0, model._sample_layers())):
         outputs = model(X, training=False)
     f, z_loc = np.asarray(outputs["f"]), np.asarray(outputs["q_z"].loc)
@@ -301,7 +321,7 @@ def test_each_sample_of_f_has_its_own_z(stage):
 
 
 def test_many_samples_converge_to_the_posterior_mean_rate():
-    model = quiet()
+    model = shared()
     x = X[:2]
     q = model.encode(x)
     rng = np.random.default_rng(0)
@@ -322,7 +342,7 @@ def test_many_samples_converge_to_the_posterior_mean_rate():
 
 
 def test_dropout_is_off_while_sampling():
-    loud, still = (tiny_model(dropout_rate=rate, coordinated_dropout_rate=rate) for rate in (0.9, 0.0))
+    loud, still = (tiny_model(**QUICK, dropout_rate=rate, coordinated_dropout_rate=rate) for rate in (0.9, 0.0))
     sources = {v.path: v for v in still.trainable_variables}
     for variable in loud.trainable_variables:
         variable.assign(sources[variable.path])
@@ -332,7 +352,7 @@ def test_dropout_is_off_while_sampling():
 
 
 def test_each_trial_is_encoded_once(monkeypatch):
-    model = quiet(f_to_z="z2")
+    model = quiet(**TINY, f_to_z="z2")
     rows = {}
     for name in ("f_rnn_0", "z1_0", "z2", "gen_0", "readout"):
         layer = model.get_layer(name)
@@ -351,7 +371,7 @@ def test_each_trial_is_encoded_once(monkeypatch):
 
 
 def test_batches_do_not_change_means_and_seed_is_all_that_changes_samples():
-    model = quiet()
+    model = shared()
     assert_close(model.rates(X, batch_size=4), model.rates(X))
     assert_same(model.rates(X, samples=2, batch_size=4), model.rates(X, samples=2, batch_size=4))
     # One trial a batch: no trial may meet the noise of another trial or of another seed.
@@ -361,7 +381,7 @@ def test_batches_do_not_change_means_and_seed_is_all_that_changes_samples():
 
 
 def test_outputs_of_several():
-    model = quiet(f_to_gen="both")
+    model = shared(f_to_gen="both")
     # One seed means one set of samples, whichever outputs are asked for.
     sampled = model.outputs_of(X, ("factors", "rates"), samples=3, seed=1)
     assert_close(sampled["factors"], model.factors(X, samples=3, seed=1))
@@ -381,7 +401,7 @@ def test_outputs_of_several():
 @pytest.mark.parametrize("changes", [{"q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"}])
 @pytest.mark.parametrize("samples", [0, 3])
 def test_latents_come_without_a_samples_axis(changes, samples):
-    model = quiet(**changes)
+    model = shared(**changes)
     found = model.outputs_of(X, ("f", "z"), samples=samples)
     assert found["f"].shape == (6, 3) and found["z"].shape == (6, 8, 2)
     q = model.encode(X)
@@ -392,7 +412,7 @@ def test_latents_come_without_a_samples_axis(changes, samples):
 
 
 def test_log_prob_is_that_of_the_mean_rates():
-    model = quiet()
+    model = shared()
     assert_close(model.log_prob(X), stats.poisson.logpmf(X, model.rates(X).astype("float64")), 1e-4)
     other = counts(seed=3)
     assert_close(model.log_prob(X, other), stats.poisson.logpmf(other, model.rates(X).astype("float64")), 1e-4)
@@ -424,7 +444,7 @@ def test_generated_trials_follow_the_priors():
 
 
 def test_generation_follows_its_seed():
-    model = quiet(z_prior_process="GRU")
+    model = quiet(**FLAT, z_prior_process="GRU")
     assert_same(model.generate(4, 8, seed=1), model.generate(4, 8, seed=1))
     one, two = model.generate(4, 8, seed=1), model.generate(4, 8, seed=2)
     assert all(not np.array_equal(one[name], two[name]) for name in one)
@@ -432,14 +452,14 @@ def test_generation_follows_its_seed():
 
 def test_seeds_of_generation_share_no_numbers():
     """The noise of one latent under one seed must not be that of another latent under the next."""
-    model = quiet(f_latent_size=2, z_latent_size=2, z_prior_process="standard", f_prior_type="standard")
+    model = quiet(**{**FLAT, "f_latent_size": 2}, z_latent_size=2, z_prior_process="standard", f_prior_type="standard")
     draws = [model.generate(6, 1, seed=seed) for seed in range(4)]
     numbers = np.concatenate([np.concatenate([d["f"].ravel(), d["z"].ravel()]) for d in draws])
     assert len(np.unique(numbers)) == len(numbers)
 
 
 def test_latents_can_be_held_fixed():
-    model = quiet()
+    model = shared()
     f, z = np.ones((4, 3), "float32"), np.full((4, 8, 2), 0.5, "float32")
     made = model.generate(4, 8, seed=1, f=f)
     assert np.array_equal(made["f"], f) and np.ptp(made["z"]) > 0
@@ -451,7 +471,7 @@ def test_latents_can_be_held_fixed():
 def test_any_length_can_be_generated(n_times):
     model = tiny_model(n_times)
     assert model.generate(3, 13)["rates"].shape == (3, 13, 5)
-    alone = tiny_model(n_times, z_latent_size=0)
+    alone = tiny_model(n_times, **{**QUICK, "z_latent_size": 0})
     if n_times is None:
         assert alone.generate(3, 13)["rates"].shape == (3, 13, 5)
     else:
@@ -461,7 +481,7 @@ def test_any_length_can_be_generated(n_times):
 
 
 def test_forward_steps_have_external_input_in_generation():
-    model = tiny_model(n_times=None, ext_input_dim=2, forward_steps=2, gen_cell_type="Dense", f_to_gen="tile")
+    model = tiny_model(n_times=None, **FLAT, ext_input_dim=2, forward_steps=2)
     ext_input = np.random.default_rng(0).normal(size=(3, 10, 2))
     made, silent = (model.generate(3, 10, ext_input=values) for values in (ext_input, None))
     assert made["rates"].shape == (3, 10, 5) and np.abs(made["rates"] - silent["rates"])[:, -1].max() > 1e-5
@@ -472,12 +492,12 @@ def test_forward_steps_have_external_input_in_generation():
     {"sample_at_test": True, "q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"},
 ])  # fmt: skip
 def test_reconstruction_without_a_swap_is_the_mean_rate(changes):
-    model = quiet(**changes)
+    model = shared(**changes)
     assert_close(model.reconstruct(X), model.rates(X), 2e-5)
 
 
 def test_swaps():
-    model = quiet()
+    model = shared()
     q = model.encode(X)
     f, z = np.asarray(q["q_f"].loc), np.asarray(q["q_z"].loc)
     assert_close(model.reconstruct(X, "f"), model.decode(f[::-1], z).mean())
@@ -493,11 +513,11 @@ def test_swaps():
         with pytest.raises(ValueError, match=r"one trial for each.*for 6 trials"):
             model.reconstruct(X, "f", order)
     with pytest.raises(ValueError, match=r"swap='z'.*\['f'\]"):
-        tiny_model(z_latent_size=0).reconstruct(X, "z")
+        shared(z_latent_size=0).reconstruct(X, "z")
 
 
 def test_decode_asks_for_what_it_needs():
-    model = tiny_model()
+    model = shared()
     with pytest.raises(ValueError, match="needs z. Given: None"):
         model.decode(f=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="needs f. Given: None"):
@@ -506,12 +526,12 @@ def test_decode_asks_for_what_it_needs():
         with pytest.raises(ValueError, match="same trials and have the model's sizes.*'f': 3, 'z': 2"):
             model.decode(np.zeros(f), np.zeros(z))
     with pytest.raises(ValueError, match="Pass n_times"):
-        tiny_model(z_latent_size=0).decode(f=np.zeros((2, 3)))
+        shared(z_latent_size=0).decode(f=np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize("changes", [{"q_f_samples": 2}, {"q_f_samples": 2, "f_to_z": "z1"}])
 def test_given_latents_decode_alike_under_many_samples(changes):
-    many, one = quiet(**changes), quiet(**{**changes, "q_f_samples": 1})
+    many, one = shared(**changes), quiet(**{**changes, "q_f_samples": 1})
     f, z = np.ones((4, 3), "float32"), np.full((4, 8, 2), 0.5, "float32")
     assert_close(many.decode(f, z).mean(), one.decode(f, z).mean())
 
@@ -521,7 +541,7 @@ def test_given_latents_decode_alike_under_many_samples(changes):
 
 @pytest.mark.parametrize("link", ["exp", "softplus"])
 def test_the_read_out_starts_at_the_mean_counts(link):
-    model = tiny_model(output_link=link)
+    model = tiny_model(**QUICK, output_link=link)
     x = X.astype("int64")
     model.init_readout(x)
     readout = model.get_layer("readout")
@@ -561,8 +581,7 @@ BAD = [
 
 @pytest.mark.parametrize("x, y, words", BAD, ids=range(len(BAD)))
 def test_bad_arrays_are_refused(x, y, words):
-    model = tiny_model()
-    model.compile()
+    model = compiled_model()
     with pytest.raises(ValueError) as error:
         model.fit(x, y, verbose=0)
     missing = [word for word in words if word not in str(error.value)]
@@ -571,8 +590,7 @@ def test_bad_arrays_are_refused(x, y, words):
 
 @pytest.mark.parametrize("x, y, words", BAD[:4], ids=range(4))
 def test_bad_validation_arrays_are_refused(x, y, words):
-    model = tiny_model()
-    model.compile()
+    model = compiled_model()
     for validation in ((x, x), (x,), (X, x)):
         with pytest.raises(ValueError, match="validation"):
             model.fit(X, validation_data=validation, verbose=0)
@@ -582,17 +600,17 @@ def test_bad_validation_arrays_are_refused(x, y, words):
 @pytest.mark.parametrize("x", [spoiled(np.nan), X[0], X[:0], X[..., :3]], ids=["nan", "rank", "empty", "width"])
 def test_inference_refuses_bad_arrays(method, x):
     with pytest.raises(ValueError, match=re.escape("(trials, time, 5)")):
-        getattr(tiny_model(), method)(x)
+        getattr(compiled_model(), method)(x)
 
 
 @pytest.mark.parametrize("method", ["rates", "encode", "reconstruct", "factors", "log_prob"])
 def test_inference_refuses_trials_of_another_length(method):
     with pytest.raises(ValueError, match="5 bins for an input of 8.*n_times=None"):
-        getattr(tiny_model(), method)(X[:, :5])
+        getattr(compiled_model(), method)(X[:, :5])
 
 
 def test_gaussian_models_take_signals():
-    model = tiny_model(output_dist="Gaussian")
+    model = tiny_model(**FLAT, output_dist="Gaussian")
     model.compile()
     model.check_arrays(spoiled(-0.5), spoiled(-0.5))
     with pytest.raises(ValueError, match="1 NaN"):
@@ -611,7 +629,7 @@ def by_hand(f_sample=True, z_sample=True):
     q_z = GaussianHead(2, name="q_z")(hidden)
     f = q_f.sample(seed=1) if f_sample else q_f.mean()
     z = q_z.sample(seed=2) if z_sample else q_z.mean()
-    p = preset("default", **TINY, **NO_DROPOUT)
+    p = preset("default", **FLAT, **NO_DROPOUT)
     _, factors = beta_vae.create_generator(p, f, z)
     outputs = {
         "p_x": PoissonReadout(5, name="readout")(factors), "q_f": q_f, "f": f, "q_z": q_z, "z": z,
@@ -657,7 +675,7 @@ def test_a_model_needs_an_observation():
 
 
 def test_parameters_travel_with_the_model():
-    model = tiny_model(f_units=[3, 4], init_rate_bias=[0.0, 1.0, 2.0, 3.0, 4.0])
+    model = tiny_model(**{**QUICK, "f_units": [3, 4]}, init_rate_bias=[0.0, 1.0, 2.0, 3.0, 4.0])
     assert model.params["f_units"] == [3, 4] and model.params["out_dim"] == 5
     loaded = saved_and_loaded(model)
     assert loaded.params == model.params and loaded.context == model.context
@@ -665,7 +683,7 @@ def test_parameters_travel_with_the_model():
 
 
 def test_the_seed_sets_the_draws_of_training():
-    outputs = [tiny_model(seed=0)(X, training=True) for _ in range(2)]
+    outputs = [tiny_model(**QUICK, seed=0)(X, training=True) for _ in range(2)]
     assert_same(outputs[0], outputs[1])
-    model = tiny_model(seed=0)
+    model = tiny_model(**QUICK, seed=0)
     assert not np.array_equal(model(X, training=True)["f"], model(X, training=True)["f"])
