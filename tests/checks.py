@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from indl.dists.gaussian import Gaussian
 from indl.model.assemble import build_sequential_vae
+from indl.model.steps.guarded_adam import GuardedAdam
 from tests.conftest import parity_files
 
 TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo", "heldin_nll")
@@ -215,7 +216,7 @@ def check_model(params, x, y=None, dead=(), steps=8, u=None):
     priors = {v.path.split("/")[-2] for v in model.trainable_variables if "prior" in v.path}
     assert not has_f or p["f_prior_type"] == "standard" or p["f_prior_kappa"] or "f_prior" in priors
 
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(GuardedAdam(1e-2))
     y = target if u is not None else y
     history = model.fit(given, y, epochs=steps, batch_size=len(x), validation_data=(given, y), verbose=0).history
     assert set(history) == {*TERMS, *(f"val_{name}" for name in TERMS)}
