@@ -12,9 +12,12 @@ from indl.model import beta_vae
 from indl.model.builders.shared import stream
 from indl.params import RNN_CELLS, RNN_TYPES, preset
 from indl.sampling.modes import GivenLatents, sampling
-from tests.checks import TINY, assert_close, assert_same, counts, tiny_model
+from tests.checks import QUICK, TINY, assert_close, assert_same, counts, tiny_model
 
 X = counts()
+# Encoders without a loop over time, for what is about the generator.
+NO_LOOP_F = {"f_rnn_type": "Dense", "f_enc_reduce": "mean"}
+NO_LOOP_Z = {"z1_rnn_type": "Dense", "z2_units": 0}
 
 
 def tiny(**changes):
@@ -82,16 +85,16 @@ def test_every_type_builds_and_gives_finite_values(rnn_type, layers):
 
 @pytest.mark.parametrize("cell", RNN_CELLS)
 def test_f_alone_sets_the_initial_state(cell):
-    model = tiny_model(z_latent_size=0, gen_cell_type=cell, f_to_gen="init")
+    model = tiny_model(**NO_LOOP_F, z_latent_size=0, gen_cell_type=cell, f_to_gen="init")
     rates = model.rates(X)
     assert rates.shape == X.shape and rates.std(0).min() > 0 and rates.std(1).min() > 0
-    assert "q_z" not in model.predict(X, verbose=0)
+    assert "q_z" not in model(X)
 
 
 @pytest.mark.parametrize("cell", RNN_CELLS)
 @pytest.mark.parametrize("trainable", [False, True])
 def test_z_alone_drives_the_generator(cell, trainable):
-    model = tiny_model(f_latent_size=0, gen_cell_type=cell, gen_init_trainable=trainable)
+    model = tiny_model(**NO_LOOP_Z, f_latent_size=0, gen_cell_type=cell, gen_init_trainable=trainable)
     assert model.rates(X).std(0).min() > 0 and model.latent_names == ["z"]
     states = [v for v in model.trainable_variables if v.path.startswith("gen_0_") and v.name == "state"]
     assert len(states) == (0 if not trainable else 2 if cell == "LSTM" else 1)
@@ -104,7 +107,7 @@ def test_z_alone_drives_the_generator(cell, trainable):
 
 @pytest.mark.parametrize("how", ["init", "tile", "both"])
 def test_f_reaches_the_generator_in_the_named_way(how):
-    model = tiny_model(f_to_gen=how)
+    model = tiny_model(**QUICK, f_to_gen=how)
     z = np.zeros((2, 8, 2), "float32")
     first, second = (np.asarray(model.decode(np.full((2, 3), f, "float32"), z).mean()) for f in (0.0, 1.0))
     assert np.abs(first - second).max() > 1e-4
@@ -114,7 +117,7 @@ def test_f_reaches_the_generator_in_the_named_way(how):
 
 
 def test_f_need_not_reach_the_generator():
-    model = tiny_model(f_to_gen=None, f_to_z="z1")
+    model = tiny_model(**QUICK, f_to_gen=None, f_to_z="z1")
     z = np.zeros((2, 8, 2), "float32")
     first, second = (np.asarray(model.decode(np.full((2, 3), f, "float32"), z).mean()) for f in (0.0, 1.0))
     assert np.array_equal(first, second)
@@ -179,7 +182,7 @@ def test_a_segment_belongs_to_the_f_encoder_alone():
 
 
 def test_what_each_encoder_sees_of_a_segment():
-    model = tiny_model(f_enc_input_samps=3, f_to_gen="init")
+    model = tiny_model(f_enc_input_samps=3, f_to_gen="init", z2_units=0)
     q = model.encode(X)
     moved = X.copy()
     moved[:, 5] += 3
@@ -216,7 +219,7 @@ def test_f_enters_the_z_encoder_only_where_f_to_z_says(stage):
 
 @pytest.mark.parametrize("stage", ["z1", "z2"])
 def test_the_posterior_stands_for_its_sample(stage):
-    model = tiny_model(f_to_z=stage, dropout_rate=0.0)
+    model = tiny_model(**{**QUICK, "z2_units": 4}, f_to_z=stage, dropout_rate=0.0)
     f = np.asarray(model.encode(X)["q_f"].loc)
     name = model._graph_outputs["f"].name
     with sampling(GivenLatents({name: tf.constant(f + 1.0)})):
@@ -269,6 +272,7 @@ def test_the_lag_hides_near_bins_from_the_first_stage(rnn_type, units):
 @pytest.mark.parametrize("gen", ["init", "both"])
 def test_many_samples_equal_runs_one_by_one(stage, gen):
     changes = {"f_to_z": stage, "f_to_gen": gen, "dropout_rate": 0.0, "coordinated_dropout_rate": 0.0}
+    changes |= {**NO_LOOP_F, "z1_rnn_type": "Dense"}
     many = tiny_model(**changes, q_f_samples=3, z_prior_process="GRU")
     one = tiny_model(**changes, z_prior_process="GRU")
     assert [w.shape for w in many.trainable_variables] == [w.shape for w in one.trainable_variables]
@@ -364,9 +368,9 @@ def test_observation_models(dist, kind):
 
 
 def test_read_out_settings_arrive():
-    readout = tiny_model(init_rate_bias=-1.0, log_rate_clip=3.0, output_link="softplus").get_layer("readout")
+    readout = tiny_model(**QUICK, init_rate_bias=-1.0, log_rate_clip=3.0, output_link="softplus").get_layer("readout")
     assert (readout.log_rate_clip, readout.link) == (3.0, "softplus") and np.all(readout.bias == -1.0)
-    per_channel = tiny_model(init_rate_bias=[0.0, 1.0, 2.0, 3.0, 4.0]).get_layer("readout")
+    per_channel = tiny_model(**QUICK, init_rate_bias=[0.0, 1.0, 2.0, 3.0, 4.0]).get_layer("readout")
     assert np.array_equal(per_channel.bias, np.arange(5))
     with pytest.raises(ValueError, match="2 values for 5 channels"):
         tiny_model(init_rate_bias=[0.0, 1.0])
@@ -377,7 +381,7 @@ def test_read_out_settings_arrive():
 
 @pytest.mark.parametrize("full_f, full_z", [(True, False), (False, True), (True, True)])
 def test_full_covariances(full_f, full_z):
-    model = tiny_model(f_latent_off_diag=full_f, z_latent_off_diag=full_z)
+    model = tiny_model(**QUICK, f_latent_off_diag=full_f, z_latent_off_diag=full_z)
     outputs = model(X, training=True)
     assert outputs["q_f"].full == full_f and outputs["q_z"].full == full_z
     assert outputs["q_f"].scale.shape == ((6, 3, 3) if full_f else (6, 3))
@@ -439,8 +443,10 @@ def test_every_builder_validates_its_params(builder, rest):
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"z_latent_size": 0}, {"f_enc_input_samps": 2, "z1_lag": 2}, {"forward_steps": 2},
-    {"q_f_samples": 2, "f_to_z": "z1", "z_prior_process": "LSTM"},
+    {}, {**NO_LOOP_F, "z_latent_size": 0},
+    {"f_enc_input_samps": 2, "z1_lag": 2, "z2_units": 0, "gen_cell_type": "Dense", "f_to_gen": "tile"},
+    {**NO_LOOP_F, "z1_rnn_type": "Dense", "forward_steps": 2},
+    {**QUICK, "q_f_samples": 2, "f_to_z": "z1", "z_prior_process": "LSTM"},
 ])  # fmt: skip
 def test_any_number_of_bins(changes):
     fixed, free = tiny_model(8, **changes), tiny_model(None, **changes)
@@ -458,7 +464,7 @@ def test_forward_steps_have_no_evidence():
     q_z = model.encode(X)["q_z"]
     assert q_z.loc.shape == (6, 11, 2) and model.rates(X).shape == (6, 11, 5)
     assert np.ptp(q_z.loc[:, 8:], axis=0).max() == 0 and np.ptp(q_z.loc[:, :8], axis=0).max() > 0
-    with_state = tiny_model(forward_steps=3, f_latent_size=0)
+    with_state = tiny_model(forward_steps=3, f_latent_size=0, z1_rnn_type="Dense")
     assert np.ptp(with_state.encode(X)["q_z"].loc[:, 8:], axis=0).max() > 0
 
 

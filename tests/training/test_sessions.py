@@ -16,9 +16,10 @@ from indl.params import preset
 from indl.training.fit import fit_batches, make_model, params_for, train
 from indl.training.pcr import condition_averages, principal_components_regression
 from indl.training.sessions import add_session, init_sessions, set_session
-from tests.checks import QUICK, assert_close, assert_same, gradients, saved_and_loaded
+from tests.checks import QUICK, TINY, assert_close, assert_same, gradients, saved_and_loaded
 from tests.messages import faults
 
+# What sessions own is around the core, which is therefore the one that is traced fastest.
 PARAMS = {**QUICK, "input_factors": 3, "batch_size": 8, "epochs": 2, "patience": 0}
 OWN = ("read_in", "readout")
 
@@ -213,7 +214,7 @@ def test_training_resumes_and_is_saved(joined, tmp_path):
 
 
 def test_model_of_several_sessions_needs_a_read_in_and_sessions(joined):
-    refused(lambda: params_for(QUICK, joined), "share a core", "n_sessions=2, input_factors=0", "Set input_factors")
+    refused(lambda: params_for(TINY, joined), "share a core", "n_sessions=2, input_factors=0", "Set input_factors")
     refused(lambda: fit_batches(params_for({**PARAMS, "n_sessions": 2}, DAYS["a"]), DAYS["a"]), "session of each")
 
 
