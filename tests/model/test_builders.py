@@ -282,19 +282,22 @@ def test_many_samples_equal_runs_one_by_one(stage, gen):
     f, z = np.asarray(outputs["f"]), np.asarray(outputs["z"])
     assert f.shape == (6, 3, 3) and z.shape == (6, 3, 8, 2)
     assert outputs["p_x"].mean().shape == (6, 3, 8, 5) and outputs["kl_z"].shape == (6, 8)
-    kls = []
-    for s in range(3):
-        given = {one._graph_outputs[name].name: tf.constant(value[:, s]) for name, value in (("f", f), ("z", z))}
-        with sampling(GivenLatents(given)):
-            single = one(X)
-        for name in ("gen_out", "factors"):
-            assert_close(outputs[name][:, s], single[name])
-        assert_close(outputs["p_x"].mean()[:, s], single["p_x"].mean())
-        q_loc = outputs["q_z"].loc[:, s] if stage else outputs["q_z"].loc
-        assert_close(q_loc, single["q_z"].loc)
-        kls.append(one.get_layer("z_prior")(single["q_z"], tf.constant(z[:, s])))
-    assert_close(many.get_layer("z_prior")(outputs["q_z"], outputs["z"]), np.mean(kls, axis=0))
-    assert_close(outputs["kl_f"], single["kl_f"])
+    # Every trial three times, each with one of its samples: 18 runs without a samples axis.
+    f, z = (tf.constant(value.reshape(18, *value.shape[2:])) for value in (f, z))
+    with sampling(GivenLatents({one._graph_outputs["f"].name: f, one._graph_outputs["z"].name: z})):
+        single = one(np.repeat(X, 3, axis=0))
+
+    def by_sample(value):
+        return np.reshape(value, (6, 3, *value.shape[1:]))
+
+    for name in ("gen_out", "factors"):
+        assert_close(outputs[name], by_sample(single[name]))
+    assert_close(outputs["p_x"].mean(), by_sample(single["p_x"].mean()))
+    q_loc = outputs["q_z"].loc if stage else np.repeat(outputs["q_z"].loc[:, None], 3, axis=1)
+    assert_close(q_loc, by_sample(single["q_z"].loc))
+    kls = by_sample(one.get_layer("z_prior")(single["q_z"], z))
+    assert_close(many.get_layer("z_prior")(outputs["q_z"], outputs["z"]), kls.mean(1))
+    assert_close(np.repeat(outputs["kl_f"], 3), single["kl_f"])
 
 
 def test_samples_are_aligned_in_the_generator():

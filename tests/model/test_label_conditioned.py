@@ -575,7 +575,7 @@ def test_suite(name):
 def test_real_targets_are_learnt_from(recording_path):
     data = load_recording(recording_path("adan_day0.h5"))
     params = preset("pi_vae_sequence", **SMALL, z1_rnn_type="Dense", learning_rate=1e-2)
-    result = train(params, data, epochs=3)
+    result = train(params, data, epochs=2)
     assert result.model.params["u_dim"] == 8
     assert result.history["val_neg_elbo"][-1] < result.history["val_neg_elbo"][0]
 

@@ -28,6 +28,9 @@ from tests.messages import faults
 X = counts()
 SIZES = {"lfads": TINY, "lfads_no_controller": {**TINY, "z_latent_size": 0, "z2_units": 0}}
 QUIET = {"dropout_rate": 0.0, "coordinated_dropout_rate": 0.0}
+# Encoders without a loop over time, for what is about the generator, the latents or the loss.
+NO_LOOP_F = {"f_rnn_type": "Dense", "f_enc_reduce": "mean"}
+NO_LOOPS = {**NO_LOOP_F, "z1_rnn_type": "Dense"}
 
 
 def lfads(name="lfads", n_times=8, seed=0, **changes):
@@ -91,7 +94,7 @@ def test_the_small_presets_differ_in_sizes_and_strengths_alone():
 
 def test_several_samples_of_f_average_as_one():
     """Each of K posterior samples is then a run of as many samples as the model itself has."""
-    model = lfads(q_f_samples=2)
+    model = lfads(q_f_samples=2, **NO_LOOPS)
     sampled = model.rates(X, samples=4, seed=1)
     with sampling(PosteriorSamples(24, 1, 0, model._sample_layers())):
         out = model(X)
@@ -174,7 +177,7 @@ def test_latents_decode_under_their_external_input(driven):
 
 
 def test_a_model_with_external_input_trains_and_survives_saving():
-    model = lfads("lfads_no_controller", ext_input_dim=2, loss_scale=1.0)
+    model = lfads("lfads_no_controller", ext_input_dim=2, loss_scale=1.0, **NO_LOOP_F)
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
     history = model.fit(BOTH, X, epochs=8, batch_size=6, verbose=0).history["loss"]
     assert history[-1] < history[0]
@@ -278,7 +281,7 @@ def test_an_autoencoder_at_inference(autoencoder):
 
 
 def test_an_autoencoder_trains():
-    model = lfads("lfads_no_controller", variational=False, loss_scale=1.0)
+    model = lfads("lfads_no_controller", variational=False, loss_scale=1.0, **NO_LOOP_F)
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
     history = model.fit(X, epochs=8, batch_size=6, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
@@ -295,7 +298,7 @@ def test_mean_and_sum_have_gradients_of_one_direction(forward):
     """A mean over n bins and channels with weights w is the sum with weights n w, times loss_scale / n."""
     n = (8 + forward) * 5
     weights = {"kl_f_beta": 0.02, "kl_z_beta": 0.03, "l2_gen_scale": 0.5, "l2_con_scale": 0.25}
-    settings = {"forward_steps": forward, "z_kl_mode": "fresh"}
+    settings = {"forward_steps": forward, "z_kl_mode": "fresh", **NO_LOOPS}
     mean = lfads(**settings, **weights, loss_scale=1e4)
     summed = lfads(**settings, **{k: n * v for k, v in weights.items()}, loss_scale=1.0, loss_reduction="sum")
     y = counts(time=8 + forward, seed=4)
