@@ -85,8 +85,9 @@ VARIANTS = {
 }  # fmt: skip
 
 
-#: What the other variants cover most of; dsae_factorized is dsae_full with a bin-wise encoder of z.
-LONG_VARIANTS = ("dsae_full", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
+#: What the other variants cover most of; dsae_factorized is dsae_full with a bin-wise encoder
+#: of z, and beta_vae has f alone.
+LONG_VARIANTS = ("dsae_full", "f_alone", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_sample_weights():
 
 
 def test_inference_draws_nothing():
-    model = tiny_model(**QUICK, dropout_rate=0.5, coordinated_dropout_rate=0.5)
+    model = tiny_model(**FLAT, dropout_rate=0.5, coordinated_dropout_rate=0.5)
     model.compile()
     assert_same(model.predict(X, verbose=0), model.predict(X, verbose=0))
     assert model.evaluate(X, verbose=0) == model.evaluate(X, verbose=0)
@@ -245,12 +246,12 @@ def test_inference_draws_nothing():
 
 
 def test_sample_at_test():
-    model = tiny_model(**QUICK, sample_at_test=True, **NO_DROPOUT)
+    model = tiny_model(**FLAT, sample_at_test=True, **NO_DROPOUT)
     first, second = (model.predict(X, verbose=0) for _ in range(2))
     assert_same(first["q_f"], second["q_f"])
     assert not np.array_equal(first["f"], second["f"]) and not np.array_equal(first["z"], second["z"])
     # Rates of zero samples are those of posterior means all the same.
-    plain = tiny_model(**QUICK, **NO_DROPOUT)
+    plain = tiny_model(**FLAT, **NO_DROPOUT)
     assert_same(model.rates(X), plain.rates(X))
     assert_same(model.rates(X), model.rates(X))
 
@@ -644,7 +645,7 @@ def test_a_model_by_hand_trains_and_survives_saving():
     assert all(g is not None and np.any(g) for g in found)
     model.compile(keras.optimizers.Adam(1e-2))
     before = model.evaluate(X, verbose=0)
-    model.fit(X, epochs=15, verbose=0)
+    model.fit(X, epochs=6, verbose=0)
     assert model.evaluate(X, verbose=0)["loss" if isinstance(before, dict) else 0] < before[0]
     loaded = saved_and_loaded(model)
     assert_same(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
