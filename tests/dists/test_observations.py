@@ -278,3 +278,12 @@ def test_settings_that_cannot_be_are_refused():
         GaussianReadout(4, scale_link="exp")
     with pytest.raises(ValueError, match="log_clip=50.*40 or less"):
         GammaReadout(4, log_clip=50.0)
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf])
+def test_counts_of_a_model_that_has_diverged_are_refused(rate):
+    """TensorFlow's own sampler would not come back."""
+    log_rate = np.zeros((2, 3, 4), "float32")
+    log_rate[1, 2, 3] = rate
+    with pytest.raises(ValueError, match="Given: 1 rates that are NaN or infinite"):
+        PoissonObservation(tf.constant(log_rate)).sample(seed=0)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 
 #: The recording in place of ``lorenz(seed=0)``.
-LORENZ = {"n_conditions": 16, "n_trials": 15, "seed": 0}
+LORENZ = {"n_conditions": 40, "n_trials": 15, "seed": 0}
 # What a notebook shows at a useful size runs here at the smallest: nothing else in a cell is changed.
 SMALLER = (
     ("lorenz(seed=0)", f"lorenz(**{LORENZ})"),

@@ -49,9 +49,19 @@ class PoissonObservation(NamedTuple):
         return counts * self.log_rate - ops.exp(self.log_rate) - constant
 
     def sample(self, seed: int | None = None) -> Any:
-        """Counts drawn from eager rates; the same seed gives the same counts."""
-        seed = keras.random.SeedGenerator(seed).next()
-        return tf.random.stateless_poisson(ops.shape(self.log_rate), tf.cast(seed, tf.int32), self.mean())
+        """Counts drawn from eager rates; the same seed gives the same counts.
+
+        Raises:
+            ValueError: a rate is not finite.
+        """
+        rates, seed = self.mean(), keras.random.SeedGenerator(seed).next()
+        # TensorFlow's sampler never comes back from a NaN.
+        if broken := int(ops.sum(~ops.isfinite(rates))):
+            raise ValueError(
+                f"Counts are drawn from finite rates. Given: {broken} rates that are NaN or infinite. Look at the "
+                "weights and the latents: training has diverged, or a latent that was passed is not finite."
+            )
+        return tf.random.stateless_poisson(ops.shape(rates), tf.cast(seed, tf.int32), rates)
 
 
 def negative_bits_per_spike(p_x: PoissonObservation, counts: Any) -> Any:
