@@ -184,7 +184,7 @@ def gradients(model, x, y=None, training=True):
     return tape.gradient(loss, [v.value for v in variables])
 
 
-def check_model(params, x, y=None, dead=(), steps=8, u=None):
+def check_model(params, x, y=None, dead=(), steps=15, u=None):
     """The suite of a model variant: builds, trains, reaches every variable, predicts, survives saving.
 
     Args:
