@@ -11,22 +11,16 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 
-#: The recording in place of ``lorenz(seed=0)``.
-LORENZ = {"n_conditions": 40, "n_trials": 15, "seed": 0}
-# What a notebook shows at a useful size runs here at the smallest: nothing else in a cell is changed.
-SMALLER = (
-    ("lorenz(seed=0)", f"lorenz(**{LORENZ})"),
-    # The network of the search.
-    ('"f_units": [32],', '"f_units": 8, "f_rnn_type": "Dense", "f_enc_reduce": "mean", "z1_rnn_type": "Dense", "z2_units": 0,'),
-)
 
+def execute(name, report, folder, smaller=(), **environment):
+    """What a notebook computes in two epochs: the values that `report` prints, its printed text, and itself.
 
-def execute(name, report, folder, **environment):
-    """What a notebook computes in two epochs: the values that `report` prints, its printed text, and itself."""
+    What it shows at a useful size runs here at a small one where `smaller` says so, in pairs of texts of its cells.
+    """
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     for cell in notebook.cells:
-        for text, smaller in SMALLER if cell.cell_type == "code" else ():
-            cell.source = cell.source.replace(text, smaller)
+        for text, instead in smaller if cell.cell_type == "code" else ():
+            cell.source = cell.source.replace(text, instead)
     notebook.cells.append(nbformat.v4.new_code_cell(report))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INDL_NOTEBOOK_EPOCHS", "2")

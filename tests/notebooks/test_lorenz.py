@@ -5,7 +5,9 @@ import pytest
 
 from indl.data import lorenz
 from indl.metrics import poisson_nll, rate_r2_per_channel
-from tests.notebooks.running import LORENZ, assert_figures_are_drawn, execute
+from tests.notebooks.running import assert_figures_are_drawn, execute
+
+LORENZ = {"n_conditions": 16, "n_trials": 15, "seed": 0}
 
 # Run after the notebook's own cells: hands its results over as JSON.
 REPORT = """
@@ -25,7 +27,8 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def lfads(tmp_path_factory):
-    return execute("02_lfads_lorenz.ipynb", REPORT, tmp_path_factory.mktemp("lorenz"))
+    small = [("lorenz(seed=0)", f"lorenz(**{LORENZ})")]
+    return execute("02_lfads_lorenz.ipynb", REPORT, tmp_path_factory.mktemp("lorenz"), small)
 
 
 def test_lfads_starts_at_the_mean_rates_and_learns(lfads):
