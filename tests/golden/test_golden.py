@@ -53,12 +53,9 @@ def test_models(path, found):
             assert_close(now[name], value)
 
 
-@on_every_set
-def test_every_family_and_preset_has_a_model(golden):
-    if golden == SETS[-1]:
-        assert {path.stem for path in (golden / "models").glob("*.keras")} > {
-            name for table in FAMILIES.values() for name in table.presets
-        }
+def test_every_family_and_preset_has_a_model_in_the_newest_set():
+    found = {path.stem for path in (SETS[-1] / "models").glob("*.keras")}
+    assert found >= {name for table in FAMILIES.values() for name in table.presets}
 
 
 def test_every_saved_class_is_in_a_model(found):

@@ -50,8 +50,9 @@ class GuardedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Kingma & Ba 2015, algorithm 1, with the step size of its section 2, as in Keras."""
-        fused = not (self.amsgrad or tf.distribute.has_strategy() or isinstance(gradient, tf.IndexedSlices))
-        if not fused or variable.dtype != "float32":
+        # What the one operation cannot do.
+        sparse, other = isinstance(gradient, tf.IndexedSlices), variable.dtype != "float32"
+        if self.amsgrad or tf.distribute.has_strategy() or sparse or other:
             super().update_step(gradient, variable, learning_rate)
             return
         i = self._get_variable_index(variable)
