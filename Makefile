@@ -25,7 +25,7 @@ demo: venv
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: venv
-	$(PYTEST)
+	$(PYTEST) --quick
 
 # With the tests that are marked slow.
 test-all: venv

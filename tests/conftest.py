@@ -36,6 +36,52 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="compile without optimization, which takes a quarter of the time of tests; numbers stay within rounding",
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("--quick"):
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_as_traced(request):
+    """With --quick TensorFlow runs graphs as they are traced; see `graphs_as_elsewhere`."""
+    if request.config.getoption("--quick"):
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"min_graph_nodes": 1_000_000})
+
+
+@pytest.fixture
+def graphs_as_elsewhere():
+    """Graphs are optimized as in any process, for numbers that must equal those of another one to the last bit."""
+    import tensorflow as tf
+
+    options = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"min_graph_nodes": 0})
+    yield
+    tf.config.optimizer.set_experimental_options(options)
+
+
+@pytest.fixture
+def families_as_before():
+    """What a test adds to the families of models is taken away behind it."""
+    from indl.model.families import FAMILIES
+    from indl.params import FAMILIES as TABLES
+
+    before = dict(FAMILIES), dict(TABLES)
+    yield
+    for registry, kept in zip((FAMILIES, TABLES), before, strict=True):
+        registry.clear()
+        registry.update(kept)
+
+
 def parity_files(stem):
     """Every file ``stem*.npz`` in the folders of ``$INDL_FIXTURES``, written as in ``$PATH``, or in tests/fixtures."""
     folders = os.environ.get("INDL_FIXTURES") or str(REPOSITORY / "tests" / "fixtures")

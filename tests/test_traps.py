@@ -151,7 +151,7 @@ def test_trap_15_the_ramp_is_above_zero_in_epoch_0_and_whole_at_its_end():
     assert [late(epoch) for epoch in range(5)] == pytest.approx([0, 0, 0.5, 1, 1])
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("jit", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "compiled"])
 def test_trap_16_weights_and_rates_that_change_take_effect_in_a_traced_step(jit):
     # Encoders without a loop over time: what has a weight or a rate is the generator and both latents.
     model = lfads(loss_scale=1.0, f_rnn_type="Dense", f_enc_reduce="mean", z1_rnn_type="Dense")

@@ -12,13 +12,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from indl.cli.printing import console, fail, print_scores, print_search, print_table, print_warning, reported
 from indl.params import FAMILIES, PRESETS, markdown_table, parse_setting, preset, table_of_preset
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console()
 
 #: What the demo changes in the default preset, so that both latents carry something (docs/training.md, "Both latents in
 #: use"), and training is short.
@@ -51,7 +49,7 @@ Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on 
 @app.callback()
 def _quiet(context: typer.Context) -> None:
     """Sequential variational auto-encoders for neural population recordings."""
-    warnings.showwarning = _print_warning
+    warnings.showwarning = print_warning
     # TensorFlow greets on stderr while it is imported, before any log level applies.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "--help" not in sys.argv and context.invoked_subcommand not in _WITHOUT_TENSORFLOW:
@@ -93,7 +91,7 @@ def check(
     from indl.files import write_json
 
     if out and out.suffix not in _FIGURES:
-        _fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
+        fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
 
     def look() -> tuple[Any, dict[str, Any] | None]:
         with opened(data, counts, bin_width, intervals) as found:
@@ -101,11 +99,11 @@ def check(
             console.print(str(report), markup=False, highlight=False, soft_wrap=True)
             return report, _overview(found, bin_width) if out else None
 
-    report, drawn = _reported(look)
+    report, drawn = reported(look)
     if json_file:
-        _reported(lambda: write_json(json_file, report.to_dict()))
+        reported(lambda: write_json(json_file, report.to_dict()))
     if out:
-        _reported(lambda: _draw_overview(drawn, report, out))
+        reported(lambda: _draw_overview(drawn, report, out))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -125,17 +123,12 @@ def baseline(
     lag_s, sd_s = _seconds("--lag", lag), _seconds("--sd", sd)
     recording = _load(data)
     with console.status("fitting baselines"):
-        found = _reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
-    table = Table(title=f"validation trials: {len(recording.valid)}")
-    for column in ("score", "method", "value", "settings"):
-        table.add_column(column)
-    for row in found.rows():
-        table.add_row(*row)
-    console.print(table)
+        found = reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
+    print_table(f"validation trials: {len(recording.valid)}", ("score", "method", "value", "settings"), found.rows())
     for what, reason in found.left_out.items():
         console.print(f"left out: {what} ({reason})", highlight=False)
     if out:
-        _reported(lambda: write_json(out, found.as_dict()))
+        reported(lambda: write_json(out, found.as_dict()))
 
 
 @app.command()
@@ -157,7 +150,7 @@ def train(
     """
     from indl.runs import Run
 
-    params = _reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
+    params = reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
     source = {"kind": "file", "path": str(data.resolve())}
     _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
 
@@ -172,24 +165,20 @@ def rerun(
     from indl.runs import changed_versions, read, repeat
     from indl.training.progress import TrainingProgress
 
-    monitor = _reported(lambda: read(run))["monitor"]
+    monitor = reported(lambda: read(run))["monitor"]
     for change in changed_versions(run):
         console.print(f"another version: {change}", highlight=False)
     out = out or run.with_name(f"{run.resolve().name}_rerun")
     progress = TrainingProgress(monitor, console)
     try:
-        _, differences = _reported(lambda: repeat(run, out, data, [progress]))
+        _, differences = reported(lambda: repeat(run, out, data, [progress]))
     finally:
         progress.close()
     if not differences:
         console.print(f"every number of the history and the scores is the same; the repetition is in {out}")
         return
-    table = Table(title=f"{len(differences)} numbers differ")
-    for column in ("", "before", "now"):
-        table.add_column(column)
-    for name, before, now in differences[:20]:
-        table.add_row(name, str(before), str(now))
-    console.print(table)
+    rows = [(name, str(before), str(now)) for name, before, now in differences[:20]]
+    print_table(f"{len(differences)} numbers differ", ("", "before", "now"), rows)
     raise typer.Exit(1)
 
 
@@ -208,10 +197,10 @@ def evaluate(
 
     loaded, recording = _load_model(model), _load(data)
     with console.status("scoring"):
-        scores = {"model": _reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
+        scores = {"model": reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
     if baselines:
         scores["baseline"] = _baseline(recording, lag)
-    _print_scores(recording, scores, loaded)
+    print_scores(recording, scores, loaded)
     if out:
         write_json(out, scores)
 
@@ -232,14 +221,14 @@ def tune(
     from indl.tuning import SequentialHyperModel
     from indl.tuning.isolated import claim_folder
 
-    fixed = _reported(lambda: _changes(preset_name, settings))
+    fixed = reported(lambda: _changes(preset_name, settings))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
-    hypermodel = _reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
+    hypermodel = reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        _reported(lambda: held.enter_context(exclusive(out)))
-        _reported(lambda: claim_folder(out, hypermodel, epochs))
+        reported(lambda: held.enter_context(exclusive(out)))
+        reported(lambda: claim_folder(out, hypermodel, epochs))
         _search(hypermodel, out, trials, seed, epochs)
 
 
@@ -253,7 +242,7 @@ def export(
     from indl.export import export_saved_model
 
     loaded = _load_model(model)
-    path = _reported(lambda: export_saved_model(loaded, out, overwrite))
+    path = reported(lambda: export_saved_model(loaded, out, overwrite))
     console.print(f"SavedModel with endpoints rates and encode in {path}")
 
 
@@ -280,13 +269,11 @@ def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | No
     default_file = out / "default" / "result.json"
     if not default_file.exists():
         console.print("the preset itself, for comparison ...")
-        _reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
-    _reported(lambda: tuner.search(epochs=epochs, verbose=0))
+        reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
+    reported(lambda: tuner.search(epochs=epochs, verbose=0))
     if not tuner.oracle.get_best_trials(1):
-        _fail(
-            f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}."
-        )
-    _print_search(tuner, json.loads(default_file.read_text()))
+        fail(f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}.")
+    print_search(tuner, json.loads(default_file.read_text()))
     best = tuner.best_params()
     write_json(out / "best_params.json", best)
     console.print(
@@ -300,14 +287,14 @@ def _run(run: Any, out: Path, fresh: bool = False) -> None:
     from indl.training.fit import monitor_of
     from indl.training.progress import TrainingProgress
 
-    recording = _reported(run.recording)
+    recording = reported(run.recording)
     console.print(repr(recording), markup=False, highlight=False, soft_wrap=True)
     progress = TrainingProgress(monitor_of(run.params), console)
     try:
-        result, scores = _reported(lambda: execute(run, out, recording, [progress], fresh))
+        result, scores = reported(lambda: execute(run, out, recording, [progress], fresh))
     finally:
         progress.close()
-    _print_scores(recording, scores, result.model)
+    print_scores(recording, scores, result.model)
     console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
 
 
@@ -334,57 +321,7 @@ def _baseline(recording: Any, lag: float) -> dict[str, float]:
     from indl.evaluation import evaluate_baseline
 
     with console.status("fitting baselines"):
-        return _reported(lambda: evaluate_baseline(recording, lag_s=lag))
-
-
-#: Beside what the model's objective says of itself.
-_LABELS = {
-    "labels_seen": "labels given beyond the bound (1: yes)",
-    "hidden_nll": "hidden samples, nats/trial",
-    "label_error_rate": "bins of another class, fraction",
-    "rate_r2_flat": "rate R2, flat",
-    "rate_r2_per_channel": "rate R2, mean of channels",
-    "latent_r2": "latent R2, mean",
-    "co_bps": "co-smoothing, bits/spike",
-    "fp_bps": "forward prediction, bits/spike",
-    "psth_r2": "trial averages R2, mean of channels",
-    "behavior_r2": "behaviour R2, mean",
-}
-
-
-def _print_scores(recording: Any, scores: dict[str, Any], model: Any) -> None:
-    baseline = scores.get("baseline", {})
-    table = Table(title=f"validation trials: {len(recording.valid.encod)}")
-    for column in ("", "model", *(["smoothed spikes"] if baseline else [])):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, label in {**model.objective.scores, **_LABELS}.items():
-        if name in scores["model"] or name in baseline:
-            cells = [_cell(part, name) for part in (scores["model"], *([baseline] if baseline else []))]
-            table.add_row(label, *cells)
-    console.print(table)
-
-
-def _cell(scores: dict[str, float], name: str) -> str:
-    if name not in scores:
-        return ""
-    digits = 4 if name.endswith("_bps") else 3 if "r2" in name else 1
-    error = f" +- {scores[f'{name}_se']:.{digits}f}" if f"{name}_se" in scores else ""
-    parts = [f"{value:.2f}" for key, value in scores.items() if key.startswith(f"{name}_") and key[-1].isdigit()]
-    return f"{scores[name]:.{digits}f}{error}" + (f" ({', '.join(parts)})" if parts else "")
-
-
-def _print_search(tuner: Any, default: dict[str, float]) -> None:
-    metric = tuner.hypermodel.base["monitor"]
-    table = Table(title=f"{metric}, nats/trial; the preset itself: {default[metric]:.2f}")
-    for column in ("trial", metric, "what was varied"):
-        table.add_column(column)
-    for trial in tuner.oracle.get_best_trials(tuner.oracle.max_trials):
-        values = trial.hyperparameters.values.items()
-        varied = ", ".join(
-            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values
-        )
-        table.add_row(trial.trial_id, f"{trial.score:.2f}", varied)
-    console.print(table)
+        return reported(lambda: evaluate_baseline(recording, lag_s=lag))
 
 
 def _seconds(option: str, text: str) -> float | None:
@@ -394,35 +331,17 @@ def _seconds(option: str, text: str) -> float | None:
     except ValueError:
         value = np.nan
     if value is not None and not np.isfinite(value):
-        _fail(f"{option} takes a number of seconds or auto. Given: {text}. For example {option} 0.1 for 100 ms.")
+        fail(f"{option} takes a number of seconds or auto. Given: {text}. For example {option} 0.1 for 100 ms.")
     return value
 
 
 def _load(path: Path) -> Any:
     from indl.data.files.hdf5 import load_recording
 
-    return _reported(lambda: load_recording(path))
+    return reported(lambda: load_recording(path))
 
 
 def _load_model(path: Path) -> Any:
     from indl.loading import load_model
 
-    return _reported(lambda: load_model(path))
-
-
-def _reported(action: Any) -> Any:
-    """Runs an action; what the user can mend is told in a line, without a traceback."""
-    try:
-        return action()
-    except (ValueError, FloatingPointError, RuntimeError, OSError) as error:
-        _fail(str(error))
-
-
-def _print_warning(message: Any, *where: Any) -> None:
-    """Tells a warning in a line; the place in the library's code helps nobody here."""
-    Console(stderr=True).print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def _fail(message: str) -> None:
-    Console(stderr=True).print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
+    return reported(lambda: load_model(path))

@@ -1,5 +1,6 @@
 """Parameters of every family: tables, rules, presets and validation."""
 
+from indl.params.cell_spec import CellSpec
 from indl.params.families import FAMILIES, completed, parse_setting, preset, table_of, table_of_preset, validate_params
 from indl.params.param import ACTIVATIONS, Param, as_list
 from indl.params.presets import (
@@ -18,6 +19,7 @@ from indl.params.validated import Validated
 __all__ = [
     "ACTIVATIONS",
     "ALIASES",
+    "CellSpec",
     "FAMILIES",
     "PRESETS",
     "Param",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from indl.params.cell_spec import CellSpec
 from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
@@ -62,13 +63,13 @@ def check_combinations(p: Mapping[str, Any]) -> None:
         refuse("f_to_z names a stage that does not exist.", ("f_to_z", "z2_type", "z2_units"), "Use f_to_z='z1'.")
     if has_f and p["f_to_gen"] in ("init", "both") and gen in ("Dense", "GIN"):
         refuse(f"A {gen} generator has no state to initialise.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='tile'.")
-    if has_f and p["f_to_gen"] in ("init", "both") and gen.startswith("Bidirectional"):
+    if has_f and p["f_to_gen"] in ("init", "both") and CellSpec.parse(gen).both:
         refuse(
             "A bidirectional generator has no initial condition.",
             ("gen_cell_type", "f_to_gen"),
             "Use f_to_gen='tile', or a forward generator.",
         )
-    stacked = len(as_list(p["z1_units"])) > 1 and str(p["z1_rnn_type"]).startswith("Bidirectional")
+    stacked = len(as_list(p["z1_units"])) > 1 and CellSpec.parse(p["z1_rnn_type"]).both
     if has_z and p["z1_lag"] and stacked:
         refuse(
             "Stacked bidirectional layers carry every bin past the lag of the last one.",

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 
+from indl.params.cell_spec import BOTH
 from indl.params.param import ACTIVATIONS, Param, family_row
 
 RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN")
-RNN_TYPES = (*RNN_CELLS, *(f"Bidirectional{cell}" for cell in RNN_CELLS))
+RNN_TYPES = (*RNN_CELLS, *(f"{BOTH}{cell}" for cell in RNN_CELLS))
 SCHEDULES = ("constant", "linear", "ramp", "sigmoid", "cosine", "cyclical", "monotonic")
 
 

@@ -16,6 +16,9 @@ from indl.rnn.scan import Cell, Lane, product, scan
 from indl.sampling.layer import Sampler
 from indl.sampling.modes import current_sampling, repeated
 
+#: The state of a complex cell by name, in the order of :class:`ComplexStep`.
+STATE = ("gen_states", "con_states", "factors", "z_loc", "z_scale", "z")
+
 
 class ComplexStep(Cell):
     """One step of controller, inferred input, generator and factors (Sussillo et al. 2016, arXiv:1608.06315).
@@ -151,7 +154,7 @@ class ComplexGenerator(Sampler):
         self.dropout_rate = dropout_rate
         self.generator_regularizer = keras.regularizers.get(generator_regularizer)
         self.controller_regularizer = keras.regularizers.get(controller_regularizer)
-        self.step = GRUClipStep(clip_value)
+        self.gru = GRUClipStep(clip_value)
 
     def build(self, initial_shape: Any, encoded_shape: Any = None, external_shape: Any = None) -> None:
         if (encoded_shape is None) != (self.size == 0):
@@ -181,7 +184,7 @@ class ComplexGenerator(Sampler):
         return {
             "kernel": self._kernel(f"{name}_kernel", width, 3 * units),
             "recurrent_kernel": self._kernel(f"{name}_recurrent_kernel", units, 3 * units, regularizer=regularizer),
-            "bias": self.add_weight(shape=(3 * units,), initializer=self.step.initial_bias, name=f"{name}_bias"),
+            "bias": self.add_weight(shape=(3 * units,), initializer=self.gru.initial_bias, name=f"{name}_bias"),
         }
 
     def _posterior_bias(self, shape: Any, dtype: Any = None) -> Any:
@@ -234,18 +237,79 @@ class ComplexGenerator(Sampler):
                 "time, dimensions) as the layer was built for, with the bins of the encoding."
             )
 
-    def _external(self, external: Any, kernel: Any, rows: Any, steps: Any, training: bool | None) -> Any:
-        """Projected external input of all bins, with the generator's bias; (steps, 1 or batch, 3 units)."""
-        bias = ops.convert_to_tensor(self.generator["bias"])
+    def packed(self) -> tuple:
+        """What every step shares: the weights of :class:`ComplexStep`, or without a controller those of the GRU."""
+        generator = self.gru.shared(ops.convert_to_tensor(self.generator["recurrent_kernel"]), self.generator["bias"])
+        if not self.size:
+            return generator
+        controller = {name: ops.convert_to_tensor(self.controller[name]) for name in self.controller}
+        return (
+            controller["kernel"][-self.n_factors :],
+            ops.convert_to_tensor(self.posterior_kernel),
+            ops.convert_to_tensor(self.posterior_bias),
+            ops.convert_to_tensor(self.generator["kernel"])[: self.size],
+            self.normalized_factors(),
+            *self.gru.shared(controller["recurrent_kernel"], controller["bias"]),
+            *generator,
+        )
+
+    def start(self, initial: Any, mask: Any = None) -> dict[str, Any]:
+        """The state before the first bin.
+
+        Args:
+            initial: initial state of the generator, (rows, units).
+            mask: dropout of what the first factors are read from, shape of `initial`.
+
+        Returns:
+            What :meth:`call` returns, for one bin.
+        """
+        state = {"gen_states": initial, "factors": ops.matmul(_times(initial, mask), self.normalized_factors())}
+        if not self.size:
+            return state
+        rows = ops.shape(initial)[0]
+        empty = tf.zeros((rows, self.size), initial.dtype)
+        controller = ops.broadcast_to(self.controller_state, (rows, self.controller_units))
+        return {**state, "con_states": controller, "z_loc": empty, "z_scale": empty, "z": empty}
+
+    def step(
+        self, state: dict[str, Any], encoded: Any = None, external: Any = None, noise: Any = None
+    ) -> dict[str, Any]:
+        """The state after one more bin, without dropout; what :meth:`call` does for all bins at once.
+
+        Args:
+            state: from :meth:`start` or this method.
+            encoded: what the controller reads, (rows, E).
+            external: observed external input, (rows, D).
+            noise: standard normal draws (rows, size) for the inferred input. Default: its mean.
+
+        Returns:
+            What :meth:`call` returns, for this bin.
+        """
+        encoded, external = (None if part is None else part[None] for part in (encoded, external))
+        self._check(encoded, external)
+        driven = self._external(external, 1, False)[0]
+        if not self.size:
+            (states,), _ = self.gru.forward((state["gen_states"],), (driven,), self.packed())
+            return {"gen_states": states, "factors": ops.matmul(states, self.normalized_factors())}
+        cell = ComplexStep(self.clip_value, False, "mean" if noise is None else "noise")
+        x = (self._encoding(encoded, False)[0], driven, *(() if noise is None else (noise,)))
+        states, _ = cell.forward(tuple(state[name] for name in STATE), x, self.packed())
+        return dict(zip(STATE, states, strict=True))
+
+    def _encoding(self, encoded: Any, training: bool | None) -> Any:
+        """Projected encoding of all bins, with the controller's bias; (steps, rows, 3 controller units)."""
+        kernel, bias = (ops.convert_to_tensor(self.controller[name]) for name in ("kernel", "bias"))
+        return project(self._dropped(encoded, training), kernel[: -self.n_factors], bias)
+
+    def _external(self, external: Any, steps: Any, training: bool | None) -> Any:
+        """Projected external input of all bins, with the generator's bias; (steps, 1 or rows, 3 units)."""
+        kernel, bias = (ops.convert_to_tensor(self.generator[name]) for name in ("kernel", "bias"))
         if external is None:
             return ops.broadcast_to(bias, (steps, 1, 3 * self.units))
         return project(self._dropped(external, training), kernel[self.size :], bias)
 
     def _autonomous(self, initial: Any, external: Any, steps: Any, training: bool | None) -> dict[str, Any]:
-        kernel = ops.convert_to_tensor(self.generator["kernel"])
-        x = self._external(external, kernel, ops.shape(initial)[0], steps, training)
-        recurrent = ops.convert_to_tensor(self.generator["recurrent_kernel"])
-        lane = Lane(self.step, (x,), (initial,), self.step.shared(recurrent, self.generator["bias"]))
+        lane = Lane(self.gru, (self._external(external, steps, training),), (initial,), self.packed())
         ((states,),) = scan([lane], own_gradient=bool(training))
         factors = ops.matmul(self._dropped(states, training), self.normalized_factors())
         return {"gen_states": states, "factors": factors}
@@ -253,43 +317,20 @@ class ComplexGenerator(Sampler):
     def _controlled(
         self, initial: Any, encoded: Any, external: Any, steps: Any, training: bool | None
     ) -> dict[str, Any]:
-        rows, n_encoded = ops.shape(initial)[0], encoded.shape[-1]
-        kernel = {name: ops.convert_to_tensor(self.controller[name]) for name in self.controller}
-        generator = {name: ops.convert_to_tensor(self.generator[name]) for name in self.generator}
-        factors_kernel = self.normalized_factors()
-        dropping = bool(training and self.dropout_rate)
-        x = [
-            project(self._dropped(encoded, training), kernel["kernel"][:n_encoded], kernel["bias"]),
-            self._external(external, generator["kernel"], rows, steps, training),
-        ]
+        rows, dropping = ops.shape(initial)[0], bool(training and self.dropout_rate)
+        x = [self._encoding(encoded, training), self._external(external, steps, training)]
         if dropping:
             x += [self._mask((steps, rows, width), initial.dtype) for width in (self.n_factors, self.units)]
         noise, given = self.drive((rows, steps, self.size), initial.dtype, training)
         inputs = "mean" if noise is None and given is None else "given" if noise is None else "noise"
         if inputs != "mean":
             x.append(_time_major(given if noise is None else noise, rows))
-        before = self._mask((rows, self.units), initial.dtype) if dropping else None
-        empty = tf.zeros((rows, self.size), initial.dtype)
-        state = (
-            initial,
-            ops.broadcast_to(self.controller_state, (rows, self.controller_units)),
-            ops.matmul(_times(initial, before), factors_kernel),
-            empty,
-            empty,
-            empty,
+        state = self.start(initial, self._mask((rows, self.units), initial.dtype) if dropping else None)
+        cell = ComplexStep(self.clip_value, dropping, inputs)
+        (states,) = scan(
+            [Lane(cell, tuple(x), tuple(state[name] for name in STATE), self.packed())], own_gradient=bool(training)
         )
-        weights = (
-            kernel["kernel"][n_encoded:],
-            ops.convert_to_tensor(self.posterior_kernel),
-            ops.convert_to_tensor(self.posterior_bias),
-            generator["kernel"][: self.size],
-            factors_kernel,
-            *self.step.shared(kernel["recurrent_kernel"], kernel["bias"]),
-            *self.step.shared(generator["recurrent_kernel"], generator["bias"]),
-        )
-        lane = Lane(ComplexStep(self.clip_value, dropping, inputs), tuple(x), state, weights)
-        (states,) = scan([lane], own_gradient=bool(training))
-        return dict(zip(("gen_states", "con_states", "factors", "z_loc", "z_scale", "z"), states, strict=True))
+        return dict(zip(STATE, states, strict=True))
 
     def normalized_factors(self) -> Any:
         """The factor matrix, each column divided by its L2 norm (at least 1e-12)."""

@@ -54,7 +54,7 @@ class Recurrent(keras.layers.Layer):
         self.train_state = train_state
         self.joint_init = joint_init
         self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
-        self.step = CELLS[cell](clip_value) if cell == "GRUClip" else CELLS[cell]()
+        self.cell = CELLS[cell](clip_value) if cell == "GRUClip" else CELLS[cell]()
         self.supports_masking = True
 
     @property
@@ -63,14 +63,14 @@ class Recurrent(keras.layers.Layer):
         return ("forward", "backward") if self.directions == "both" else (self.directions,)
 
     def build(self, input_shape: Any) -> None:
-        features, width = input_shape[-1], self.step.gates * self.units
+        features, width = input_shape[-1], self.cell.gates * self.units
         self.weights_of = {}
         for way in self.ways:
             self.weights_of[way] = self._direction(way, features, width)
 
     def _direction(self, way: str, features: int, width: int) -> dict[str, Any]:
         """The variables of one direction."""
-        initializer, recurrent_initializer = self.step.initializers()
+        initializer, recurrent_initializer = self.cell.initializers()
         if self.joint_init:
             initializer = keras.initializers.RandomNormal(stddev=(features + self.units) ** -0.5)
             recurrent_initializer = initializer.clone()
@@ -85,14 +85,41 @@ class Recurrent(keras.layers.Layer):
                 name=f"{way}_recurrent_kernel",
             ),
             "bias": self.add_weight(
-                shape=self.step.bias_shape(self.units), initializer=self.step.initial_bias, name=f"{way}_bias"
+                shape=self.cell.bias_shape(self.units), initializer=self.cell.initial_bias, name=f"{way}_bias"
             ),
         }
         if self.train_state:
             weights["initial_state"] = self.add_weight(
-                shape=(self.step.n_states, self.units), initializer="zeros", name=f"{way}_initial_state"
+                shape=(self.cell.n_states, self.units), initializer="zeros", name=f"{way}_initial_state"
             )
         return weights
+
+    def packed(self, way: str = "forward") -> tuple[Any, Any, tuple]:
+        """Kernel and bias of the input, and what every step of a direction shares."""
+        weights = {name: ops.convert_to_tensor(value) for name, value in self.weights_of[way].items()}
+        shared = self.cell.shared(weights["recurrent_kernel"], weights["bias"])
+        return weights["kernel"], self.cell.input_bias(weights["bias"]), shared
+
+    def start(self, rows: Any, way: str = "forward") -> tuple:
+        """The state before the first bin of so many trials, components (rows, units): the trained one, or zeros."""
+        zeros = tf.zeros((rows, self.units), self.compute_dtype)
+        if not self.train_state:
+            return (zeros,) * self.cell.n_states
+        trained = ops.convert_to_tensor(self.weights_of[way]["initial_state"])
+        return tuple(part + zeros for part in tf.split(trained, self.cell.n_states))
+
+    def step(self, state: tuple, x: Any) -> tuple:
+        """The state after one more bin, for a recurrence forward in time; what :meth:`call` does for all bins at once.
+
+        Args:
+            state: the components of the state before the bin, each (batch, units), from :meth:`start` or this method.
+            x: the bin, (batch, features).
+
+        Returns:
+            The components of the state after it; the first one is the layer's output.
+        """
+        kernel, bias, shared = self.packed()
+        return self.cell.forward(state, (project(x[None], kernel, bias)[0],), shared)[0]
 
     def call(self, x: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
         """States of every bin, in the order of the bins.
@@ -109,21 +136,12 @@ class Recurrent(keras.layers.Layer):
         """
         x = tf.transpose(ops.convert_to_tensor(x), [1, 0, 2])
         mask = None if mask is None else tf.transpose(mask)[..., None]
-        start = list(initial_state) if initial_state is not None else []
+        n, given = self.cell.n_states, tuple(initial_state) if initial_state is not None else None
         lanes = []
         for i, way in enumerate(self.ways):
-            weights = {name: ops.convert_to_tensor(value) for name, value in self.weights_of[way].items()}
-            n = self.step.n_states
-            if start:
-                state = tuple(start[i * n : (i + 1) * n])
-            elif self.train_state:
-                state = tuple(tf.split(weights["initial_state"], n))
-            else:
-                state = (tf.zeros((1, self.units), x.dtype),) * n
-            state = tuple(part + tf.zeros((tf.shape(x)[1], 1), x.dtype) for part in state)
-            projected = project(x, weights["kernel"], self.step.input_bias(weights["bias"]))
-            shared = self.step.shared(weights["recurrent_kernel"], weights["bias"])
-            lanes.append(Lane(self.step, (projected,), state, shared, way == "backward", mask))
+            kernel, bias, shared = self.packed(way)
+            start = self.start(tf.shape(x)[1], way) if given is None else given[i * n : (i + 1) * n]
+            lanes.append(Lane(self.cell, (project(x, kernel, bias),), start, shared, way == "backward", mask))
         # The first component of a state is the cell's output.
         found = [tf.transpose(states[0], [1, 0, 2]) for states in scan(lanes, own_gradient=bool(training))]
         return tuple(found) if self.directions == "both" else found[0]

@@ -9,6 +9,7 @@ from keras import ops
 
 from indl.layers.missing import LastBin
 from indl.layers.time import ShiftTime
+from indl.params import CellSpec
 from indl.rnn.recurrent import Recurrent
 
 
@@ -41,9 +42,8 @@ def recurrent(
     Returns:
         The sequence (batch, time, units or 2 units), and the last state of each direction, merged.
     """
-    both = rnn_type.startswith("Bidirectional")
-    kwargs |= {"cell": rnn_type.removeprefix("Bidirectional"), "directions": "both" if both else "forward"}
-    layer = Recurrent(units, name=name, **kwargs)
+    kind, both = CellSpec.parse(rnn_type)
+    layer = Recurrent(units, cell=kind, directions="both" if both else "forward", name=name, **kwargs)
     if not both:
         states = layer(x, initial_state=initial_state, mask=mask)
         return _shift(states, lag, name), _last(states, mask)

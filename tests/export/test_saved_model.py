@@ -41,13 +41,18 @@ def counts():
     return some_counts()
 
 
+#: Of every kind of network one, without and with a controller, static latents alone, and labels.
+KINDS = ("default", "dsae_full", "lfads", "beta_vae", "pi_vae_sequence")
+
+
 @pytest.fixture(scope="module")
-def live():
-    """The model of each preset by name."""
+def live(request):
+    """The model of each preset by name, all of them where the slow tests run."""
+    presets = KINDS if request.config.getoption("-m") == "not slow" else PRESETS
     # One recurrent encoder of f, that of dsae_full, stands for all.
     no_loop = {**SMALL, "f_rnn_type": "Dense", "f_enc_reduce": "mean"}
     small = dict.fromkeys(PRESETS, no_loop) | {"dsae_full": SMALL, "beta_vae": {**no_loop, "z_latent_size": 0}}
-    return {name: build_sequential_vae(preset(name, **small[name]), None, 4) for name in PRESETS}
+    return {name: build_sequential_vae(preset(name, **small[name]), None, 4) for name in presets}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,9 @@ def elsewhere(live, tmp_path_factory):
     return {name: dict(np.load(folder / f"{name}.npz")) for name in live}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in KINDS else pytest.mark.slow) for name in PRESETS]
+)
 def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, live, elsewhere):
     model, found = live[name], elsewhere[name]
     np.testing.assert_allclose(found["rates"], model.rates(counts), rtol=1e-6, atol=1e-6)
@@ -91,7 +98,9 @@ def test_keras_export_points_to_ours(live, tmp_path):
         live["default"].export(tmp_path / "sm")
 
 
-@pytest.mark.parametrize("changes", [{"q_f_samples": 3, "f_to_z": "z1"}, {"sample_at_test": True}])
+@pytest.mark.parametrize(
+    "changes", [pytest.param({"q_f_samples": 3, "f_to_z": "z1"}, marks=pytest.mark.slow), {"sample_at_test": True}]
+)
 def test_export_is_on_means_without_a_samples_axis(changes, counts, tmp_path):
     model = build_sequential_vae(preset("default", **QUICK, **changes), None, 4)
     loaded = tf.saved_model.load(export_saved_model(model, tmp_path / "sm"))

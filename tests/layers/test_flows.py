@@ -88,7 +88,7 @@ def test_shared_couplings_are_one_coupling_applied_again(share):
     assert_close(block(X), h)
 
 
-@pytest.mark.parametrize("size", [100, 200])
+@pytest.mark.parametrize("size", [100, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spread", [None, 1.5])
 def test_inverse_of_ten_thousand_points(size, spread):
     keras.utils.set_random_seed(0)

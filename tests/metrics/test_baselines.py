@@ -115,8 +115,8 @@ def test_rows_and_json_tell_the_same_numbers():
 @pytest.mark.parametrize(
     "name, sd_s, r2, cv_r2, lag_s",
     [
-        ("adan_day0", 0.1, 0.846, 0.848, 0.15),
-        ("reach_day31", 0.06, 0.20, 0.18, 0.16),
+        pytest.param("adan_day0", 0.1, 0.846, 0.848, 0.15, marks=pytest.mark.slow),
+        pytest.param("reach_day31", 0.06, 0.20, 0.18, 0.16, marks=pytest.mark.slow),
         pytest.param("head_direction_20ms", 0.1, 0.74, 0.82, None, marks=pytest.mark.slow),
     ],
 )

@@ -222,7 +222,7 @@ PUBLISHED = {
     "mc_maze_small_5ms": {"FA": (0.095, 0.0195), "GLM": (0.111, 0.018)},
     "head_direction_20ms": {"FA": (0.680, 0.076), "GLM": (0.880, 0.076)},
 }
-SLOW = ("adan_day0", "mc_maze_small_5ms")
+SLOW = ("adan_day0", "head_direction_20ms", "mc_maze_small_5ms")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The builder functions: shapes, data flow, and the combinations of their parameters."""
 
 import re
+from itertools import product
 
 import keras
 import numpy as np
@@ -67,7 +68,7 @@ def test_the_listing_of_the_first_notebook():
 
 
 @pytest.mark.parametrize("rnn_type", [*RNN_TYPES, "Dense"])
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_every_type_builds_and_gives_finite_values(rnn_type, layers):
     forward = rnn_type in RNN_CELLS
     model = tiny_model(
@@ -268,8 +269,14 @@ def test_the_lag_hides_near_bins_from_the_first_stage(rnn_type, units):
 # --- posterior samples ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["z1", "z2", None])
-@pytest.mark.parametrize("gen", ["init", "both"])
+@pytest.mark.parametrize(
+    "stage, gen",
+    [
+        ("z1", "both"),
+        (None, "init"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(("z1", "z2", None), ("init", "both"))),
+    ],
+)
 def test_many_samples_equal_runs_one_by_one(stage, gen):
     changes = {"f_to_z": stage, "f_to_gen": gen, "dropout_rate": 0.0, "coordinated_dropout_rate": 0.0}
     changes |= {**NO_LOOP_F, "z1_rnn_type": "Dense"}
@@ -446,10 +453,12 @@ def test_every_builder_validates_its_params(builder, rest):
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {**NO_LOOP_F, "z_latent_size": 0},
+    pytest.param({}, marks=pytest.mark.slow), {**NO_LOOP_F, "z_latent_size": 0},
     {"f_enc_input_samps": 2, "z1_lag": 2, "z2_units": 0, "gen_cell_type": "Dense", "f_to_gen": "tile"},
     {**NO_LOOP_F, "z1_rnn_type": "Dense", "forward_steps": 2},
-    {**QUICK, "q_f_samples": 2, "f_to_z": "z1", "z_prior_process": "LSTM"},
+    pytest.param(
+        {**QUICK, "q_f_samples": 2, "f_to_z": "z1", "z_prior_process": "LSTM"}, marks=pytest.mark.slow
+    ),
 ])  # fmt: skip
 def test_any_number_of_bins(changes):
     fixed, free = tiny_model(8, **changes), tiny_model(None, **changes)
@@ -480,3 +489,69 @@ def test_a_model_without_bins_or_channels_is_refused(n_times, n_channels):
 def test_fewer_target_than_input_channels_are_refused():
     with pytest.raises(ValueError, match="out_dim=3 for 5 input channels.*held-out"):
         tiny_model(out_dim=3)
+
+
+# --- a builder that serves twice ----------------------------------------------------------------
+
+EVERY_PART = {
+    "complex": {
+        "gen_cell_type": "Complex", "coordinated_dropout_rate": 0.3, "ext_input_dim": 2, "n_sessions": 2,
+        "dropout_rate": 0.1, "input_factors": 3, "z1_rnn_type": "BidirectionalGRUClip", "z1_lag": 1, "f_to_gen": "init",
+        "missing_data": True, "sample_validation_rate": 0.2, "forward_steps": 1, "z2_type": "GRUClip",
+    },
+    "stages": {
+        "f_enc_input_samps": 2, "f_units": [3, 4], "f_enc_reduce": "all_last", "f_to_z": "z2", "f_to_gen": "both",
+        "gen_cell_type": "LSTM", "dropout_rate": 0.1, "z_prior_process": "GRU",
+    },
+    "labels": {
+        "u_dim": 2, "u_type": "continuous", "q_cond": "product", "f_prior_type": "cond", "z_prior_process": "cond",
+        "f_rnn_type": "Dense", "f_enc_reduce": "mean", "z1_rnn_type": "Dense", "f_to_z": "z1", "f_to_gen": "tile",
+        "gen_cell_type": "Dense",
+    },
+}  # fmt: skip
+
+
+def whole_network(params, x, read, name):
+    """All builders on the same inputs: what they give, by name."""
+    u, session = read.get("u"), read.get("session")
+    f_in, z_in, _ = beta_vae.prepare_inputs(params, x, read.get("sample_mask"), session, u, name=name)
+    mask = beta_vae.create_time_mask(params, x, name=name)
+    f_prior, z_prior = (make(params, name=name) for make in (beta_vae.create_f_prior, beta_vae.create_z_prior))
+    p_f, p_z = (None, None) if u is None else (f_prior(u), z_prior(u))
+    q_f = beta_vae.make_f_variational(
+        params, beta_vae.create_f_encoder(params, f_in, mask, name=name), u, p_f, name=name
+    )
+    enc_z = beta_vae.create_z_encoder(params, z_in, q_f, mask, name=name)
+    if params["gen_cell_type"] == "Complex":
+        ext_input = read.get("ext_input")
+        gen_out, factors, _, q_z = beta_vae.create_generator_complex(params, q_f.mean(), enc_z, ext_input, name=name)
+    else:
+        q_z = beta_vae.make_z_variational(params, enc_z, u, p_z, name=name)
+        gen_out, factors = beta_vae.create_generator(params, q_f.mean(), q_z.mean(), mask=mask, name=name)
+    p_x = beta_vae.output_dist(params, factors, session, name=name)
+    kl = {} if u is not None else {"kl_f": f_prior(q_f), "kl_z": z_prior(q_z)}
+    return {"gen_out": gen_out, "rates": p_x.mean(), "q_z": q_z.loc, **kl}
+
+
+@pytest.mark.parametrize("case", EVERY_PART)
+def test_a_name_sets_a_second_network_apart(case):
+    params = preset("default", **{**TINY, "out_dim": 5, **EVERY_PART[case]})
+    inputs = {"x": keras.Input((8, 5)), "sample_mask": keras.Input((8, 5)), "ext_input": keras.Input((9, 2))}
+    inputs |= {"session": keras.Input((), dtype="int32")}
+    present = {"sample_mask": "sample_validation_rate", "ext_input": "ext_input_dim"}
+    inputs = {name: t for name, t in inputs.items() if name not in present or params[present[name]]}
+    if params["n_sessions"] == 1:
+        del inputs["session"]
+    if params["u_dim"]:
+        inputs["u"] = beta_vae.create_label_input(params, 8)
+
+    def network(name):
+        return whole_network(params, inputs["x"], inputs, name)
+
+    # Keras refuses a model in which two layers have one name.
+    layers = {layer.name: layer for layer in keras.Model(inputs, [network(""), network("b_")]).layers}
+    first = {name for name, layer in layers.items() if layer.weights and not name.startswith("b_")}
+    assert {name for name, layer in layers.items() if layer.weights} == first | {f"b_{name}" for name in first}
+    seeded = {name: layer.seed for name, layer in layers.items() if getattr(layer, "seed", None) is not None}
+    pairs = [(name, f"b_{name}") for name in seeded if f"b_{name}" in seeded]
+    assert pairs and all(seeded[a] != seeded[b] for a, b in pairs)

@@ -349,7 +349,7 @@ def test_a_concatenated_label_is_needed_everywhere(models):
     assert model.generate(2, 13, u=[0.5, -1.0])["rates"].shape == (2, 13, 5)
 
 
-@pytest.mark.parametrize("name", ["bins by vector", "samples of f in z"])
+@pytest.mark.parametrize("name", ["bins by vector", pytest.param("samples of f in z", marks=pytest.mark.slow)])
 def test_inference_without_labels(models, name):
     model, given = models(name)
     assert model.input_names == ("x",)
@@ -515,6 +515,7 @@ def test_a_search_keeps_what_labels_need():
 SMALL = {"z1_units": [8], "gen_n_hidden": [12], "z_latent_size": 2}
 
 
+@pytest.mark.slow
 def test_known_latents_are_recovered():
     """Bins have labels that move the latents: prior means, and posteriors that see no label, follow the truth."""
     rng = np.random.default_rng(1)
@@ -572,6 +573,7 @@ def test_suite(name):
     check_model(preset(name, **SMALL, u_dim=CLASSES, gen_activation="tanh"), X, u=CLASS)
 
 
+@pytest.mark.slow
 def test_real_targets_are_learnt_from(recording_path):
     data = load_recording(recording_path("adan_day0.h5"))
     params = preset("pi_vae_sequence", **SMALL, z1_rnn_type="Dense", learning_rate=1e-2)

@@ -71,8 +71,9 @@ def controller_states(monkeypatch):
     return found
 
 
-# Training without the controller is also in the tests of external inputs and of the auto-encoder.
-@pytest.mark.parametrize("name", ["lfads", pytest.param("lfads_no_controller", marks=pytest.mark.slow)])
+# Values are those of test_lfads_parity, training is that of external inputs and of the auto-encoder.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lfads", "lfads_no_controller"])
 def test_suite(name, controller_states):
     model = check_model(preset(name, **SIZES[name]), X)
     if name == "lfads":
@@ -293,7 +294,7 @@ def test_an_autoencoder_trains():
 # --- mean and sum -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("forward", [0, 2])
+@pytest.mark.parametrize("forward", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_mean_and_sum_have_gradients_of_one_direction(forward):
     """A mean over n bins and channels with weights w is the sum with weights n w, times loss_scale / n."""
     n = (8 + forward) * 5

@@ -16,8 +16,9 @@ from tests.conftest import parity_files
 
 CASES = [path for path in parity_files("lfads_") if "encod_seq_len" in str(np.load(path)["config"])]
 pytestmark = pytest.mark.parity
-# Compilation takes most of the time: these cover every path of the cell, the others run with the slow tests.
-COMPILED = ("controller_lag1", "no_controller_external_inputs", "forward_prediction")
+# Compilation takes most of the time: this is one of the whole model, test_complex_cell compiles
+# every path of the cell, and the others run with the slow tests.
+COMPILED = ("no_controller_external_inputs",)
 MODES = [
     pytest.param(path, jit, id=f"{path.stem}-{'compiled' if jit else 'plain'}", marks=[pytest.mark.slow] * slow)
     for path in CASES

@@ -118,6 +118,7 @@ def test_model_with_missing_data_trains_and_is_saved():
     assert_close(saved_and_loaded(model).rates(x), model.rates(x))
 
 
+@pytest.mark.slow
 def test_export_takes_missing_data(tmp_path):
     model, x = make(**FEW_LOOPS), counts()
     x[2:, 5:] = np.nan

@@ -85,9 +85,16 @@ VARIANTS = {
 }  # fmt: skip
 
 
-#: What the other variants cover most of; dsae_factorized is dsae_full with a bin-wise encoder
-#: of z, and beta_vae has f alone.
-LONG_VARIANTS = ("dsae_full", "f_alone", "full_covariances_and_segment", "sampled_kl_at_test", "samples_free_softplus")
+#: What the other variants cover most of: beta_vae has f alone, and the encoders of the factorized ones.
+LONG_VARIANTS = (
+    "default",
+    "dsae_factorized",
+    "dsae_full",
+    "f_alone",
+    "full_covariances_and_segment",
+    "sampled_kl_at_test",
+    "samples_free_softplus",
+)
 
 
 @pytest.mark.parametrize(
@@ -291,8 +298,9 @@ def test_training_goes_on_after_loading():
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"f_to_z": "z2", "z2_units": 4}, {"q_f_samples": 2, "f_to_z": "z1"}, {"f_to_gen": "both"}, {"f_latent_size": 0},
-    {"z_latent_size": 0},
+    pytest.param({}, marks=pytest.mark.slow), {"f_to_z": "z2", "z2_units": 4}, {"q_f_samples": 2, "f_to_z": "z1"},
+    pytest.param({"f_to_gen": "both"}, marks=pytest.mark.slow), {"f_latent_size": 0},
+    pytest.param({"z_latent_size": 0}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_sampled_rates_are_the_average_over_samples(changes):
     model = shared(**changes)
@@ -639,6 +647,7 @@ def by_hand(f_sample=True, z_sample=True):
     return SequentialVAE(inputs=x, outputs=outputs)
 
 
+@pytest.mark.slow
 def test_a_model_by_hand_trains_and_survives_saving():
     model = by_hand()
     found = gradients(model, X)

@@ -24,6 +24,8 @@ print(json.dumps({
 }, default=float))
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lfads(tmp_path_factory):

@@ -49,6 +49,7 @@ def cortex(tmp_path_factory):
     return {**found, "recording": load_recording(path)}
 
 
+@pytest.mark.slow
 def test_cosmoothing_is_that_of_the_rates(cortex):
     recording, rates = cortex["recording"], cortex["arrays"]["rates"]
     counts, n_heldin = recording.valid.recon, cortex["n_heldin"]
@@ -61,6 +62,7 @@ def test_cosmoothing_is_that_of_the_rates(cortex):
     assert cortex["baselines"]["PSTH"] == pytest.approx(0.110, abs=0.005)
 
 
+@pytest.mark.slow
 def test_force_is_decoded_at_the_lag(cortex):
     force, predicted = cortex["recording"].valid.behavior.astype("float64"), cortex["arrays"]["predicted"]
     lag = cortex["lag_bins"]
@@ -73,6 +75,7 @@ def test_force_is_decoded_at_the_lag(cortex):
     np.testing.assert_array_equal(cortex["arrays"]["target"], angles[cortex["recording"].valid.label])
 
 
+@pytest.mark.slow
 def test_lfads_on_motor_cortex_learns_and_is_exported(cortex):
     assert cortex["history"]["nll"][-1] < cortex["history"]["nll"][0]
     assert cortex["exported"] < 1e-5
@@ -100,5 +103,6 @@ def test_motor_cortex_without_the_file_says_so(tmp_path, monkeypatch):
     np.testing.assert_allclose(pushed, np.stack([np.sin(angle), np.cos(angle)], -1), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(cortex):
     assert_figures_are_drawn(cortex["notebook"], 10)

@@ -18,6 +18,8 @@ print(json.dumps({
 }, default=float))
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pi_vae(tmp_path_factory):

@@ -29,7 +29,7 @@ def layer_of(cell, **kwargs):
 
 def states_for(layer, rows=3, seed=2):
     """Random initial states of every direction."""
-    n = len(layer.ways) * layer.step.n_states
+    n = len(layer.ways) * layer.cell.n_states
     return [tf.constant(part) for part in np.random.default_rng(seed).normal(size=(n, rows, 4))]
 
 
@@ -60,7 +60,7 @@ def keras_twin(layer):
 @pytest.mark.parametrize("cell", RNN_CELLS)
 def test_values_equal_those_of_keras(cell, directions):
     layer = layer_of(cell, directions=directions)
-    layer.step.clip_value = 1e9
+    layer.cell.clip_value = 1e9
     twin, start = keras_twin(layer), states_for(layer)
     for kwargs in ({}, {"initial_state": start}, {"mask": tf.constant(HOLES)}):
         for a, b in zip(tf.nest.flatten(layer(X, **kwargs)), tf.nest.flatten(twin(X, **kwargs)), strict=True):
@@ -165,7 +165,7 @@ def test_trap_01_each_gate_has_its_sign_place_and_bias():
 
 def test_trap_01_the_reset_comes_before_the_product_in_the_clipped_gru_and_after_it_in_the_gru():
     clipped, plain = layer_of("GRUClip"), layer_of("GRU")
-    clipped.step.clip_value = 1e9
+    clipped.cell.clip_value = 1e9
     kernel, recurrent_kernel, bias = clipped.get_weights()
     plain.set_weights([kernel, recurrent_kernel, np.stack([bias, np.zeros_like(bias)])])
     assert_close(clipped(X), keras_twin(clipped)(X), 1e-12)
@@ -193,7 +193,7 @@ def test_the_gradient_stops_at_the_bound(training):
     layer, x = Recurrent(4), tf.constant(X[:, :1], "float32")
     layer.build(x.shape)
     for clip, passes in ((5.0, True), (1e-6, False)):
-        layer.step.clip_value = clip
+        layer.cell.clip_value = clip
         with tf.GradientTape() as tape:
             tape.watch(x)
             states = layer(x, training=training)

@@ -211,7 +211,7 @@ def test_masks_of_dropout_are_where_they_belong(case, mode, given_masks):
     assert np.abs(found[0]["factors"] - without[0]["factors"]).max() > 0.01
 
 
-@pytest.mark.parametrize("mode", [GRAPH, XLA])
+@pytest.mark.parametrize("mode", [GRAPH, pytest.param(XLA, marks=pytest.mark.slow)])
 def test_means_in_a_graph(mode):
     assert_equal(*both(built("controller"), "controller", "mean", mode, None), ("drive",))
 
@@ -224,7 +224,7 @@ def test_gradient_is_the_cells_own_in_training_alone(training, monkeypatch):
     assert bool(calls) is training
 
 
-@pytest.mark.parametrize("mode", [GRAPH, XLA])
+@pytest.mark.parametrize("mode", [GRAPH, pytest.param(XLA, marks=pytest.mark.slow)])
 def test_unknown_batch_and_any_number_of_bins(mode):
     """One trace serves every shape; a single trial and a single bin are the edges."""
     layer = built("controller and external input")
@@ -368,6 +368,22 @@ def test_means_are_the_same_in_every_call():
     assert_same(call(without, given, training=True), out)
     for name, value in loop(layer, given, None, "mean").items():
         assert_close(out[name], value, 1e-12)
+
+
+@pytest.mark.parametrize("at_test", [False, True], ids=["means", "draws"])
+@pytest.mark.parametrize("case", CASES)
+def test_bin_by_bin_it_gives_what_the_call_gives(case, at_test):
+    layer = built(case, at_test=at_test)
+    given = {name: tf.constant(ARRAYS[name]) for name in CASES[case]}
+    whole = call(layer, given)
+    noise = (whole["z"] - whole["z_loc"]) / whole["z_scale"] if "z" in whole else None
+    state = layer.start(given["initial"])
+    for t in range(whole["factors"].shape[1]):
+        bins = {name: given[name][:, t] for name in ("encoded", "external") if name in given}
+        state = layer.step(state, **bins, noise=noise[:, t] if at_test and noise is not None else None)
+        assert state.keys() == whole.keys()
+        for name, value in state.items():
+            assert_close(value, whole[name][:, t], 1e-9)
 
 
 def test_drawing_at_test():

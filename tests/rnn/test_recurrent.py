@@ -13,6 +13,17 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 3)).astype("float32")
 HOLES = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
 EAGER, GRAPH, XLA = "eager", "graph", "XLA"
+# Without the layer's own gradient the loop is TensorFlow's, which is compiled with the slow tests.
+MODES = [
+    pytest.param(
+        own,
+        mode,
+        id=f"{'own gradient' if own else 'plain loop'}-{mode}",
+        marks=[pytest.mark.slow] if mode == XLA and not own else [],
+    )
+    for own in (True, False)
+    for mode in (EAGER, GRAPH, XLA)
+]
 
 
 def run_as(mode, function):
@@ -24,8 +35,7 @@ def run_as(mode, function):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("mode", [EAGER, GRAPH, XLA])
-@pytest.mark.parametrize("own", [True, False], ids=["own gradient", "plain loop"])
+@pytest.mark.parametrize("own, mode", MODES)
 @pytest.mark.parametrize("config, case", parity_cases("lfads_clipped_gru"))
 def test_parity(config, case, own, mode):
     both = config["bidirectional"]
@@ -60,8 +70,7 @@ def test_parity(config, case, own, mode):
         assert_close(gradient, case[f"grad/{name}"], 1e-4)
 
 
-@pytest.mark.parametrize("mode", [GRAPH, XLA])
-@pytest.mark.parametrize("own", [True, False], ids=["own gradient", "plain loop"])
+@pytest.mark.parametrize("own, mode", [case for case in MODES if case.values[1] != EAGER])
 def test_unknown_batch_and_any_number_of_bins(own, mode):
     """One trace serves every shape; the numbers are those of eager execution."""
     layer = Recurrent(4, "SimpleRNN", directions="both", train_state=True)
@@ -90,8 +99,8 @@ def test_unknown_batch_and_any_number_of_bins(own, mode):
 @pytest.mark.parametrize("cell", RNN_CELLS)
 def test_gradient_is_the_cells_own_in_training_alone(cell, monkeypatch):
     layer, calls = Recurrent(4, cell), []
-    back = layer.step.backward
-    monkeypatch.setattr(layer.step, "backward", lambda *args: calls.append(1) or back(*args))
+    back = layer.cell.backward
+    monkeypatch.setattr(layer.cell, "backward", lambda *args: calls.append(1) or back(*args))
     x = keras.Input((None, 3))
     model = keras.Model(x, layer(x))
     for training in (False, True):
@@ -140,7 +149,7 @@ def test_autonomous_layer_trains_and_saves(cell):
     # From a zero state it stays at zero, where the recurrent kernel has no gradient.
     check_layer(lambda: Recurrent(4, cell), X[..., :0], dead=("recurrent_kernel",))
     layer = Recurrent(4, cell)
-    start = [tf.ones((4, 4))] * layer.step.n_states
+    start = [tf.ones((4, 4))] * layer.cell.n_states
     with tf.GradientTape() as tape:
         states = layer(X[..., :0], initial_state=start, training=True)
     variables = layer.trainable_variables
@@ -155,7 +164,7 @@ def test_autonomous_layer_trains_and_saves(cell):
 def test_initial_states_are_given_one_for_each_direction_and_component(cell):
     layer = Recurrent(4, cell, "both", dtype="float64")
     layer(X)
-    n = layer.step.n_states
+    n = layer.cell.n_states
     start = [tf.constant(RNG.normal(size=(4, 4))) for _ in range(2 * n)]
     both = layer(X, initial_state=start)
     for i, way in enumerate(("forward", "backward")):
@@ -182,7 +191,7 @@ def test_trained_state_starts_at_zero_and_is_that_of_every_trial(cell, direction
     assert_same(layer(X), plain(X))
     start = []
     for way in layer.ways:
-        state = RNG.normal(size=(layer.step.n_states, 4)).astype("float32")
+        state = RNG.normal(size=(layer.cell.n_states, 4)).astype("float32")
         layer.weights_of[way]["initial_state"].assign(state)
         start += [tf.constant(np.tile(part, (4, 1))) for part in state]
     rows = [part[:1] for part in start]
@@ -244,7 +253,7 @@ def test_states_and_masks_in_a_saved_model():
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("directions", ["forward", "both"])
+@pytest.mark.parametrize("directions", [pytest.param("forward", marks=pytest.mark.slow), "both"])
 def test_an_input_of_no_features_has_a_gradient_of_its_shape(directions, training, jit):
     layer = Recurrent(4, directions=directions)
     layer.build((None, None, 0))
@@ -286,3 +295,16 @@ def test_penalty_is_on_the_recurrent_kernels():
 def test_impossible_settings_are_refused(settings, named):
     with pytest.raises(ValueError, match=named):
         Recurrent(**{"units": 4, **settings})
+
+
+@pytest.mark.parametrize("train_state", [False, True])
+@pytest.mark.parametrize("cell", RNN_CELLS)
+def test_bin_by_bin_it_gives_what_the_call_gives(cell, train_state):
+    layer = Recurrent(4, cell, train_state=train_state, dtype="float64")
+    layer.build(X.shape)
+    for variable in layer.weights:
+        variable.assign(RNG.normal(size=variable.shape))
+    whole, state = layer(X), layer.start(len(X))
+    for t in range(X.shape[1]):
+        state = layer.step(state, tf.constant(X[:, t], tf.float64))
+        assert_close(state[0], whole[:, t], 1e-12)

@@ -93,6 +93,7 @@ def assert_same_run(result, wanted):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
 
 
+@pytest.mark.slow
 def test_interrupted_twice_ends_at_the_same_numbers(run, uninterrupted, tmp_path):
     for at in ((2, 1), (4, 3)):
         with pytest.raises(KeyboardInterrupt):

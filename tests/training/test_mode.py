@@ -152,6 +152,7 @@ def test_a_run_that_goes_on_keeps_its_mode(measured, model):
 # --- the measurement ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_measuring_leaves_the_model_as_it_was(recording, monkeypatch):
     params = {**SMALL, "dropout_rate": 0.2}
     model, scopes = make_model(params, recording), []

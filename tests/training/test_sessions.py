@@ -275,7 +275,7 @@ def test_session_more_leaves_the_others_to_the_last_bit(model, joined):
     refused(lambda: add_session(model, recording(4, forward_steps=1)), "predicts and reads", "1 forward steps", "alike")
 
 
-@pytest.mark.parametrize("kind", ["Poisson", "ZeroInflatedGamma"])
+@pytest.mark.parametrize("kind", ["Poisson", pytest.param("ZeroInflatedGamma", marks=pytest.mark.slow)])
 def test_wider_session_makes_room_on_both_sides(kind):
     """Held-in and held-out channels of the others keep their weights where the new session has more of both."""
     days = {"a": recording(4, heldout=[1]), "b": recording(5, seed=1, heldout=[0, 1])}

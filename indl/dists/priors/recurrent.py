@@ -60,13 +60,12 @@ class RecurrentPrior(SequencePrior):
 
     def rollout(self, noise: Any) -> Any:
         folded = tf.transpose(_fold(ops.convert_to_tensor(noise)), [1, 0, 2])
-        cell, variables = self.rnn.step, self.rnn.weights_of["forward"]
-        own = {name: ops.convert_to_tensor(variable) for name, variable in variables.items()}
-        weights = (own["kernel"], cell.input_bias(own["bias"]), *cell.shared(own["recurrent_kernel"], own["bias"]))
-        sizes = [self.size] + [self.units] * cell.n_states
-        start = tuple(tf.zeros((tf.shape(folded)[1], size), folded.dtype) for size in sizes)
+        kernel, bias, shared = self.rnn.packed()
+        rows = tf.shape(folded)[1]
+        start = (tf.zeros((rows, self.size), folded.dtype), *self.rnn.start(rows))
         # Automatic differentiation reaches the head's variables, and this path is for comparison and for drawing.
-        states = scan([Lane(FreeRunningStep(cell, self.head), (folded,), start, weights)], own_gradient=False)[0]
+        lane = Lane(FreeRunningStep(self.rnn.cell, self.head), (folded,), start, (kernel, bias, *shared))
+        (states,) = scan([lane], own_gradient=False)
         return _unfold(tf.transpose(states[0], [1, 0, 2]), noise)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from indl.params import as_list, validate_params
 from indl.rnn.stack import recurrent
 
 
-def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any:
+def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None, name: str = "") -> Any:
     """Encodes a whole trial into one vector.
 
     Keys: f_rnn_type, f_units, f_rnn_merge, f_enc_reduce, gru_clip_value, encoder_init, encoder_state_trainable,
@@ -24,6 +24,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any
         params: parameters.
         f_enc_inputs: (batch, time, features).
         mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         (batch, E), or None where f_latent_size is 0. E is twice the last of f_units for both directions concatenated.
@@ -34,25 +35,25 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None) -> Any
     x, lasts = f_enc_inputs, []
     mask = _same_bins(mask, x)
     for i, units in enumerate(as_list(p["f_units"])):
-        name = f"f_rnn_{i}"
+        layer = f"{name}f_rnn_{i}"
         if p["f_rnn_type"] == "Dense":
-            x = layers.Dense(units, activation="leaky_relu", name=name)(x)
+            x = layers.Dense(units, activation="leaky_relu", name=layer)(x)
             lasts.append(x[:, -1])
         else:
             x, last = recurrent(
-                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], name=name, mask=mask, **_encoder(p, "f_enc")
+                x, p["f_rnn_type"], units, merge=p["f_rnn_merge"], name=layer, mask=mask, **_encoder(p, "f_enc")
             )
             lasts.append(last)
     if p["f_enc_reduce"] == "mean":
-        encoded = layers.GlobalAveragePooling1D(name="f_mean")(x, mask=mask)
+        encoded = layers.GlobalAveragePooling1D(name=f"{name}f_mean")(x, mask=mask)
     elif p["f_enc_reduce"] == "all_last" and len(lasts) > 1:
-        encoded = layers.Concatenate(name="f_all_last")(lasts)
+        encoded = layers.Concatenate(name=f"{name}f_all_last")(lasts)
     else:
         encoded = lasts[-1]
-    return dropout(p, encoded, "f_dropout")
+    return dropout(p, encoded, f"{name}f_dropout")
 
 
-def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, mask: Any = None) -> Any:
+def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, mask: Any = None, name: str = "") -> Any:
     """Encodes a trial into one vector a bin, in two stages; the static latent may enter either.
 
     Keys: z1_rnn_type, z1_units, z1_activation, z1_merge, z1_lag, z2_type, z2_units, f_to_z, q_f_samples,
@@ -66,6 +67,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
         f_sample: what enters where f_to_z is set: a sample (batch, F) or (batch, S, F), the mean, or the
             posterior itself, of which q_f_samples are drawn.
         mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         (batch[, S], time + forward_steps, E), or None where z_latent_size is 0. The first stage gives zeros
@@ -85,7 +87,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
         )
     n = None
     if stage:
-        f = _as_sample(p, f_sample)
+        f = _as_sample(p, f_sample, f"{name}f")
         n = f.shape[1] if len(f.shape) == 3 else None
         f = fold(f) if n is not None else f
     mask, segment = _same_bins(mask, z_enc_inputs), p["f_enc_input_samps"]
@@ -94,28 +96,28 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
     x = RepeatSamples(n)(z_enc_inputs) if n is not None else z_enc_inputs
     mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     if stage == "z1":
-        x = AppendStatic(name="f_to_z1")(x, f)
+        x = AppendStatic(name=f"{name}f_to_z1")(x, f)
     units = as_list(p["z1_units"]) if p["z1_rnn_type"] else []
     for i, size in enumerate(units):
-        name = f"z1_{i}"
+        layer = f"{name}z1_{i}"
         lag = p["z1_lag"] if i == len(units) - 1 else 0
         if p["z1_rnn_type"] == "Dense":
-            x = layers.Dense(size, activation=p["z1_activation"], name=name)(x)
-            x = ShiftTime(lag, name=f"{name}_later")(x) if lag else x
+            x = layers.Dense(size, activation=p["z1_activation"], name=layer)(x)
+            x = ShiftTime(lag, name=f"{layer}_later")(x) if lag else x
         else:
             x, _ = recurrent(
-                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, name=name, mask=mask, **_encoder(p, "z_enc")
+                x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, name=layer, mask=mask, **_encoder(p, "z_enc")
             )
     if segment or p["forward_steps"]:
-        x = PadTime(segment, p["forward_steps"], name="unseen_bins")(x)
+        x = PadTime(segment, p["forward_steps"], name=f"{name}unseen_bins")(x)
     if stage == "z2":
-        x = AppendStatic(name="f_to_z2")(x, f)
+        x = AppendStatic(name=f"{name}f_to_z2")(x, f)
     if p["gen_cell_type"] == "Complex":
         # Dropout on what the controller reads is the complex cell's own.
         return unfold(x, n)
     if p["z2_type"] and p["z2_units"]:
-        x, _ = recurrent(x, p["z2_type"], p["z2_units"], clip_value=p["gru_clip_value"], name="z2")
-    return unfold(dropout(p, x, "z_dropout"), n)
+        x, _ = recurrent(x, p["z2_type"], p["z2_units"], clip_value=p["gru_clip_value"], name=f"{name}z2")
+    return unfold(dropout(p, x, f"{name}z_dropout"), n)
 
 
 def _encoder(p: Params, name: str) -> dict[str, Any]:
@@ -135,8 +137,8 @@ def _same_bins(mask: Any, sequence: Any) -> Any:
     return FirstBins()(mask, sequence)
 
 
-def _as_sample(p: Params, f_sample: Any) -> Any:
+def _as_sample(p: Params, f_sample: Any, name: str) -> Any:
     if not isinstance(f_sample, Gaussian):
         return f_sample
     n = p["q_f_samples"] if p["q_f_samples"] > 1 else None
-    return f_sample.sample(n, seed=stream(p, "f"), at_test=p["sample_at_test"])
+    return f_sample.sample(n, seed=stream(p, name), at_test=p["sample_at_test"])

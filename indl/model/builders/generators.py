@@ -13,13 +13,19 @@ from indl.layers.initial_state import TrainableState
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
 from indl.layers.time import CountBins, EmptySequence
 from indl.model.builders.shared import Params, dropout, penalty, stream
-from indl.params import as_list, validate_params
+from indl.params import CellSpec, as_list, validate_params
 from indl.rnn.complex_cell import ComplexGenerator
 from indl.rnn.stack import recurrent
 
 
 def create_generator(
-    params: Params, f_sample: Any, z_sample: Any = None, ext_input: Any = None, steps: Any = None, mask: Any = None
+    params: Params,
+    f_sample: Any,
+    z_sample: Any = None,
+    ext_input: Any = None,
+    steps: Any = None,
+    mask: Any = None,
+    name: str = "",
 ) -> tuple[Any, Any]:
     """The generator p(x | f, z) up to its factors.
 
@@ -35,6 +41,7 @@ def create_generator(
             (batch, time, ...) whose bins, plus forward_steps, are generated.
         mask: which of the generated bins belong to the trial, bool (batch, time); a generator in both directions
             needs it where trials end before the others.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         Generator output (batch[, S], time, units), and factors (batch[, S], time, n_factors); the generator
@@ -56,43 +63,43 @@ def create_generator(
             "The generator needs a sample of a latent. Given: neither f_sample nor z_sample. "
             "Pass q_f.sample() or q_z.sample()."
         )
-    x = _generator_input(p, f, z, ext_input, steps, n)
+    x = _generator_input(p, f, z, ext_input, steps, n, f"{name}gen_input")
     if how in ("tile", "both"):
-        x = AppendStatic(name="f_to_gen")(x, f)
+        x = AppendStatic(name=f"{name}f_to_gen")(x, f)
     # What comes after a trial's end reaches its bins in the backward direction alone.
-    mask = mask if p["gen_cell_type"].startswith("Bidirectional") else None
+    mask = mask if CellSpec.parse(p["gen_cell_type"]).both else None
     mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     for i, units in enumerate(as_list(p["gen_n_hidden"])):
-        name = f"gen_{i}"
+        layer = f"{name}gen_{i}"
         if p["gen_cell_type"] == "Dense":
-            x = layers.Dense(units, activation=p["gen_activation"], name=name)(x)
+            x = layers.Dense(units, activation=p["gen_activation"], name=layer)(x)
             continue
         if p["gen_cell_type"] == "GIN":
             # Hidden layers as in pi-VAE: a quarter of the width, two in each network.
             hidden = {key: [max(1, units // 4)] * 2 for key in ("hidden", "lift_hidden")}
             activation = {key: p["gen_activation"] for key in ("activation", "lift_activation")}
-            x = InjectiveFlow(units, **hidden, **activation, name=name)(x)
+            x = InjectiveFlow(units, **hidden, **activation, name=layer)(x)
             continue
-        init = _initial_state(p, x, f if how in ("init", "both") else None, units, i)
+        init = _initial_state(p, x, f if how in ("init", "both") else None, units, layer)
         x, _ = recurrent(
             x,
             p["gen_cell_type"],
             units,
             clip_value=p["gru_clip_value"],
-            name=name,
+            name=layer,
             initial_state=init,
             mask=mask,
             recurrent_regularizer=penalty(p, "gen"),
         )
     gen_out = x
-    factors = dropout(p, x, "gen_dropout")
+    factors = dropout(p, x, f"{name}gen_dropout")
     if p["n_factors"]:
-        factors = layers.Dense(p["n_factors"], use_bias=False, name="factors")(factors)
+        factors = layers.Dense(p["n_factors"], use_bias=False, name=f"{name}factors")(factors)
     return unfold(gen_out, n), unfold(factors, n)
 
 
 def create_generator_complex(
-    params: Params, f_sample: Any, enc_z: Any = None, ext_input: Any = None, steps: Any = None
+    params: Params, f_sample: Any, enc_z: Any = None, ext_input: Any = None, steps: Any = None, name: str = ""
 ) -> tuple[Any, Any, Any, Gaussian | None]:
     """The complex cell of LFADS: controller, q(z), generator and factors in one recurrence.
 
@@ -107,6 +114,7 @@ def create_generator_complex(
         ext_input: observed external input of the generator, (batch, time, D).
         steps: where neither enc_z nor ext_input gives the time axis: a sequence (batch, time, ...) whose bins, plus
             forward_steps, are generated, or the number of bins.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         Generator states (batch[, S], time, units); factors (batch[, S], time, n_factors); controller states
@@ -127,12 +135,12 @@ def create_generator_complex(
         initial = layers.Dense(
             units,
             kernel_initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal"),
-            name="gen_0_h0",
+            name=f"{name}gen_0_h0",
         )(f_sample)
     else:
-        initial = TrainableState(units, trainable=p["gen_init_trainable"], name="gen_0_h0")(given)
+        initial = TrainableState(units, trainable=p["gen_init_trainable"], name=f"{name}gen_0_h0")(given)
     if enc_z is None and ext_input is None and not isinstance(steps, int):
-        steps = CountBins(p["forward_steps"], name="gen_steps")(steps)
+        steps = CountBins(p["forward_steps"], name=f"{name}gen_steps")(steps)
     cell = ComplexGenerator(
         units,
         p["n_factors"],
@@ -144,8 +152,8 @@ def create_generator_complex(
         controller_regularizer=penalty(p, "con"),
         at_test=p["sample_at_test"],
         draws=p["variational"],
-        seed=stream(p, "z"),
-        name="complex_cell",
+        seed=stream(p, f"{name}z"),
+        name=f"{name}complex_cell",
     )
     out = cell(initial, enc_z, ext_input, steps=steps)
     if enc_z is None:
@@ -170,26 +178,26 @@ def _align_samples(f: Any, z: Any) -> tuple[Any, Any, int | None]:
     return f, z, n
 
 
-def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: int | None) -> Any:
+def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: int | None, name: str) -> Any:
     if ext_input is not None and n is not None:
         ext_input = RepeatSamples(n)(ext_input)
     parts = [part for part in (z, ext_input) if part is not None]
     if parts:
-        return layers.Concatenate(name="gen_input")(parts) if len(parts) > 1 else parts[0]
+        return layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]
     if steps is None:
         raise ValueError(
             "The number of bins to generate is not known. Given: f_sample alone. Pass steps=inputs, or steps=n_times."
         )
     if isinstance(steps, int):
-        return EmptySequence(steps, name="gen_input")(f)
-    return EmptySequence(extra=p["forward_steps"], name="gen_input")(f, steps)
+        return EmptySequence(steps, name=name)(f)
+    return EmptySequence(extra=p["forward_steps"], name=name)(f, steps)
 
 
-def _initial_state(p: Params, x: Any, f: Any, units: int, layer: int) -> list[Any] | None:
+def _initial_state(p: Params, x: Any, f: Any, units: int, layer: str) -> list[Any] | None:
     """Initial states of one generator layer, from f or trainable; None: zeros."""
-    names = [f"gen_{layer}_h0", f"gen_{layer}_c0"] if p["gen_cell_type"] == "LSTM" else [f"gen_{layer}_h0"]
+    names = [f"{layer}_h0", f"{layer}_c0"] if p["gen_cell_type"] == "LSTM" else [f"{layer}_h0"]
     if f is not None:
         return [layers.Dense(units, name=name)(f) for name in names]
-    if p["gen_init_trainable"] and not p["gen_cell_type"].startswith("Bidirectional"):
+    if p["gen_init_trainable"] and not CellSpec.parse(p["gen_cell_type"]).both:
         return [TrainableState(units, name=name)(x) for name in names]
     return None

@@ -18,7 +18,7 @@ from indl.params import validate_params
 
 
 def prepare_inputs(
-    params: Params, inputs: Any, sample_mask: Any = None, session: Any = None, u: Any = None
+    params: Params, inputs: Any, sample_mask: Any = None, session: Any = None, u: Any = None, name: str = ""
 ) -> tuple[Any, Any, Any]:
     """Transform, sample validation, dropout, coordinated dropout, read-in and labels of the encoders' input, in order.
 
@@ -38,6 +38,7 @@ def prepare_inputs(
         session: with n_sessions > 1, the session of each trial, integers (batch,), which picks its read-in.
         u: with q_cond='concat', the labels, which are appended to both outputs: integers (batch[, time]) or vectors
             (batch[, time], u_dim).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         f-encoder input (batch, time or S, channels or input_factors), z-encoder input (batch, time, ...), and
@@ -67,35 +68,35 @@ def prepare_inputs(
             f"sample_validation_rate={rate:g}, {'no' if sample_mask is None else 'a'} mask. Pass "
             "keras.Input(inputs.shape[1:]) where the rate is positive, and set the rate where you have a mask."
         )
-    x = FillMissing(name="fill_missing")(inputs) if p["missing_data"] else inputs
+    x = FillMissing(name=f"{name}fill_missing")(inputs) if p["missing_data"] else inputs
     if p["input_transform"] == "log1p":
         x = ops.log1p(x)
     if rate:
-        x = SampleValidation(rate, skip_steps=segment, name="sample_validation")(x, sample_mask)
-    x = dropout(p, x, "input_dropout")
+        x = SampleValidation(rate, skip_steps=segment, name=f"{name}sample_validation")(x, sample_mask)
+    x = dropout(p, x, f"{name}input_dropout")
     x, cd_mask = CoordinatedDropout(
         p["coordinated_dropout_rate"],
         p["coordinated_dropout_pass_rate"],
         skip_steps=segment,
-        seed=stream(p, "coordinated_dropout"),
-        name="coordinated_dropout",
+        seed=stream(p, f"{name}coordinated_dropout"),
+        name=f"{name}coordinated_dropout",
     )(x)
     if p["input_factors"]:
         if p["n_sessions"] > 1:
-            x = SessionReadIn(p["input_factors"], p["n_sessions"], name="read_in")(x, required_session(session))
+            x = SessionReadIn(p["input_factors"], p["n_sessions"], name=f"{name}read_in")(x, required_session(session))
         else:
-            x = layers.Dense(p["input_factors"], name="read_in")(x)
+            x = layers.Dense(p["input_factors"], name=f"{name}read_in")(x)
     f_in, z_in = x, x
     if segment:
-        f_in, z_in = x[:, :segment], PadTime(before=segment, name="after_segment")(x[:, segment:])
+        f_in, z_in = x[:, :segment], PadTime(before=segment, name=f"{name}after_segment")(x[:, segment:])
     if p["q_cond"] != "concat":
         return f_in, z_in, cd_mask
-    append = AppendLabels(p["u_dim"], p["u_type"] == "discrete", p["u_per_step"], name="append_labels")
+    append = AppendLabels(p["u_dim"], p["u_type"] == "discrete", p["u_per_step"], name=f"{name}append_labels")
     together = append(z_in, required_labels(p, u))
     return append(f_in, u) if segment else together, together, cd_mask
 
 
-def create_label_input(params: Params, n_times: int | None = None) -> Any:
+def create_label_input(params: Params, n_times: int | None = None, name: str = "") -> Any:
     """The symbolic input of labels, or None where u_dim is 0.
 
     Keys: u_dim, u_type, u_per_step, forward_steps.
@@ -103,6 +104,7 @@ def create_label_input(params: Params, n_times: int | None = None) -> Any:
     Args:
         params: parameters.
         n_times: bins of a trial; None: any number.
+        name: what the name of the input begins with, for a builder that serves twice in one model.
 
     Returns:
         Classes: int32 (batch,), or (batch, time + forward_steps) with u_per_step. Vectors: float32, with u_dim behind.
@@ -112,10 +114,10 @@ def create_label_input(params: Params, n_times: int | None = None) -> Any:
         return None
     steps = None if n_times is None else n_times + p["forward_steps"]
     shape = (*((steps,) if p["u_per_step"] else ()), *(() if n_classes(p) else (p["u_dim"],)))
-    return keras.Input(shape, dtype="int32" if n_classes(p) else "float32", name="u")
+    return keras.Input(shape, dtype="int32" if n_classes(p) else "float32", name=f"{name}u")
 
 
-def create_time_mask(params: Params, inputs: Any) -> Any:
+def create_time_mask(params: Params, inputs: Any, name: str = "") -> Any:
     """Which bins belong to each trial, where trials may end before the others (NaN from there on).
 
     Keys: missing_data, forward_steps.
@@ -123,9 +125,10 @@ def create_time_mask(params: Params, inputs: Any) -> Any:
     Args:
         params: parameters.
         inputs: (batch, time, channels).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         bool (batch, time + forward_steps), or None where missing_data is False. Encoders take its first `time` bins.
     """
     p = validate_params(params)
-    return TimeMask(p["forward_steps"], name="time_mask")(inputs) if p["missing_data"] else None
+    return TimeMask(p["forward_steps"], name=f"{name}time_mask")(inputs) if p["missing_data"] else None

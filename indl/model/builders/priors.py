@@ -12,7 +12,7 @@ from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
 
 
-def create_f_prior(params: Params) -> Any:
+def create_f_prior(params: Params, name: str = "") -> Any:
     """The prior p(f), a layer: called on q(f) it returns the KL per trial.
 
     With f_prior_type='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(f | u) when called on
@@ -20,12 +20,16 @@ def create_f_prior(params: Params) -> Any:
 
     Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa, u_dim,
     u_type, u_units.
+
+    Args:
+        params: parameters.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
     """
     p = validate_params(params)
     if not p["f_latent_size"]:
         return None
     if p["f_prior_type"] == "cond":
-        return _label_prior(p, "f")
+        return _label_prior(p, "f", name)
     if p["f_prior_kappa"] > 0:
         settings = {"init_std": p["f_prior_kappa"] ** 0.5, "train_mean": False, "train_var": False}
     elif p["f_prior_type"] == "standard":
@@ -36,10 +40,10 @@ def create_f_prior(params: Params) -> Any:
             "train_mean": p["f_prior_train_mean"],
             "train_var": p["f_prior_train_var"],
         }
-    return GaussianPrior(p["f_latent_size"], **settings, name="f_prior")
+    return GaussianPrior(p["f_latent_size"], **settings, name=f"{name}f_prior")
 
 
-def create_z_prior(params: Params) -> Any:
+def create_z_prior(params: Params, name: str = "") -> Any:
     """The prior p(z), a layer: called on q(z), and on the sample that drove the generator, it returns the KL a bin.
 
     With z_prior_process='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(z | u) when called
@@ -47,23 +51,27 @@ def create_z_prior(params: Params) -> Any:
 
     Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_tau, z_prior_init_std, z_prior_train_tau,
     z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim, u_type, u_units.
+
+    Args:
+        params: parameters.
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
     """
     p = validate_params(params)
     size, process = p["z_latent_size"], p["z_prior_process"]
     if not size:
         return None
     if process == "cond":
-        return _label_prior(p, "z")
+        return _label_prior(p, "z", name)
     if process == "standard":
-        return GaussianPrior(size, 1.0, train_mean=False, train_var=False, name="z_prior")
+        return GaussianPrior(size, 1.0, train_mean=False, train_var=False, name=f"{name}z_prior")
     training = {"train_mean": p["z_prior_train_mean"], "train_var": p["z_prior_train_var"]}
     if process == "none":
-        return GaussianPrior(size, p["z_prior_init_std"], **training, name="z_prior")
+        return GaussianPrior(size, p["z_prior_init_std"], **training, name=f"{name}z_prior")
     shared = {
         "init_std": p["z_prior_init_std"],
         "kl_mode": p["z_kl_mode"],
-        "seed": stream(p, "z_prior"),
-        "name": "z_prior",
+        "seed": stream(p, f"{name}z_prior"),
+        "name": f"{name}z_prior",
     }
     if process == "student_t":
         return StudentTPrior(size, p["z_prior_df"], **training, **shared)
@@ -87,7 +95,7 @@ def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:
     return LabelKL(n_classes(validate_params(params)))(q, p_u, u)
 
 
-def _label_prior(p: Params, latent: str) -> LabelPrior:
+def _label_prior(p: Params, latent: str, name: str) -> LabelPrior:
     return LabelPrior(
-        p[f"{latent}_latent_size"], p["u_dim"], p["u_type"], as_list(p["u_units"]), name=f"{latent}_prior"
+        p[f"{latent}_latent_size"], p["u_dim"], p["u_type"], as_list(p["u_units"]), name=f"{name}{latent}_prior"
     )

@@ -15,7 +15,7 @@ from indl.model.builders.shared import Params, required_session
 from indl.params import validate_params
 
 
-def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
+def output_dist(params: Params, factors: Any, session: Any = None, name: str = "") -> Any:
     """The observation model p(x | factors).
 
     Keys: output_dist, out_dim (required here), output_link, log_rate_clip, output_scale_link, gamma_loc,
@@ -25,6 +25,7 @@ def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
         params: parameters.
         factors: (batch[, S], time, n_factors).
         session: with n_sessions > 1, the session of each trial, integers (batch,).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         A value of :mod:`indl.dists.observations` over (batch[, S], time, out_dim), for example a
@@ -41,7 +42,8 @@ def output_dist(params: Params, factors: Any, session: Any = None) -> Any:
         )
     kind, n = p["output_dist"], p["out_dim"]
     several = p["n_sessions"] > 1
-    shared = {"init_bias": p["init_rate_bias"], "n_sessions": p["n_sessions"] if several else None, "name": "readout"}
+    n_sessions = p["n_sessions"] if several else None
+    shared = {"init_bias": p["init_rate_bias"], "n_sessions": n_sessions, "name": f"{name}readout"}
     if kind == "Poisson":
         readout = PoissonReadout(n, p["output_link"], p["log_rate_clip"], **shared)
     elif kind == "MSE":

@@ -10,7 +10,7 @@ import numpy as np
 
 from indl.layers.cell_l2 import CellL2
 from indl.layers.masks import Dropout
-from indl.params import as_list
+from indl.params import CellSpec
 
 Params = Mapping[str, Any]
 
@@ -49,22 +49,14 @@ def dropout(p: Params, x: Any, name: str) -> Any:
 
 def penalty(p: Params, name: str) -> Any:
     """The L2 penalty of one kind of cell: that of LFADS, whose scales share one denominator, or Keras's."""
-    sizes = {"gen": sum(_kernel_size(p["gen_cell_type"], units) for units in as_list(p["gen_n_hidden"]))}
+    generator = CellSpec.parse(p["gen_cell_type"])
+    sizes = {"gen": generator.recurrent_entries(p["gen_n_hidden"])}
     if p["f_latent_size"]:
-        sizes["f_enc"] = sum(_kernel_size(p["f_rnn_type"], units) for units in as_list(p["f_units"]))
+        sizes["f_enc"] = CellSpec.parse(p["f_rnn_type"]).recurrent_entries(p["f_units"])
     if p["z_latent_size"]:
-        sizes["z_enc"] = sum(_kernel_size(p["z1_rnn_type"], units) for units in as_list(p["z1_units"]))
-        sizes["con"] = _kernel_size("Complex", p["z2_units"]) if p["gen_cell_type"] == "Complex" else 0
+        sizes["z_enc"] = CellSpec.parse(p["z1_rnn_type"]).recurrent_entries(p["z1_units"])
+        sizes["con"] = generator.recurrent_entries(p["z2_units"]) if generator.kind == "Complex" else 0
     total = sum(size for key, size in sizes.items() if p[f"l2_{key}_scale"])
     if p[f"l2_{name}_scale"]:
         return CellL2(p[f"l2_{name}_scale"], total)
     return keras.regularizers.L2(p["gen_l2_reg"]) if name == "gen" and p["gen_l2_reg"] else None
-
-
-def _kernel_size(cell: str | None, units: int) -> int:
-    """Entries of the recurrent kernels of one layer."""
-    if cell in (None, "Dense", "GIN"):
-        return 0
-    ways = 2 if cell.startswith("Bidirectional") else 1
-    gates = {"LSTM": 4, "SimpleRNN": 1}.get(cell.removeprefix("Bidirectional"), 3)
-    return ways * gates * units * units

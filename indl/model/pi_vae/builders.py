@@ -30,7 +30,7 @@ from indl.sampling.layer import Sample
 Params = Mapping[str, Any]
 
 
-def create_pi_encoder(params: Params, x: Any) -> LogGaussian:
+def create_pi_encoder(params: Params, x: Any, name: str = "") -> LogGaussian:
     """q(z | x), which does not see the label.
 
     Keys: z_dim, encoder_n_hidden_layers, encoder_hidden_layer_dim, encoder_hidden_layer_activation.
@@ -38,12 +38,13 @@ def create_pi_encoder(params: Params, x: Any) -> LogGaussian:
     Args:
         params: parameters.
         x: observations (rows, X).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
     """
     p = PI_VAE.validate(params)
-    return log_gaussian(MLP(2 * p["z_dim"], *mlp_settings(p, "encoder"), name="encoder")(x))
+    return log_gaussian(MLP(2 * p["z_dim"], *mlp_settings(p, "encoder"), name=f"{name}encoder")(x))
 
 
-def create_label_prior(params: Params, u: Any) -> LogGaussian:
+def create_label_prior(params: Params, u: Any, name: str = "") -> LogGaussian:
     """p(z | u).
 
     Keys: z_dim, u_dim (required here), discrete_labels, z_prior_n_hidden_layers, z_prior_hidden_layer_dim,
@@ -52,12 +53,13 @@ def create_label_prior(params: Params, u: Any) -> LogGaussian:
     Args:
         params: parameters.
         u: classes (rows,), or real labels (rows, u_dim).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
     """
     p = _sized(params, "u_dim")
     kind = "discrete" if p["discrete_labels"] else "continuous"
     network = mlp_settings(p, "z_prior")
     return LabelPrior(
-        p["z_dim"], p["u_dim"], kind, *network, min_variance=p["z_prior_min_variance"], name="label_prior"
+        p["z_dim"], p["u_dim"], kind, *network, min_variance=p["z_prior_min_variance"], name=f"{name}label_prior"
     )(u)
 
 
@@ -73,7 +75,7 @@ def create_pi_posterior(params: Params, q_x: LogGaussian, p_u: LogGaussian) -> L
     return q_x.product(p_u)
 
 
-def create_pi_decoder(params: Params, z: Any) -> tuple[Any, Any]:
+def create_pi_decoder(params: Params, z: Any, name: str = "") -> tuple[Any, Any]:
     """p(x | z): an injective flow, and the observation model's parameters.
 
     Keys: x_dim (required here), decoder_*.
@@ -81,6 +83,7 @@ def create_pi_decoder(params: Params, z: Any) -> tuple[Any, Any]:
     Args:
         params: parameters.
         z: a sample (rows, Z).
+        name: what the names of all its layers begin with, for a builder that serves twice in one model.
 
     Returns:
         Expected counts or means of signals (rows, X), and log variances (rows, X), None for counts.
@@ -98,11 +101,11 @@ def create_pi_decoder(params: Params, z: Any) -> tuple[Any, Any]:
         activation,
         lift_hidden,
         lift_activation,
-        name="flow",
+        name=f"{name}flow",
     )(z)
     if p["decoder_observation_model"] == "poisson":
-        return ClampedSoftplus(p["decoder_fr_clamp_min"], p["decoder_fr_clamp_max"], name="rate")(out), None
-    return out, NoiseVariance(name="observation_noise")(out)
+        return ClampedSoftplus(p["decoder_fr_clamp_min"], p["decoder_fr_clamp_max"], name=f"{name}rate")(out), None
+    return out, NoiseVariance(name=f"{name}observation_noise")(out)
 
 
 def build_pi_vae(params: Params, x_dim: int, u_dim: int, name: str = "pi_vae") -> PiVAE:

@@ -40,8 +40,11 @@ class GuardedAdam(keras.optimizers.Adam):
         apply = super().apply
 
         def take_step() -> Any:
-            step = ops.cast(self.iterations + 1, "float32")
-            self._powers = [ops.power(beta, step) for beta in (self.beta_1, self.beta_2)]
+            # Made once for all variables.
+            step, betas = ops.cast(self.iterations + 1, "float32"), tf.constant([self.beta_1, self.beta_2])
+            self._beta = dict(zip(("beta1", "beta2"), tf.unstack(betas), strict=True))
+            self._beta |= zip(("beta1_power", "beta2_power"), tf.unstack(betas**step), strict=True)
+            self._epsilon = tf.constant(self.epsilon)
             return apply(grads, trainable_variables)
 
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
@@ -60,11 +63,8 @@ class GuardedAdam(keras.optimizers.Adam):
             var=(variable if isinstance(variable, tf.Variable) else variable.value).handle,
             m=self._momentums[i].value.handle,
             v=self._velocities[i].value.handle,
-            beta1_power=self._powers[0],
-            beta2_power=self._powers[1],
+            **self._beta,
+            epsilon=self._epsilon,
             lr=ops.cast(learning_rate, "float32"),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=ops.cast(gradient, "float32"),
         )

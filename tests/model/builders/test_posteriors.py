@@ -45,7 +45,11 @@ def kl(m, v, m0, v0):
     return 0.5 * (np.log(v0 / v) + (v + (m - m0) ** 2) / v0 - 1).sum(-1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"f_to_z": "z1", "q_f_samples": 3}], ids=["one sample", "samples of f in z"])
+@pytest.mark.parametrize(
+    "changes",
+    [pytest.param({}, marks=pytest.mark.slow), {"f_to_z": "z1", "q_f_samples": 3}],
+    ids=["one sample", "samples of f in z"],
+)
 def test_the_encoder_and_the_product_each_pay_their_own(changes):
     model = model_of(**changes)
     out = model.predict({"x": X, "u": CLASS}, verbose=0)

@@ -12,13 +12,7 @@ from tests.checks import PLAIN, tiny_model
 WIDTH = Param("width", 9, "int", "bins under a filter", "Own", low=1)
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-    before = dict(FAMILIES), dict(TABLES)
-    yield
-    for registry, kept in zip((FAMILIES, TABLES), before, strict=True):
-        registry.clear()
-        registry.update(kept)
+pytestmark = pytest.mark.usefixtures("families_as_before")
 
 
 def own(name="own", presets=None):

@@ -128,8 +128,8 @@ def test_decoders_of_the_published_fits(x_dim, z_dim, parameters):
     [
         # All hidden layers, blocks and couplings of the defaults.
         {name: preset("pi_vae")[name] for name in TINY if name not in SIZES},
-        {"z_dim": 8, "encoder_n_hidden_layers": 0},
-        {"decoder_affine_input_layer_slice_dim": 7, "decoder_gin_block_depth": 3},
+        pytest.param({"z_dim": 8, "encoder_n_hidden_layers": 0}, marks=pytest.mark.slow),
+        pytest.param({"decoder_affine_input_layer_slice_dim": 7, "decoder_gin_block_depth": 3}, marks=pytest.mark.slow),
         {"decoder_observation_model": "gaussian", "alpha": 0.5},
         {"discrete_labels": False, "z_prior_min_variance": 0.1, "decoder_n_gin_blocks": 0},
     ],
@@ -637,6 +637,7 @@ assert model.distribute_strategy.num_replicas_in_sync == 2
 """
 
 
+@pytest.mark.slow
 def test_replicas_train_on_plain_batches():
     command = [sys.executable, "-c", REPLICAS, repr({**TINY, "decoder_n_gin_blocks": 0, "jit_compile": "off"})]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})

@@ -42,7 +42,7 @@ def in_graph(function):
     return tf.function(function, autograph=False)
 
 
-@pytest.mark.parametrize("parts", [2, 3, 9, "LFADS"])
+@pytest.mark.parametrize("parts", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 9, "LFADS"))])
 def test_gradient_and_means_are_those_of_the_whole_batch(quiet, parts):
     """Also of more parts than trials, and with the loops of LFADS."""
     x = X
