@@ -24,10 +24,11 @@ demo: venv
 # tests share is made once; the longest files come first (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Without the slow ones, and with graphs that are not optimized first.
 test: venv
-	$(PYTEST) --quick
+	$(PYTEST) --unoptimized
 
-# With the tests that are marked slow.
+# All of them, with graphs as users have them.
 test-all: venv
 	$(PYTEST) -m ""
 

@@ -69,7 +69,16 @@ def filled():
 
 
 #: Pages whose code trains for more than twenty seconds.
-LONG_PAGES = ("export.md", "lfads.md", "pi_vae.md", "readers.md", "sessions.md", "training.md", "tuning.md")
+LONG_PAGES = (
+    "builders.md",
+    "export.md",
+    "lfads.md",
+    "pi_vae.md",
+    "readers.md",
+    "sessions.md",
+    "training.md",
+    "tuning.md",
+)
 
 
 @pytest.mark.parametrize(

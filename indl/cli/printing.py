@@ -1,4 +1,4 @@
-"""What the command line prints: tables of scores, progress, warnings, and errors in a line."""
+"""What the command line prints: tables of scores, warnings, and errors in a line."""
 
 from __future__ import annotations
 

@@ -11,6 +11,10 @@ from indl.params.param import as_list
 BOTH = "Bidirectional"
 
 
+#: Blocks of a recurrent kernel by the kind of its cell.
+_GATES = {"LSTM": 4, "GRU": 3, "GRUClip": 3, "Complex": 3, "SimpleRNN": 1, "Dense": 0, "GIN": 0, None: 0}
+
+
 class CellSpec(NamedTuple):
     """What a value such as ``"BidirectionalGRU"`` says.
 
@@ -31,5 +35,4 @@ class CellSpec(NamedTuple):
 
     def recurrent_entries(self, units: int | Sequence[int]) -> int:
         """Entries of the recurrent kernels of layers of so many units; 0 for layers that are not recurrent."""
-        gates = {"LSTM": 4, "GRU": 3, "GRUClip": 3, "Complex": 3, "SimpleRNN": 1}.get(self.kind or "", 0)
-        return (2 if self.both else 1) * gates * sum(n * n for n in as_list(units))
+        return (2 if self.both else 1) * _GATES[self.kind] * sum(n * n for n in as_list(units))

@@ -237,44 +237,26 @@ class ComplexGenerator(Sampler):
                 "time, dimensions) as the layer was built for, with the bins of the encoding."
             )
 
-    def packed(self) -> tuple:
-        """What every step shares: the weights of :class:`ComplexStep`, or without a controller those of the GRU."""
-        generator = self.gru.shared(ops.convert_to_tensor(self.generator["recurrent_kernel"]), self.generator["bias"])
-        if not self.size:
-            return generator
-        controller = {name: ops.convert_to_tensor(self.controller[name]) for name in self.controller}
-        return (
-            controller["kernel"][-self.n_factors :],
-            ops.convert_to_tensor(self.posterior_kernel),
-            ops.convert_to_tensor(self.posterior_bias),
-            ops.convert_to_tensor(self.generator["kernel"])[: self.size],
-            self.normalized_factors(),
-            *self.gru.shared(controller["recurrent_kernel"], controller["bias"]),
-            *generator,
-        )
-
-    def start(self, initial: Any, mask: Any = None) -> dict[str, Any]:
-        """The state before the first bin.
+    def start(self, initial: Any) -> dict[str, Any]:
+        """The state before the first bin, for :meth:`step`.
 
         Args:
             initial: initial state of the generator, (rows, units).
-            mask: dropout of what the first factors are read from, shape of `initial`.
 
         Returns:
-            What :meth:`call` returns, for one bin.
+            By the names of :data:`STATE`, ``gen_states`` and ``factors``, and with a controller ``con_states``; what
+            has been inferred, ``z_loc``, ``z_scale`` and ``z``, is zero.
         """
-        state = {"gen_states": initial, "factors": ops.matmul(_times(initial, mask), self.normalized_factors())}
+        initial = ops.cast(initial, self.compute_dtype)
+        factors = ops.matmul(initial, self.normalized_factors())
         if not self.size:
-            return state
-        rows = ops.shape(initial)[0]
-        empty = tf.zeros((rows, self.size), initial.dtype)
-        controller = ops.broadcast_to(self.controller_state, (rows, self.controller_units))
-        return {**state, "con_states": controller, "z_loc": empty, "z_scale": empty, "z": empty}
+            return {"gen_states": initial, "factors": factors}
+        return dict(zip(STATE, self._state(initial, factors), strict=True))
 
     def step(
         self, state: dict[str, Any], encoded: Any = None, external: Any = None, noise: Any = None
     ) -> dict[str, Any]:
-        """The state after one more bin, without dropout; what :meth:`call` does for all bins at once.
+        """The state after one more bin: what :meth:`call` does for all bins at once, at inference.
 
         Args:
             state: from :meth:`start` or this method.
@@ -284,32 +266,73 @@ class ComplexGenerator(Sampler):
 
         Returns:
             What :meth:`call` returns, for this bin.
+
+        Raises:
+            ValueError: a layer that is not built, or an encoding, external input or noise that it does not take.
         """
-        encoded, external = (None if part is None else part[None] for part in (encoded, external))
-        self._check(encoded, external)
-        driven = self._external(external, 1, False)[0]
+        parts = [None if part is None else ops.cast(part, self.compute_dtype) for part in (encoded, external, noise)]
+        widths = tuple(0 if part is None else part.shape[-1] for part in parts)
+        wanted = (self._n_encoded(), self.n_external, self.size if noise is not None else 0) if self.built else None
+        if widths != wanted:
+            raise ValueError(
+                "A bin does not fit the generator. Given: encoding, external input and noise of the widths "
+                f"{widths}, for {wanted or 'a layer that is not built'}. Pass (rows, width) of each that the layer was "
+                "built for, and noise only with a controller."
+            )
+        state = {name: ops.cast(value, self.compute_dtype) for name, value in state.items()}
+        encoded, external, noise = parts
+        driven = self._external(None if external is None else external[None], 1, False)[0]
         if not self.size:
-            (states,), _ = self.gru.forward((state["gen_states"],), (driven,), self.packed())
+            (states,), _ = self.gru.forward((state["gen_states"],), (driven,), self._packed())
             return {"gen_states": states, "factors": ops.matmul(states, self.normalized_factors())}
         cell = ComplexStep(self.clip_value, False, "mean" if noise is None else "noise")
-        x = (self._encoding(encoded, False)[0], driven, *(() if noise is None else (noise,)))
-        states, _ = cell.forward(tuple(state[name] for name in STATE), x, self.packed())
+        x = (self._encoding(encoded[None], False)[0], driven, *(() if noise is None else (noise,)))
+        states, _ = cell.forward(tuple(state[name] for name in STATE), x, self._packed())
         return dict(zip(STATE, states, strict=True))
+
+    def _n_encoded(self) -> int:
+        return self.controller["kernel"].shape[0] - self.n_factors if self.size else 0
+
+    def _cast(self, variable: Any) -> Any:
+        return ops.cast(variable, self.compute_dtype)
+
+    def _packed(self) -> tuple:
+        """What every step shares: the weights of :class:`ComplexStep`, or without a controller those of the GRU."""
+        generator = self.gru.shared(self._cast(self.generator["recurrent_kernel"]), self._cast(self.generator["bias"]))
+        if not self.size:
+            return generator
+        kernel, recurrent, bias = (self._cast(self.controller[name]) for name in ("kernel", "recurrent_kernel", "bias"))
+        return (
+            kernel[-self.n_factors :],
+            self._cast(self.posterior_kernel),
+            self._cast(self.posterior_bias),
+            self._cast(self.generator["kernel"])[: self.size],
+            self.normalized_factors(),
+            *self.gru.shared(recurrent, bias),
+            *generator,
+        )
+
+    def _state(self, initial: Any, factors: Any) -> tuple:
+        """The state of :class:`ComplexStep` before the first bin."""
+        rows = ops.shape(initial)[0]
+        empty = tf.zeros((rows, self.size), initial.dtype)
+        controller = ops.broadcast_to(self._cast(self.controller_state), (rows, self.controller_units))
+        return initial, controller, factors, empty, empty, empty
 
     def _encoding(self, encoded: Any, training: bool | None) -> Any:
         """Projected encoding of all bins, with the controller's bias; (steps, rows, 3 controller units)."""
-        kernel, bias = (ops.convert_to_tensor(self.controller[name]) for name in ("kernel", "bias"))
+        kernel, bias = (self._cast(self.controller[name]) for name in ("kernel", "bias"))
         return project(self._dropped(encoded, training), kernel[: -self.n_factors], bias)
 
     def _external(self, external: Any, steps: Any, training: bool | None) -> Any:
         """Projected external input of all bins, with the generator's bias; (steps, 1 or rows, 3 units)."""
-        kernel, bias = (ops.convert_to_tensor(self.generator[name]) for name in ("kernel", "bias"))
+        kernel, bias = (self._cast(self.generator[name]) for name in ("kernel", "bias"))
         if external is None:
             return ops.broadcast_to(bias, (steps, 1, 3 * self.units))
         return project(self._dropped(external, training), kernel[self.size :], bias)
 
     def _autonomous(self, initial: Any, external: Any, steps: Any, training: bool | None) -> dict[str, Any]:
-        lane = Lane(self.gru, (self._external(external, steps, training),), (initial,), self.packed())
+        lane = Lane(self.gru, (self._external(external, steps, training),), (initial,), self._packed())
         ((states,),) = scan([lane], own_gradient=bool(training))
         factors = ops.matmul(self._dropped(states, training), self.normalized_factors())
         return {"gen_states": states, "factors": factors}
@@ -325,16 +348,15 @@ class ComplexGenerator(Sampler):
         inputs = "mean" if noise is None and given is None else "given" if noise is None else "noise"
         if inputs != "mean":
             x.append(_time_major(given if noise is None else noise, rows))
-        state = self.start(initial, self._mask((rows, self.units), initial.dtype) if dropping else None)
+        weights, before = self._packed(), self._mask((rows, self.units), initial.dtype) if dropping else None
+        state = self._state(initial, ops.matmul(_times(initial, before), weights[4]))
         cell = ComplexStep(self.clip_value, dropping, inputs)
-        (states,) = scan(
-            [Lane(cell, tuple(x), tuple(state[name] for name in STATE), self.packed())], own_gradient=bool(training)
-        )
+        (states,) = scan([Lane(cell, tuple(x), state, weights)], own_gradient=bool(training))
         return dict(zip(STATE, states, strict=True))
 
     def normalized_factors(self) -> Any:
         """The factor matrix, each column divided by its L2 norm (at least 1e-12)."""
-        kernel = ops.convert_to_tensor(self.factors_kernel)
+        kernel = self._cast(self.factors_kernel)
         # The bound comes before the root, whose slope at 0 is infinite.
         square = ops.maximum(ops.sum(ops.square(kernel), axis=0, keepdims=True), 1e-24)
         return kernel * ops.rsqrt(square)

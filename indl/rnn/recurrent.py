@@ -95,31 +95,49 @@ class Recurrent(keras.layers.Layer):
         return weights
 
     def packed(self, way: str = "forward") -> tuple[Any, Any, tuple]:
-        """Kernel and bias of the input, and what every step of a direction shares."""
-        weights = {name: ops.convert_to_tensor(value) for name, value in self.weights_of[way].items()}
+        """Kernel (features, columns) and bias of the input, and what every step of a direction shares."""
+        weights = {name: ops.cast(value, self.compute_dtype) for name, value in self.weights_of[way].items()}
         shared = self.cell.shared(weights["recurrent_kernel"], weights["bias"])
         return weights["kernel"], self.cell.input_bias(weights["bias"]), shared
 
     def start(self, rows: Any, way: str = "forward") -> tuple:
-        """The state before the first bin of so many trials, components (rows, units): the trained one, or zeros."""
+        """The state before the first bin of so many trials: the trained one, or zeros.
+
+        Args:
+            rows: number of trials.
+            way: the direction, ``"forward"`` or ``"backward"``.
+
+        Returns:
+            The components of the state, each (rows, units).
+        """
         zeros = tf.zeros((rows, self.units), self.compute_dtype)
         if not self.train_state:
             return (zeros,) * self.cell.n_states
-        trained = ops.convert_to_tensor(self.weights_of[way]["initial_state"])
+        trained = ops.cast(self.weights_of[way]["initial_state"], self.compute_dtype)
         return tuple(part + zeros for part in tf.split(trained, self.cell.n_states))
 
     def step(self, state: tuple, x: Any) -> tuple:
-        """The state after one more bin, for a recurrence forward in time; what :meth:`call` does for all bins at once.
+        """The state after one more bin: what :meth:`call` does for all bins at once, at inference.
 
         Args:
             state: the components of the state before the bin, each (batch, units), from :meth:`start` or this method.
-            x: the bin, (batch, features).
+            x: the bin, an array or tensor (batch, features).
 
         Returns:
             The components of the state after it; the first one is the layer's output.
+
+        Raises:
+            ValueError: a layer that is not built, or that does not run forward in time alone.
         """
+        if self.directions != "forward" or not self.built:
+            raise ValueError(
+                "Only a layer that is built and runs forward goes on bin by bin. Given: "
+                f"directions={self.directions!r}, {'built' if self.built else 'not built'}. Call it on whole trials "
+                "first; one that reads later bins needs them all."
+            )
         kernel, bias, shared = self.packed()
-        return self.cell.forward(state, (project(x[None], kernel, bias)[0],), shared)[0]
+        state = tuple(ops.cast(part, self.compute_dtype) for part in state)
+        return self.cell.forward(state, (project(ops.cast(x, self.compute_dtype)[None], kernel, bias)[0],), shared)[0]
 
     def call(self, x: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
         """States of every bin, in the order of the bins.
@@ -136,11 +154,13 @@ class Recurrent(keras.layers.Layer):
         """
         x = tf.transpose(ops.convert_to_tensor(x), [1, 0, 2])
         mask = None if mask is None else tf.transpose(mask)[..., None]
-        n, given = self.cell.n_states, tuple(initial_state) if initial_state is not None else None
+        n = self.cell.n_states
+        # A state of one row is that of every trial.
+        given = tuple(part + tf.zeros((tf.shape(x)[1], 1), x.dtype) for part in initial_state or ())
         lanes = []
         for i, way in enumerate(self.ways):
             kernel, bias, shared = self.packed(way)
-            start = self.start(tf.shape(x)[1], way) if given is None else given[i * n : (i + 1) * n]
+            start = given[i * n : (i + 1) * n] if given else self.start(tf.shape(x)[1], way)
             lanes.append(Lane(self.cell, (project(x, kernel, bias),), start, shared, way == "backward", mask))
         # The first component of a state is the cell's output.
         found = [tf.transpose(states[0], [1, 0, 2]) for states in scan(lanes, own_gradient=bool(training))]

@@ -67,6 +67,7 @@ def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
     assert {"rate_r2_flat", "co_bps", "latent_r2"} <= set(found["baseline"])
 
 
+@pytest.mark.slow
 def test_export_equals_the_model(run, data, tmp_path):
     out, _ = run
     indl("export", out / "model.keras", tmp_path / "sm")

@@ -63,6 +63,7 @@ def test_every_score_leaves_missing_samples_out(recording):
     assert np.isfinite(list(scores.values())).all()
 
 
+@pytest.mark.slow
 def test_trial_averages_leave_out_conditions_that_training_lacks(recording):
     label = np.array(recording.valid.label)
     label[:3] = 99
@@ -88,6 +89,7 @@ def test_baseline_has_the_scores_of_smoothed_spikes(recording):
     assert found["co_bps"] == metrics.smoothing_baseline(recording, seed=3).cosmoothing
 
 
+@pytest.mark.slow
 def test_baseline_reproduces_the_published_figures_of_a_real_recording(recording_path):
     """The data's own baselines: 0.1255 +- 0.003 bits/spike, force R2 0.846 at a lag of 150 ms."""
     found = evaluate_baseline(load_recording(recording_path("adan_day0.h5")), lag_s=0.15)

@@ -14,9 +14,9 @@ from indl.params import preset
 from tests.checks import QUICK
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "z_latent_size": 2}
+NO_LOOP = {**SMALL, "f_rnn_type": "Dense", "f_enc_reduce": "mean"}
 
-
-PRESETS = ("default", "dsae_full", "dsae_factorized", "beta_vae")
+PRESETS = ("default", "dsae_full", "beta_vae")
 ELSEWHERE = """
     import sys
     sys.modules["indl"] = None  # any import of the library fails
@@ -41,43 +41,49 @@ def counts():
     return some_counts()
 
 
-#: Of every kind of network one, without and with a controller, static latents alone, and labels.
-KINDS = ("default", "dsae_full", "lfads", "beta_vae", "pi_vae_sequence")
-
-
 @pytest.fixture(scope="module")
-def live(request):
-    """The model of each preset by name, all of them where the slow tests run."""
-    presets = KINDS if request.config.getoption("-m") == "not slow" else PRESETS
+def live():
+    """The model of each preset by name."""
     # One recurrent encoder of f, that of dsae_full, stands for all.
-    no_loop = {**SMALL, "f_rnn_type": "Dense", "f_enc_reduce": "mean"}
-    small = dict.fromkeys(PRESETS, no_loop) | {"dsae_full": SMALL, "beta_vae": {**no_loop, "z_latent_size": 0}}
-    return {name: build_sequential_vae(preset(name, **small[name]), None, 4) for name in presets}
+    small = dict.fromkeys(PRESETS, NO_LOOP) | {"dsae_full": SMALL, "beta_vae": {**NO_LOOP, "z_latent_size": 0}}
+    return {name: build_sequential_vae(preset(name, **small[name]), None, 4) for name in PRESETS}
+
+
+def given_elsewhere(models, folder):
+    """What every model gives in one process that cannot import the library."""
+    counts = some_counts()
+    for name, model in models.items():
+        export_saved_model(model, folder / name)
+    np.savez(folder / "x.npz", x=counts, longer=np.concatenate([counts, counts], 1))
+    command = [sys.executable, "-I", "-c", textwrap.dedent(ELSEWHERE), str(folder), *models]
+    subprocess.run(command, check=True, capture_output=True)
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in models}
 
 
 @pytest.fixture(scope="module")
 def elsewhere(live, tmp_path_factory):
-    """What every model gives in one process that cannot import the library."""
-    folder, counts = tmp_path_factory.mktemp("exported"), some_counts()
-    for name, model in live.items():
-        export_saved_model(model, folder / name)
-    np.savez(folder / "x.npz", x=counts, longer=np.concatenate([counts, counts], 1))
-    command = [sys.executable, "-I", "-c", textwrap.dedent(ELSEWHERE), str(folder), *live]
-    subprocess.run(command, check=True, capture_output=True)
-    return {name: dict(np.load(folder / f"{name}.npz")) for name in live}
+    return given_elsewhere(live, tmp_path_factory.mktemp("exported"))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in KINDS else pytest.mark.slow) for name in PRESETS]
-)
-def test_saved_model_equals_the_live_one_where_indl_is_absent(name, counts, live, elsewhere):
-    model, found = live[name], elsewhere[name]
+def assert_given_alike(model, found):
+    counts = some_counts()
     np.testing.assert_allclose(found["rates"], model.rates(counts), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found["longer"], model.rates(np.concatenate([counts, counts], 1)), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found["factors"], model.factors(counts), rtol=1e-6, atol=1e-6)
     for latent, q in model.encode(counts).items():
         np.testing.assert_allclose(found[f"{latent}_loc"], q.loc, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(found[f"{latent}_scale"], q.scale, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_saved_model_equals_the_live_one_where_indl_is_absent(name, live, elsewhere):
+    assert_given_alike(live[name], elsewhere[name])
+
+
+@pytest.mark.slow
+def test_saved_model_of_a_binwise_encoder_equals_the_live_one(tmp_path):
+    model = build_sequential_vae(preset("dsae_factorized", **NO_LOOP), None, 4)
+    assert_given_alike(model, given_elsewhere({"dsae_factorized": model}, tmp_path)["dsae_factorized"])
 
 
 def test_existing_folder_is_kept_unless_asked(counts, live, tmp_path):

@@ -28,6 +28,8 @@ SETS = sorted(path for path in GOLDEN.iterdir() if path.name.isdigit())
 MODELS = [path for folder in SETS for path in sorted((folder / "models").glob("*.keras"))]
 on_every_set = pytest.mark.parametrize("golden", SETS, ids=lambda path: path.name)
 
+pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):

@@ -35,6 +35,7 @@ def test_every_part_is_the_score_of_its_own_function():
     assert found.left_out == {}
 
 
+@pytest.mark.slow
 def test_the_lag_is_chosen_where_it_is_not_given():
     assert fit_baselines(simulate(heldout=0), sd_s=0.03).behavior_lag_s == pytest.approx(0.04)
 

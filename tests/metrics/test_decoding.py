@@ -38,7 +38,7 @@ def test_the_lag_moves_behavior_behind_features(lag):
     assert right.lag_bins == lag
 
 
-@pytest.mark.parametrize("lag", [-2, pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("lag", [-2, *(pytest.param(lag, marks=pytest.mark.slow) for lag in (0, 3))])
 def test_the_lag_is_found_and_the_fit_then_uses_all_bins_with_a_partner(lag):
     rng = np.random.default_rng(3)
     train, valid = features(0), features(1)

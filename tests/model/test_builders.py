@@ -1,7 +1,6 @@
 """The builder functions: shapes, data flow, and the combinations of their parameters."""
 
 import re
-from itertools import product
 
 import keras
 import numpy as np
@@ -274,7 +273,10 @@ def test_the_lag_hides_near_bins_from_the_first_stage(rnn_type, units):
     [
         ("z1", "both"),
         (None, "init"),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(("z1", "z2", None), ("init", "both"))),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("z1", "init"), ("z2", "init"), ("z2", "both"), (None, "both")]
+        ),
     ],
 )
 def test_many_samples_equal_runs_one_by_one(stage, gen):
@@ -552,6 +554,6 @@ def test_a_name_sets_a_second_network_apart(case):
     layers = {layer.name: layer for layer in keras.Model(inputs, [network(""), network("b_")]).layers}
     first = {name for name, layer in layers.items() if layer.weights and not name.startswith("b_")}
     assert {name for name, layer in layers.items() if layer.weights} == first | {f"b_{name}" for name in first}
-    seeded = {name: layer.seed for name, layer in layers.items() if getattr(layer, "seed", None) is not None}
-    pairs = [(name, f"b_{name}") for name in seeded if f"b_{name}" in seeded]
-    assert pairs and all(seeded[a] != seeded[b] for a, b in pairs)
+    # Nothing draws twice the same, whatever its name.
+    seeds = [layer.seed for layer in layers.values() if getattr(layer, "seed", None) is not None]
+    assert len(seeds) == len(set(seeds)) > 1

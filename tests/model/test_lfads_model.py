@@ -165,6 +165,7 @@ def test_what_is_applied_acts_from_its_bin_on(driven):
     assert_same(before["q_f"], after["q_f"])
 
 
+@pytest.mark.slow
 def test_latents_decode_under_their_external_input(driven):
     out = driven(BOTH)
     f, z, rates = np.asarray(out["f"]), np.asarray(out["z"]), np.asarray(out["p_x"].mean())
@@ -281,6 +282,7 @@ def test_an_autoencoder_at_inference(autoencoder):
     assert_close(autoencoder.generate(6, 8, f=out["f"], z=out["z"])["rates"], rates)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_trains():
     model = lfads("lfads_no_controller", variational=False, loss_scale=1.0, **NO_LOOP_F)
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)

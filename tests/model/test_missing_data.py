@@ -105,6 +105,7 @@ def test_gap_in_a_trial_keeps_its_kl():
     assert_close(model(gap, training=False)["kl_z"], model(zeros, training=False)["kl_z"])
 
 
+@pytest.mark.slow
 def test_model_with_missing_data_trains_and_is_saved():
     x = counts(8)
     x[3:, 6:] = np.nan

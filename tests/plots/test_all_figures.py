@@ -110,7 +110,13 @@ def overhang(figure):
 LAID_OUT = ("one of all", "long names", "many")
 
 
-@pytest.mark.parametrize("case", CASES)
+#: Sizes of one axis alone are between those of all at once, and a constant is nearly nothing but zeros.
+BETWEEN = ("one trial", "one channel, dimension, condition", "constant")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in BETWEEN else []) for case in CASES]
+)
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.filterwarnings("error")
 def test_every_figure_copes(name, case):

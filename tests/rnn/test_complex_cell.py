@@ -1,5 +1,7 @@
 """The complex cell against a plain loop, its gradient against automatic differentiation, and what it draws."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -377,13 +379,41 @@ def test_bin_by_bin_it_gives_what_the_call_gives(case, at_test):
     given = {name: tf.constant(ARRAYS[name]) for name in CASES[case]}
     whole = call(layer, given)
     noise = (whole["z"] - whole["z_loc"]) / whole["z_scale"] if "z" in whole else None
-    state = layer.start(given["initial"])
+    state = layer.start(ARRAYS["initial"])
     for t in range(whole["factors"].shape[1]):
-        bins = {name: given[name][:, t] for name in ("encoded", "external") if name in given}
+        # Bins are arrays, as they come from a recording.
+        bins = {name: ARRAYS[name][:, t] for name in ("encoded", "external") if name in given}
         state = layer.step(state, **bins, noise=noise[:, t] if at_test and noise is not None else None)
         assert state.keys() == whole.keys()
         for name, value in state.items():
             assert_close(value, whole[name][:, t], 1e-9)
+
+
+def test_bin_by_bin_in_half_precision():
+    layer = cell(dtype="mixed_bfloat16")
+    whole = call(layer, {name: tf.constant(ARRAYS[name], tf.float32) for name in CASES["controller"]})
+    state = layer.start(ARRAYS["initial"])
+    for t in range(TIME):
+        state = layer.step(state, ARRAYS["encoded"][:, t])
+        assert state["factors"].dtype == "bfloat16"
+        for name, value in state.items():
+            assert_close(tf.cast(value, "float64"), tf.cast(whole[name][:, t], "float64"), 0.05)
+
+
+@pytest.mark.parametrize(
+    "case, given, widths",
+    [
+        ("controller", {}, (0, 0, 0)),
+        ("controller", {"encoded": ARRAYS["encoded"][:, 0, :-1]}, (ENCODED - 1, 0, 0)),
+        ("external input", {"external": ARRAYS["external"][:, 0], "noise": DRIVE[:, 0]}, (0, EXTERNAL, SIZE)),
+    ],
+)
+def test_a_bin_that_does_not_fit_is_refused(case, given, widths):
+    layer = built(case)
+    with pytest.raises(ValueError, match=re.escape(f"of the widths {widths}, for ")):
+        layer.step(layer.start(ARRAYS["initial"]), **given)
+    with pytest.raises(ValueError, match="a layer that is not built"):
+        cell().step({}, **given)
 
 
 def test_drawing_at_test():

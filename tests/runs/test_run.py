@@ -28,6 +28,8 @@ SMALL = {**QUICK, "f_latent_size": 2}
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1, "heldout": 2}
 RUN = Run({"kind": "lorenz", **DATA}, preset("default", **SMALL, seed=3), epochs=3, samples=2)
 
+pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -18,6 +18,8 @@ from tests.restarted import Restarted
 SMALL = {**PLAIN, "f_units": 6, "f_latent_size": 3, "gen_n_hidden": 6, "batch_size": 16, "jit_compile": "off"}
 AUGMENTED = {"spike_jitter_width": 1, "temporal_shift_std": 1.0, "sample_validation_rate": 0.25, "seed": 3}
 
+pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
+
 
 @pytest.fixture(scope="module")
 def recording():

@@ -26,6 +26,8 @@ PARAMS = preset("default", **QUICK, batch_size=16, kl_z_schedule="linear", kl_z_
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1}
 EPOCHS = 6
 
+pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
+
 
 @pytest.fixture(scope="module")
 def recording():
@@ -104,6 +106,7 @@ def test_interrupted_twice_ends_at_the_same_numbers(run, uninterrupted, tmp_path
     assert_same_run(run(folder=tmp_path), uninterrupted)
 
 
+@pytest.mark.slow
 def test_patience_that_ran_out_stays_out(recording, tmp_path):
     params = {**PARAMS, "patience": 1, "learning_rate": 0.5, "kl_z_ramp": 1}
     first = train(params, recording, epochs=40, hidden_every=1, folder=tmp_path)

@@ -112,6 +112,7 @@ def test_parts_that_were_asked_for_are_measured(measured, model):
         assert asked.pop() == (True, parts) and mode_of(model) == parts
 
 
+@pytest.mark.slow
 def test_another_mode_or_setting_is_traced_anew(recording):
     """What was traced in one mode, or with another rate of dropout, is not run in the next."""
     model = make_model(SMALL, recording)

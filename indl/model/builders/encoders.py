@@ -24,7 +24,7 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None, name: 
         params: parameters.
         f_enc_inputs: (batch, time, features).
         mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         (batch, E), or None where f_latent_size is 0. E is twice the last of f_units for both directions concatenated.
@@ -67,7 +67,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
         f_sample: what enters where f_to_z is set: a sample (batch, F) or (batch, S, F), the mean, or the
             posterior itself, of which q_f_samples are drawn.
         mask: which bins belong to the trial, bool (batch, at least time); see :func:`create_time_mask`.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         (batch[, S], time + forward_steps, E), or None where z_latent_size is 0. The first stage gives zeros

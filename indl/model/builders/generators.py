@@ -41,7 +41,7 @@ def create_generator(
             (batch, time, ...) whose bins, plus forward_steps, are generated.
         mask: which of the generated bins belong to the trial, bool (batch, time); a generator in both directions
             needs it where trials end before the others.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         Generator output (batch[, S], time, units), and factors (batch[, S], time, n_factors); the generator
@@ -114,7 +114,7 @@ def create_generator_complex(
         ext_input: observed external input of the generator, (batch, time, D).
         steps: where neither enc_z nor ext_input gives the time axis: a sequence (batch, time, ...) whose bins, plus
             forward_steps, are generated, or the number of bins.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         Generator states (batch[, S], time, units); factors (batch[, S], time, n_factors); controller states

@@ -38,7 +38,7 @@ def prepare_inputs(
         session: with n_sessions > 1, the session of each trial, integers (batch,), which picks its read-in.
         u: with q_cond='concat', the labels, which are appended to both outputs: integers (batch[, time]) or vectors
             (batch[, time], u_dim).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         f-encoder input (batch, time or S, channels or input_factors), z-encoder input (batch, time, ...), and
@@ -104,7 +104,7 @@ def create_label_input(params: Params, n_times: int | None = None, name: str = "
     Args:
         params: parameters.
         n_times: bins of a trial; None: any number.
-        name: what the name of the input begins with, for a builder that serves twice in one model.
+        name: prefix of the input's name.
 
     Returns:
         Classes: int32 (batch,), or (batch, time + forward_steps) with u_per_step. Vectors: float32, with u_dim behind.
@@ -125,7 +125,7 @@ def create_time_mask(params: Params, inputs: Any, name: str = "") -> Any:
     Args:
         params: parameters.
         inputs: (batch, time, channels).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         bool (batch, time + forward_steps), or None where missing_data is False. Encoders take its first `time` bins.

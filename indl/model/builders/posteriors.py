@@ -24,7 +24,7 @@ def make_f_variational(
         enc_f: (batch, E), or None.
         u: labels of the trials, for a product.
         p_u: the prior at these labels, ``create_f_prior(params)(u)``, for a product.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         A :class:`~indl.dists.gaussian.Gaussian` of event size f_latent_size, or None.
@@ -48,7 +48,7 @@ def make_z_variational(
         u: labels of the trials, or of their bins, for a product.
         p_u: the prior at these labels, ``create_z_prior(params)(u)``, for a product.
         f_sample: a sample of f (batch[, S], F), for a posterior that reads it; this one has seen it in its encoder.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         A :class:`~indl.dists.gaussian.Gaussian` of event size z_latent_size, or None. Where it ``has_path``, what it
@@ -69,7 +69,7 @@ def encoder_posterior(params: Params, latent: str, encoded: Any, name: str = "")
         params: parameters.
         latent: ``"f"`` or ``"z"``.
         encoded: (batch, E) or (batch[, S], time, E), or None.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
     """
     p = validate_params(params)
     if encoded is None or not p[f"{latent}_latent_size"]:
@@ -94,7 +94,7 @@ def label_product(
         q: what :func:`encoder_posterior` gives.
         u: labels of the trials, or of their bins, for a product.
         p_u: the prior at these labels, for a product.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Raises:
         ValueError: a product without `u` and `p_u`.

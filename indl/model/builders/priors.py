@@ -23,7 +23,7 @@ def create_f_prior(params: Params, name: str = "") -> Any:
 
     Args:
         params: parameters.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
     """
     p = validate_params(params)
     if not p["f_latent_size"]:
@@ -54,7 +54,7 @@ def create_z_prior(params: Params, name: str = "") -> Any:
 
     Args:
         params: parameters.
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
     """
     p = validate_params(params)
     size, process = p["z_latent_size"], p["z_prior_process"]

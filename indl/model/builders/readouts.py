@@ -25,7 +25,7 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
         params: parameters.
         factors: (batch[, S], time, n_factors).
         session: with n_sessions > 1, the session of each trial, integers (batch,).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         A value of :mod:`indl.dists.observations` over (batch[, S], time, out_dim), for example a

@@ -38,7 +38,7 @@ def create_pi_encoder(params: Params, x: Any, name: str = "") -> LogGaussian:
     Args:
         params: parameters.
         x: observations (rows, X).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
     """
     p = PI_VAE.validate(params)
     return log_gaussian(MLP(2 * p["z_dim"], *mlp_settings(p, "encoder"), name=f"{name}encoder")(x))
@@ -53,7 +53,7 @@ def create_label_prior(params: Params, u: Any, name: str = "") -> LogGaussian:
     Args:
         params: parameters.
         u: classes (rows,), or real labels (rows, u_dim).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
     """
     p = _sized(params, "u_dim")
     kind = "discrete" if p["discrete_labels"] else "continuous"
@@ -83,7 +83,7 @@ def create_pi_decoder(params: Params, z: Any, name: str = "") -> tuple[Any, Any]
     Args:
         params: parameters.
         z: a sample (rows, Z).
-        name: what the names of all its layers begin with, for a builder that serves twice in one model.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
         Expected counts or means of signals (rows, X), and log variances (rows, X), None for counts.

@@ -40,12 +40,13 @@ class GuardedAdam(keras.optimizers.Adam):
         apply = super().apply
 
         def take_step() -> Any:
-            # Made once for all variables.
             step, betas = ops.cast(self.iterations + 1, "float32"), tf.constant([self.beta_1, self.beta_2])
-            self._beta = dict(zip(("beta1", "beta2"), tf.unstack(betas), strict=True))
-            self._beta |= zip(("beta1_power", "beta2_power"), tf.unstack(betas**step), strict=True)
-            self._epsilon = tf.constant(self.epsilon)
-            return apply(grads, trainable_variables)
+            # Made once for all variables, and of this graph alone.
+            self._shared = (*tf.unstack(betas**step), *tf.unstack(betas), tf.constant(self.epsilon))
+            try:
+                return apply(grads, trainable_variables)
+            finally:
+                self._shared = None
 
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             return take_step()
@@ -59,12 +60,16 @@ class GuardedAdam(keras.optimizers.Adam):
             super().update_step(gradient, variable, learning_rate)
             return
         i = self._get_variable_index(variable)
+        beta1_power, beta2_power, beta1, beta2, epsilon = self._shared
         tf.raw_ops.ResourceApplyAdam(
             var=(variable if isinstance(variable, tf.Variable) else variable.value).handle,
             m=self._momentums[i].value.handle,
             v=self._velocities[i].value.handle,
-            **self._beta,
-            epsilon=self._epsilon,
+            beta1_power=beta1_power,
+            beta2_power=beta2_power,
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=epsilon,
             lr=ops.cast(learning_rate, "float32"),
             grad=ops.cast(gradient, "float32"),
         )

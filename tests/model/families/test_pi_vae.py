@@ -32,6 +32,8 @@ SMALL = {
     "batch_size": 100,
 }
 
+pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
+
 
 @pytest.fixture(scope="module")
 def recording():

@@ -313,6 +313,7 @@ def test_a_loss_that_breaks_stops_the_run(model):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_latents_of_known_truth_are_recovered():
     """A small simulated set: the posterior mean is the true latent up to an affine map, and the label says more."""
     data = pi_vae_discrete(n=4000, x_dim=40)

@@ -120,6 +120,7 @@ def test_steps_of_fit_are_those_of_the_whole_batch():
     assert any(np.abs(one - begin).max() > 1e-3 for one, begin in zip(found[0][1], found[0][2], strict=True))
 
 
+@pytest.mark.slow
 def test_parts_draw_numbers_of_their_own_and_go_on_with_others():
     """Twice the same trial: with common numbers both parts would have the same gradient, and so would two steps."""
     model = make(q_f_init_std=1.0)
