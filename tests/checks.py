@@ -12,9 +12,13 @@ import tensorflow as tf
 from indl.dists.gaussian import Gaussian
 from indl.model.assemble import build_sequential_vae
 from indl.model.steps.guarded_adam import GuardedAdam
+from indl.params import RNN_CELLS
 from tests.conftest import parity_files
 
 TERMS = ("loss", "nll", "kl_f", "kl_z", "penalty", "neg_elbo", "heldin_nll")
+
+# What does not depend on the step itself is seen with one cell of one state and one of two.
+CELLS = [pytest.param(cell, marks=[] if cell in ("GRUClip", "LSTM") else pytest.mark.slow) for cell in RNN_CELLS]
 
 # The smallest sizes at which every part of a model still does something.
 TINY = {
@@ -30,6 +34,7 @@ TINY = {
 
 # The network without a loop over time, which is traced fastest: for what does not depend on the network.
 PLAIN = {
+    "dropout_rate": 0.0,
     "f_rnn_type": "Dense",
     "f_enc_reduce": "mean",
     "f_units": 4,
@@ -43,6 +48,7 @@ PLAIN = {
 
 # A loop over time in the generator alone, for what needs both latents and a recurrence.
 QUICK = {
+    "dropout_rate": 0.0,
     "f_rnn_type": "Dense",
     "f_enc_reduce": "mean",
     "f_units": 4,

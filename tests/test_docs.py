@@ -71,6 +71,7 @@ def filled():
 #: Pages whose code trains for more than twenty seconds.
 LONG_PAGES = (
     "builders.md",
+    "index.md",
     "export.md",
     "lfads.md",
     "pi_vae.md",

@@ -20,7 +20,7 @@ X = counts()
 def trained(tmp_path_factory):
     """A model after one epoch in its file, and the weights of the same model after two."""
     path = tmp_path_factory.mktemp("models") / "model.keras"
-    model = tiny_model(**QUICK, dropout_rate=0.2, coordinated_dropout_rate=0.3)
+    model = tiny_model(**{**QUICK, "dropout_rate": 0.2}, coordinated_dropout_rate=0.3)
     model.compile(make_optimizer(model.params, len(X)))
     model.beta_z.assign(0.5)
     model.fit(X, epochs=1, batch_size=3, shuffle=False, verbose=0)

@@ -78,7 +78,7 @@ class GRUClipStep(RecurrentCell):
     def shared(self, recurrent_kernel: Any, bias: Any) -> tuple:
         """The recurrent kernel of both gates, and that of the candidate; taken apart once, not in every bin."""
         units = recurrent_kernel.shape[0]
-        return recurrent_kernel[:, : 2 * units], recurrent_kernel[:, 2 * units :]
+        return tuple(tf.split(recurrent_kernel, [2 * units, units], axis=-1))
 
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
         h, gates = self.step(state[0], x[0], weights)
@@ -96,15 +96,17 @@ class GRUClipStep(RecurrentCell):
     def step(self, h: Any, a: Any, weights: tuple) -> tuple[Any, Any]:
         """The new state, and its gates z, r, n side by side."""
         units, (u, u_n) = h.shape[-1], weights
-        zr = tf.sigmoid(a[:, : 2 * units] + tf.matmul(h, u))
-        z, r = zr[:, :units], zr[:, units:]
-        n = tf.tanh(a[:, 2 * units :] + tf.matmul(r * h, u_n))
+        # A split is one operation, a slice four; there are many cells in a graph.
+        a_zr, a_n = tf.split(a, [2 * units, units], axis=-1)
+        zr = tf.sigmoid(a_zr + tf.matmul(h, u))
+        z, r = tf.split(zr, 2, axis=-1)
+        n = tf.tanh(a_n + tf.matmul(r * h, u_n))
         return tf.clip_by_value(z * h + (1 - z) * n, -self.clip_value, self.clip_value), tf.concat([zr, n], -1)
 
     def step_back(self, d_h: Any, h: Any, new: Any, gates: Any, weights: tuple) -> tuple[Any, Any, Any]:
         """Gradients of the previous state `h` and of the pre-activations, and r h; `new` is the state after."""
-        units, (u, u_n) = h.shape[-1], weights
-        z, r, n = gates[:, :units], gates[:, units : 2 * units], gates[:, 2 * units :]
+        u, u_n = weights
+        z, r, n = tf.split(gates, 3, axis=-1)
         d = tf.where(tf.abs(new) < self.clip_value, d_h, tf.zeros_like(d_h))
         d_n = d * (1 - z) * (1 - n * n)
         d_rh = tf.matmul(d_n, u_n, transpose_b=True)
@@ -116,7 +118,8 @@ class GRUClipStep(RecurrentCell):
     def kernel_gradients(h: Any, reset: Any, d_a: Any) -> list[Any]:
         """The gradients of U and U_n from the stacks of previous states h, of r h and of pre-activation gradients."""
         units = h.shape[-1]
-        return [product(h, d_a[..., : 2 * units]), product(reset, d_a[..., 2 * units :])]
+        d_zr, d_n = tf.split(d_a, [2 * units, units], axis=-1)
+        return [product(h, d_zr), product(reset, d_n)]
 
 
 class GRUStep(RecurrentCell):
@@ -141,11 +144,13 @@ class GRUStep(RecurrentCell):
 
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
         h, units = state[0], state[0].shape[-1]
-        inner = tf.matmul(h, weights[0]) + weights[1]
-        zr = tf.sigmoid(x[0][:, : 2 * units] + inner[:, : 2 * units])
-        z, r = zr[:, :units], zr[:, units:]
-        reset = r * inner[:, 2 * units :]
-        n = tf.tanh(x[0][:, 2 * units :] + reset)
+        sizes = [2 * units, units]
+        inner_zr, inner_n = tf.split(tf.matmul(h, weights[0]) + weights[1], sizes, axis=-1)
+        x_zr, x_n = tf.split(x[0], sizes, axis=-1)
+        zr = tf.sigmoid(x_zr + inner_zr)
+        z, r = tf.split(zr, 2, axis=-1)
+        reset = r * inner_n
+        n = tf.tanh(x_n + reset)
         return (z * h + (1 - z) * n,), (tf.concat([zr, n], -1), reset)
 
     def backward(

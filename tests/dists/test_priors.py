@@ -8,7 +8,16 @@ import tensorflow_probability as tfp
 
 from indl.dists import AR1Prior, Gaussian, GaussianPrior, RecurrentPrior
 from indl.params import RNN_CELLS
-from tests.checks import assert_close, assert_mean, assert_same, check_layer, parity_cases, saved_and_loaded, untrained
+from tests.checks import (
+    CELLS,
+    assert_close,
+    assert_mean,
+    assert_same,
+    check_layer,
+    parity_cases,
+    saved_and_loaded,
+    untrained,
+)
 
 RNG = np.random.default_rng(0)
 LOC = RNG.normal(size=(4, 6, 2)).astype("float32")
@@ -155,7 +164,7 @@ def recurrent(cell, **kwargs):
     return RecurrentPrior(2, cell, units=4, init_std=0.5, **kwargs)
 
 
-@pytest.mark.parametrize("cell", RNN_CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_suite(cell):
     check_layer(lambda: _Conditional(recurrent(cell)), LOC)
 
@@ -199,7 +208,7 @@ def test_recurrent_rollout_follows_the_conditional(cell):
 
 
 @pytest.mark.parametrize("rollout", ["teacher", "free"])
-@pytest.mark.parametrize("cell", RNN_CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_recurrent_variables_all_train(cell, rollout):
     prior = recurrent(cell, rollout=rollout, seed=1)
     with tf.GradientTape() as tape:

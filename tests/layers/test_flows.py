@@ -89,7 +89,7 @@ def test_shared_couplings_are_one_coupling_applied_again(share):
 
 
 @pytest.mark.parametrize("size", [100, pytest.param(200, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("spread", [None, 1.5])
+@pytest.mark.parametrize("spread", [None, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_inverse_of_ten_thousand_points(size, spread):
     keras.utils.set_random_seed(0)
     flow = InjectiveFlow(size, hidden=[size // 4] * 2, lift_hidden=[size // 4] * 2)

@@ -40,6 +40,7 @@ def test_the_lag_is_chosen_where_it_is_not_given():
     assert fit_baselines(simulate(heldout=0), sd_s=0.03).behavior_lag_s == pytest.approx(0.04)
 
 
+@pytest.mark.slow
 def test_smoothing_is_chosen_where_it_is_not_given(monkeypatch):
     monkeypatch.setattr("indl.metrics.baselines.SDS_S", (0.0, 0.03, 0.2))
     recording = simulate(heldout=0)

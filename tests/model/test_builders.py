@@ -12,7 +12,7 @@ from indl.model import beta_vae
 from indl.model.builders.shared import stream
 from indl.params import RNN_CELLS, RNN_TYPES, preset
 from indl.sampling.modes import GivenLatents, sampling
-from tests.checks import QUICK, TINY, assert_close, assert_same, counts, tiny_model
+from tests.checks import CELLS, QUICK, TINY, assert_close, assert_same, counts, tiny_model
 
 X = counts()
 # Encoders without a loop over time, for what is about the generator.
@@ -83,7 +83,7 @@ def test_every_type_builds_and_gives_finite_values(rnn_type, layers):
     assert rates.std(0).min() > 0 and rates.std(1).min() > 0
 
 
-@pytest.mark.parametrize("cell", RNN_CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 def test_f_alone_sets_the_initial_state(cell):
     model = tiny_model(**NO_LOOP_F, z_latent_size=0, gen_cell_type=cell, f_to_gen="init")
     rates = model.rates(X)
@@ -91,7 +91,7 @@ def test_f_alone_sets_the_initial_state(cell):
     assert "q_z" not in model(X)
 
 
-@pytest.mark.parametrize("cell", RNN_CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("trainable", [False, True])
 def test_z_alone_drives_the_generator(cell, trainable):
     model = tiny_model(**NO_LOOP_Z, f_latent_size=0, gen_cell_type=cell, gen_init_trainable=trainable)
@@ -219,7 +219,7 @@ def test_f_enters_the_z_encoder_only_where_f_to_z_says(stage):
 
 @pytest.mark.parametrize("stage", ["z1", "z2"])
 def test_the_posterior_stands_for_its_sample(stage):
-    model = tiny_model(**{**QUICK, "z2_units": 4}, f_to_z=stage, dropout_rate=0.0)
+    model = tiny_model(**{**QUICK, "z2_units": 4}, f_to_z=stage)
     f = np.asarray(model.encode(X)["q_f"].loc)
     name = model._graph_outputs["f"].name
     with sampling(GivenLatents({name: tf.constant(f + 1.0)})):
@@ -456,7 +456,10 @@ def test_every_builder_validates_its_params(builder, rest):
 
 @pytest.mark.parametrize("changes", [
     pytest.param({}, marks=pytest.mark.slow), {**NO_LOOP_F, "z_latent_size": 0},
-    {"f_enc_input_samps": 2, "z1_lag": 2, "z2_units": 0, "gen_cell_type": "Dense", "f_to_gen": "tile"},
+    pytest.param(
+        {"f_enc_input_samps": 2, "z1_lag": 2, "z2_units": 0, "gen_cell_type": "Dense", "f_to_gen": "tile"},
+        marks=pytest.mark.slow,
+    ),
     {**NO_LOOP_F, "z1_rnn_type": "Dense", "forward_steps": 2},
     pytest.param(
         {**QUICK, "q_f_samples": 2, "f_to_z": "z1", "z_prior_process": "LSTM"}, marks=pytest.mark.slow

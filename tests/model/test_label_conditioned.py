@@ -364,7 +364,7 @@ def test_inference_without_labels(models, name):
         assert (np.abs(drawn - q["q_z"].loc) < 5 * q["q_z"].scale / 20).all()
 
 
-@pytest.mark.parametrize("name", ["both latents by class", "concatenated"])
+@pytest.mark.parametrize("name", ["both latents by class", pytest.param("concatenated", marks=pytest.mark.slow)])
 def test_a_loaded_model_is_the_same(models, name):
     model, given = models(name)
     again = saved_and_loaded(model)

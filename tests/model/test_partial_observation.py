@@ -25,7 +25,7 @@ def lfads(x, target, **changes):
     """A model for such arrays with the loss of the reference for the parity files, which bring their own log rates."""
     forward = target.shape[1] - x.shape[1]
     return tiny_model(
-        None, x.shape[2], **PLAIN, **LFADS_LOSS, forward_steps=forward, out_dim=target.shape[2], **changes
+        None, x.shape[2], forward_steps=forward, out_dim=target.shape[2], **{**PLAIN, **LFADS_LOSS, **changes}
     )
 
 

@@ -141,7 +141,9 @@ def numpy_terms(model, x, outputs, y=None):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_loss_is_that_of_its_outputs(training, samples):
-    model = tiny_model(**QUICK, coordinated_dropout_rate=0.3, dropout_rate=0.2, gen_l2_reg=0.1, q_f_samples=samples)
+    model = tiny_model(
+        **{**QUICK, "dropout_rate": 0.2}, coordinated_dropout_rate=0.3, gen_l2_reg=0.1, q_f_samples=samples
+    )
     model.beta_f.assign(0.3)
     model.beta_z.assign(2.0)
     outputs = model(X, training=training)
@@ -242,7 +244,7 @@ def test_sample_weights():
 
 
 def test_inference_draws_nothing():
-    model = tiny_model(**FLAT, dropout_rate=0.5, coordinated_dropout_rate=0.5)
+    model = tiny_model(**{**FLAT, "dropout_rate": 0.5}, coordinated_dropout_rate=0.5)
     model.compile()
     assert_same(model.predict(X, verbose=0), model.predict(X, verbose=0))
     assert model.evaluate(X, verbose=0) == model.evaluate(X, verbose=0)
@@ -253,12 +255,12 @@ def test_inference_draws_nothing():
 
 
 def test_sample_at_test():
-    model = tiny_model(**FLAT, sample_at_test=True, **NO_DROPOUT)
+    model = tiny_model(**{**FLAT, **NO_DROPOUT}, sample_at_test=True)
     first, second = (model.predict(X, verbose=0) for _ in range(2))
     assert_same(first["q_f"], second["q_f"])
     assert not np.array_equal(first["f"], second["f"]) and not np.array_equal(first["z"], second["z"])
     # Rates of zero samples are those of posterior means all the same.
-    plain = tiny_model(**FLAT, **NO_DROPOUT)
+    plain = tiny_model(**{**FLAT, **NO_DROPOUT})
     assert_same(model.rates(X), plain.rates(X))
     assert_same(model.rates(X), model.rates(X))
 
@@ -351,7 +353,7 @@ def test_many_samples_converge_to_the_posterior_mean_rate():
 
 
 def test_dropout_is_off_while_sampling():
-    loud, still = (tiny_model(**QUICK, dropout_rate=rate, coordinated_dropout_rate=rate) for rate in (0.9, 0.0))
+    loud, still = (tiny_model(**{**QUICK, "dropout_rate": rate}, coordinated_dropout_rate=rate) for rate in (0.9, 0.0))
     sources = {v.path: v for v in still.trainable_variables}
     for variable in loud.trainable_variables:
         variable.assign(sources[variable.path])
@@ -389,6 +391,7 @@ def test_batches_do_not_change_means_and_seed_is_all_that_changes_samples():
     assert len(np.unique(np.concatenate(rows).reshape(12, -1), axis=0)) == 12
 
 
+@pytest.mark.slow
 def test_outputs_of_several():
     model = shared(f_to_gen="both")
     # One seed means one set of samples, whichever outputs are asked for.
@@ -476,7 +479,7 @@ def test_latents_can_be_held_fixed():
     assert np.ptp(made["rates"], axis=0).max() < 1e-6
 
 
-@pytest.mark.parametrize("n_times", [8, None])
+@pytest.mark.parametrize("n_times", [pytest.param(8, marks=pytest.mark.slow), None])
 def test_any_length_can_be_generated(n_times):
     model = tiny_model(n_times)
     assert model.generate(3, 13)["rates"].shape == (3, 13, 5)
@@ -638,7 +641,7 @@ def by_hand(f_sample=True, z_sample=True):
     q_z = GaussianHead(2, name="q_z")(hidden)
     f = q_f.sample(seed=1) if f_sample else q_f.mean()
     z = q_z.sample(seed=2) if z_sample else q_z.mean()
-    p = preset("default", **FLAT, **NO_DROPOUT)
+    p = preset("default", **{**FLAT, **NO_DROPOUT})
     _, factors = beta_vae.create_generator(p, f, z)
     outputs = {
         "p_x": PoissonReadout(5, name="readout")(factors), "q_f": q_f, "f": f, "q_z": q_z, "z": z,

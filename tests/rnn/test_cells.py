@@ -215,7 +215,15 @@ def values_and_gradients(layer, x, start, mask, own):
     return states, tape.gradient(total, sources)
 
 
-@pytest.mark.parametrize("start, masked", [("zeros", False), ("given", True), ("trained", True), ("one row", False)])
+@pytest.mark.parametrize(
+    "start, masked",
+    [
+        ("given", True),
+        ("trained", True),
+        pytest.param("zeros", False, marks=pytest.mark.slow),
+        pytest.param("one row", False, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("directions", DIRECTIONS)
 @pytest.mark.parametrize("cell", RNN_CELLS)
 def test_own_gradient_equals_automatic_differentiation(cell, directions, start, masked):

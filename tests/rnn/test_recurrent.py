@@ -7,13 +7,11 @@ import tensorflow as tf
 
 from indl.params import RNN_CELLS
 from indl.rnn import Recurrent
-from tests.checks import assert_close, assert_same, check_layer, parity_cases, saved_and_loaded, untrained
+from tests.checks import CELLS, assert_close, assert_same, check_layer, parity_cases, saved_and_loaded, untrained
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 3)).astype("float32")
 HOLES = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
-# What does not depend on the step itself is seen with one cell of one state and one of two.
-CELLS = [pytest.param(cell, marks=[] if cell in ("GRUClip", "LSTM") else pytest.mark.slow) for cell in RNN_CELLS]
 EAGER, GRAPH, XLA = "eager", "graph", "XLA"
 # Without the layer's own gradient the loop is TensorFlow's, which is compiled with the slow tests.
 MODES = [

@@ -18,7 +18,7 @@ from indl.training.mode import Mode, compiling_pays
 from tests.checks import PLAIN, assert_same
 
 # One layer that draws at random beside the sample of f: each costs compilation.
-SMALL = preset("default", **PLAIN, batch_size=16, dropout_rate=0.0, coordinated_dropout_rate=0.2)
+SMALL = preset("default", **PLAIN, batch_size=16, coordinated_dropout_rate=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,7 @@ def assert_same(model, expected):
         np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_goes_on_to_the_same_rates_and_weights(tmp_path):
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
 

@@ -218,7 +218,7 @@ def test_model_of_several_sessions_needs_a_read_in_and_sessions(joined):
     refused(lambda: fit_batches(params_for({**PARAMS, "n_sessions": 2}, DAYS["a"]), DAYS["a"]), "session of each")
 
 
-@pytest.mark.parametrize("readout", ["pinv", "transpose"])
+@pytest.mark.parametrize("readout", ["pinv", pytest.param("transpose", marks=pytest.mark.slow)])
 def test_sessions_start_at_their_principal_components_regression(model, joined, readout):
     averages = [condition_averages(day.train.encod, day.train.label, 0.02) for day in DAYS.values()]
     alignment = principal_components_regression(averages, 3, readout=readout)
@@ -254,6 +254,7 @@ def test_frozen_read_ins_stay_in_training(joined):
     refused(lambda: set_session(model, 0, few), "do not fit", "2 components", "input_factors=3")
 
 
+@pytest.mark.slow
 def test_session_more_leaves_the_others_to_the_last_bit(model, joined):
     x = inputs_of(model, joined.valid)
     rates, latents = model.rates(x), model.encode(x)

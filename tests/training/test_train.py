@@ -31,6 +31,7 @@ def plain(recording):
     return Restarted(preset("default", **PLAIN), recording)
 
 
+@pytest.mark.slow
 def test_best_weights_wait_for_the_schedules(recording, restarted):
     p = preset("default", **QUICK, kl_f_schedule="linear", kl_z_schedule="linear", kl_f_ramp=3, kl_z_ramp=4, patience=0)
     result = train(p, recording, epochs=7, hidden_every=1, model=restarted())
@@ -43,6 +44,7 @@ def test_best_weights_wait_for_the_schedules(recording, restarted):
     assert hidden_nll(result.model, recording.valid.encod) == pytest.approx(values[expected], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_run_and_another_seed_another(recording, plain):
     p, runs = preset("default", **PLAIN), []
     for seed in (3, 3, 4):

@@ -166,7 +166,7 @@ def flat(value):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["recording", "trials"])
+@pytest.mark.parametrize("kind", ["recording", pytest.param("trials", marks=pytest.mark.slow)])
 def test_damage_to_a_written_file_is_found(tmp_path, kind):
     """Checksums: a changed byte is an error, or it held nothing."""
     path, copy = tmp_path / "a.h5", tmp_path / "b.h5"

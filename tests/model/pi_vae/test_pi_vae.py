@@ -131,7 +131,9 @@ def test_decoders_of_the_published_fits(x_dim, z_dim, parameters):
         pytest.param({"z_dim": 8, "encoder_n_hidden_layers": 0}, marks=pytest.mark.slow),
         pytest.param({"decoder_affine_input_layer_slice_dim": 7, "decoder_gin_block_depth": 3}, marks=pytest.mark.slow),
         {"decoder_observation_model": "gaussian", "alpha": 0.5},
-        {"discrete_labels": False, "z_prior_min_variance": 0.1, "decoder_n_gin_blocks": 0},
+        pytest.param(
+            {"discrete_labels": False, "z_prior_min_variance": 0.1, "decoder_n_gin_blocks": 0}, marks=pytest.mark.slow
+        ),
     ],
     ids=["default", "no lift, no hidden layer", "slice_dim and depth", "gaussian", "real labels, no block"],
 )

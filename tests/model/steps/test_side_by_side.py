@@ -74,7 +74,7 @@ def test_evaluation_in_parts_is_that_of_the_whole():
     assert model.finite_terms.numpy().all()
 
 
-@pytest.mark.parametrize("cores", [1, 2])
+@pytest.mark.parametrize("cores", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_compiled_inference_is_that_of_the_graph(cores, monkeypatch):
     """7 trials in batches of 4: the last one, which must be full too, begins again in the one before."""
     monkeypatch.setattr(passes, "parts_for", lambda rows: cores)
