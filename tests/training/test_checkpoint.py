@@ -22,7 +22,14 @@ from indl.training.fit import make_model, make_optimizer, train
 from tests.checks import QUICK
 from tests.restarted import Restarted
 
-PARAMS = preset("default", **QUICK, batch_size=16, kl_z_schedule="linear", kl_z_ramp=2, lr_schedule="cosine")
+PARAMS = preset(
+    "default",
+    **{**QUICK, "dropout_rate": 0.01},
+    batch_size=16,
+    kl_z_schedule="linear",
+    kl_z_ramp=2,
+    lr_schedule="cosine",
+)
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1}
 EPOCHS = 6
 
