@@ -127,6 +127,7 @@ def test_params_and_data_need_no_tensorflow():
     assert result.stdout.strip() == "False False", result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_first():
     """A ring of imports shows only when the wrong module comes first, so each takes its turn.
 

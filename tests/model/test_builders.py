@@ -272,10 +272,9 @@ def test_the_lag_hides_near_bins_from_the_first_stage(rnn_type, units):
     "stage, gen",
     [
         ("z1", "both"),
-        (None, "init"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in [("z1", "init"), ("z2", "init"), ("z2", "both"), (None, "both")]
+            for case in [("z1", "init"), ("z2", "init"), ("z2", "both"), (None, "init"), (None, "both")]
         ),
     ],
 )

@@ -126,7 +126,13 @@ def part_of(model, layer, given):
 # --- the parts --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["both latents by class", "bins by vector", "samples of f in z", "complex"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("both latents by class", "bins by vector"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("samples of f in z", "complex")),
+    ],
+)
 def test_the_kl_is_the_closed_form(models, name):
     model, given = models(name)
     out = model.predict(given, verbose=0)
@@ -155,7 +161,9 @@ def test_a_product_posterior_is_the_product_of_its_factors(models, name):
         assert_close(q[f"q_{latent}"].scale, precision**-0.5)
 
 
-@pytest.mark.parametrize("name", ["both latents by class", "bins by vector", "samples of f in z"])
+@pytest.mark.parametrize(
+    "name", ["both latents by class", "bins by vector", pytest.param("samples of f in z", marks=pytest.mark.slow)]
+)
 def test_an_unknown_label_leaves_the_encoder_alone(models, name):
     model, given = models(name)
     known, alone = model.encode(given), model.encode(X)

@@ -42,7 +42,13 @@ def counts(trials=6, bins=8, seed=0):
     return np.random.default_rng(seed).poisson(1.0, (trials, bins, 5)).astype("float32")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+#: Variants of what "default", "trained initial states", "samples of f" and "complex" reach.
+FURTHER = ("lag", "both directions", "two layers", "mean", "LSTM", "log")
+
+
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=[pytest.mark.slow] if name in FURTHER else []) for name in VARIANTS]
+)
 def test_padded_trials_are_encoded_decoded_and_scored_as_short_ones(variant):
     extra = VARIANTS[variant]
     model, x, forward = make(**extra), counts(), extra.get("forward_steps", 0)

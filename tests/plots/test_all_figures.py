@@ -112,10 +112,12 @@ LAID_OUT = ("one of all", "long names", "many")
 
 #: Sizes of one axis alone are between those of all at once, and a constant is nearly nothing but zeros.
 BETWEEN = ("one trial", "one channel, dimension, condition", "constant")
+#: What takes longest.
+LARGE = ("many",)
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in BETWEEN else []) for case in CASES]
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in BETWEEN + LARGE else []) for case in CASES]
 )
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.filterwarnings("error")

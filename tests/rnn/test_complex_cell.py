@@ -199,7 +199,8 @@ def test_values_and_gradients_equal_those_of_a_plain_loop(case, inputs, training
 
 # Compilation takes most of the time: these cover every path, and whole models run compiled in test_lfads_parity.
 MODES = [(case, EAGER) for case in CASES]
-MODES += [(case, mode) for case in ("controller and external input", "autonomous") for mode in (GRAPH, XLA)]
+MODES += [("controller and external input", GRAPH), ("autonomous", GRAPH), ("autonomous", XLA)]
+MODES += [pytest.param("controller and external input", XLA, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("case, mode", MODES)

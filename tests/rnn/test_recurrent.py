@@ -252,8 +252,8 @@ def test_states_and_masks_in_a_saved_model():
     assert_close(states[3], np.repeat(inputs[1][3:], 6, 0), 0)  # a trial without any bin stays where it began
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("jit", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("training", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("directions", [pytest.param("forward", marks=pytest.mark.slow), "both"])
 def test_an_input_of_no_features_has_a_gradient_of_its_shape(directions, training, jit):
     layer = Recurrent(4, directions=directions)

@@ -130,7 +130,7 @@ def test_decoders_of_the_published_fits(x_dim, z_dim, parameters):
         {name: preset("pi_vae")[name] for name in TINY if name not in SIZES},
         pytest.param({"z_dim": 8, "encoder_n_hidden_layers": 0}, marks=pytest.mark.slow),
         pytest.param({"decoder_affine_input_layer_slice_dim": 7, "decoder_gin_block_depth": 3}, marks=pytest.mark.slow),
-        {"decoder_observation_model": "gaussian", "alpha": 0.5},
+        pytest.param({"decoder_observation_model": "gaussian", "alpha": 0.5}, marks=pytest.mark.slow),
         pytest.param(
             {"discrete_labels": False, "z_prior_min_variance": 0.1, "decoder_n_gin_blocks": 0}, marks=pytest.mark.slow
         ),
