@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# The processes that tests start read modules that are compiled already.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: venv demo test test-all coverage lint format docs bench clean
 

@@ -70,6 +70,8 @@ def filled():
 
 #: Pages whose code trains for more than twenty seconds.
 LONG_PAGES = (
+    "baselines.md",
+    "plots.md",
     "builders.md",
     "index.md",
     "export.md",

@@ -228,7 +228,7 @@ SLOW = ("adan_day0", "head_direction_20ms", "mc_maze_small_5ms")
 @pytest.mark.parametrize(
     "name, method",
     [
-        pytest.param(name, method, marks=[pytest.mark.slow] if name in SLOW else [])
+        pytest.param(name, method, marks=[pytest.mark.slow] if name in SLOW or method == "FA" else [])
         for name, methods in PUBLISHED.items()
         for method in methods
     ],

@@ -454,7 +454,7 @@ def test_every_builder_validates_its_params(builder, rest):
 
 
 @pytest.mark.parametrize("changes", [
-    pytest.param({}, marks=pytest.mark.slow), {**NO_LOOP_F, "z_latent_size": 0},
+    *(pytest.param(changes, marks=pytest.mark.slow) for changes in ({}, {**NO_LOOP_F, "z_latent_size": 0})),
     pytest.param(
         {"f_enc_input_samps": 2, "z1_lag": 2, "z2_units": 0, "gen_cell_type": "Dense", "f_to_gen": "tile"},
         marks=pytest.mark.slow,

@@ -199,8 +199,8 @@ def test_values_and_gradients_equal_those_of_a_plain_loop(case, inputs, training
 
 # Compilation takes most of the time: these cover every path, and whole models run compiled in test_lfads_parity.
 MODES = [(case, EAGER) for case in CASES]
-MODES += [("controller and external input", GRAPH), ("autonomous", GRAPH), ("autonomous", XLA)]
-MODES += [pytest.param("controller and external input", XLA, marks=pytest.mark.slow)]
+LARGE, SMALL = "controller and external input", "autonomous"
+MODES += [(LARGE, GRAPH), (SMALL, GRAPH), *(pytest.param(case, XLA, marks=pytest.mark.slow) for case in (LARGE, SMALL))]
 
 
 @pytest.mark.parametrize("case, mode", MODES)

@@ -89,6 +89,7 @@ class KillAfter(keras.callbacks.Callback):
             raise Killed
 
 
+@pytest.mark.slow
 def test_killed_run_ends_at_the_same_numbers_and_is_chosen_by_hidden_samples(recording, tmp_path):
     p = preset("default", **SMALL, **AUGMENTED, monitor="val_sample_nll")
     model = Restarted(p, recording)

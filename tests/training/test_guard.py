@@ -99,7 +99,7 @@ def poisoned(recording, epoch, step):
 
 
 @pytest.mark.parametrize("term, variable", [
-    ("kl_f", lambda model: model.get_layer("f_prior").log_std),
+    pytest.param("kl_f", lambda model: model.get_layer("f_prior").log_std, marks=pytest.mark.slow),
     ("kl_z", lambda model: model.get_layer("z_prior").log_tau),
 ])  # fmt: skip
 def test_the_term_that_broke_is_named(recording, model, term, variable):

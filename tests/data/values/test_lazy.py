@@ -206,6 +206,7 @@ def test_checks_on_disk_say_what_they_say_in_memory(tmp_path, monkeypatch, what,
     assert said(LazyArray(tmp_path / "x.h5", "x")) == said(values)
 
 
+@pytest.mark.slow
 def test_opening_reads_little_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(lazy_module, "_BLOCK_BYTES", 2**17)
     monkeypatch.setattr(lazy_module, "_WINDOW_BYTES", 2**19)

@@ -12,7 +12,10 @@ from indl.sampling.modes import GivenNoise, sampling
 from tests.checks import assert_close
 
 pytestmark = pytest.mark.parity
-CASES = [(discrete, kind) for discrete in (True, False) for kind in ("poisson", "gaussian")]
+CASES = [
+    *[(True, "poisson"), (False, "gaussian")],
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in [(True, "gaussian"), (False, "poisson")]),
+]
 
 
 def state_like(model):
