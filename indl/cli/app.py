@@ -14,6 +14,9 @@ import numpy as np
 import typer
 
 from indl.cli.printing import console, fail, print_scores, print_search, print_table, print_warning, reported
+from indl.files import check_folder, claim_folder, output_file
+from indl.files.kinds import RUN, SAVED_MODEL, SEARCH
+from indl.files.marks import FIGURE
 from indl.params import FAMILIES, PRESETS, markdown_table, parse_setting, preset, table_of_preset
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -36,6 +39,8 @@ DEMO_SETTINGS = {
 DEMO_EPOCHS = 30
 _WITHOUT_TENSORFLOW = ("check", "baseline", "params")
 _FIGURES = (".png", ".pdf", ".svg")
+#: What the commands write files for, as their marks say.
+CHECK, BASELINES, SCORES = "check", "baselines", "scores"
 
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
 Preset = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
@@ -70,18 +75,20 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of data and training.")] = 0,
 ) -> None:
     """Trains the default preset on a seeded Lorenz benchmark with known rates; 5 of its 29 neurons are held out."""
-    from indl.runs import Run
+    from indl.runs.run import Run, check_replaced
 
     data = {"kind": "lorenz", "seed": seed, "heldout": 5}
     params = preset("default", **DEMO_SETTINGS, seed=seed)
+    reported(lambda: check_folder(out, RUN))
+    reported(lambda: check_replaced(out, lambda there: there["run"]["data"].get("kind") == "lorenz"))
     _run(Run(data, params, epochs, samples=0, baselines=True), out, fresh=True)
 
 
 @app.command()
 def check(
     data: Annotated[Path, typer.Argument(help="Recording in the HDF5 convention, or an NWB file with trials.")],
-    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Page of figures: .png, .pdf or .svg.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="JSON file of the report.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page of figures: .png, .pdf or .svg.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="JSON file of the report.")] = None,
     counts: Annotated[bool | None, typer.Option("--counts/--signal", help="What it holds, if not as it says.")] = None,
     bin_width: Annotated[float | None, typer.Option(help="Bin width in seconds, where the file does not say.")] = None,
     intervals: Annotated[str | None, typer.Option(help="NWB: table or tag of the trials.")] = None,
@@ -92,6 +99,8 @@ def check(
 
     if out and out.suffix not in _FIGURES:
         fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
+    out = _output(out, FIGURE, data)
+    json_file = _output(json_file, CHECK, data, out)
 
     def look() -> tuple[Any, dict[str, Any] | None]:
         with opened(data, counts, bin_width, intervals) as found:
@@ -101,7 +110,7 @@ def check(
 
     report, drawn = reported(look)
     if json_file:
-        reported(lambda: write_json(json_file, report.to_dict()))
+        reported(lambda: write_json(json_file, report.to_dict(), CHECK))
     if out:
         reported(lambda: _draw_overview(drawn, report, out))
     if not report.ok:
@@ -120,7 +129,7 @@ def baseline(
     from indl.files import write_json
     from indl.metrics import fit_baselines
 
-    lag_s, sd_s = _seconds("--lag", lag), _seconds("--sd", sd)
+    lag_s, sd_s, out = _seconds("--lag", lag), _seconds("--sd", sd), _output(out, BASELINES, data)
     recording = _load(data)
     with console.status("fitting baselines"):
         found = reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
@@ -128,7 +137,7 @@ def baseline(
     for what, reason in found.left_out.items():
         console.print(f"left out: {what} ({reason})", highlight=False)
     if out:
-        reported(lambda: write_json(out, found.as_dict()))
+        reported(lambda: write_json(out, found.as_dict(), BASELINES))
 
 
 @app.command()
@@ -151,6 +160,7 @@ def train(
     from indl.runs import Run
 
     params = reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
+    reported(lambda: check_folder(out, RUN, [data]))
     source = {"kind": "file", "path": str(data.resolve())}
     _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
 
@@ -166,9 +176,10 @@ def rerun(
     from indl.training.progress import TrainingProgress
 
     monitor = reported(lambda: read(run))["monitor"]
+    out = out or run.with_name(f"{run.resolve().name}_rerun")
+    reported(lambda: check_folder(out, RUN, [run]))
     for change in changed_versions(run):
         console.print(f"another version: {change}", highlight=False)
-    out = out or run.with_name(f"{run.resolve().name}_rerun")
     progress = TrainingProgress(monitor, console)
     try:
         _, differences = reported(lambda: repeat(run, out, data, [progress]))
@@ -195,6 +206,7 @@ def evaluate(
     from indl.evaluation import evaluate as scores_of
     from indl.files import write_json
 
+    out = _output(out, SCORES, model, data)
     loaded, recording = _load_model(model), _load(data)
     with console.status("scoring"):
         scores = {"model": reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
@@ -202,7 +214,7 @@ def evaluate(
         scores["baseline"] = _baseline(recording, lag)
     print_scores(recording, scores, loaded)
     if out:
-        write_json(out, scores)
+        reported(lambda: write_json(out, scores, SCORES))
 
 
 @app.command()
@@ -219,16 +231,15 @@ def tune(
     """Searches hyper-parameters and both beta schedules at random; goes on after an interruption."""
     from indl.files import exclusive
     from indl.tuning import SequentialHyperModel
-    from indl.tuning.isolated import claim_folder
 
     fixed = reported(lambda: _changes(preset_name, settings))
+    reported(lambda: check_folder(out, SEARCH, [data]))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
-    out.mkdir(parents=True, exist_ok=True)
+    reported(lambda: claim_folder(out, SEARCH))
     with ExitStack() as held:
         reported(lambda: held.enter_context(exclusive(out)))
-        reported(lambda: claim_folder(out, hypermodel, epochs))
         _search(hypermodel, out, trials, seed, epochs)
 
 
@@ -236,11 +247,12 @@ def tune(
 def export(
     model: Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")],
     out: Annotated[Path, typer.Argument(help="Folder of the SavedModel.")],
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing folder.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace an export that is there.")] = False,
 ) -> None:
     """Writes a SavedModel that runs where indl is not installed."""
     from indl.export import export_saved_model
 
+    reported(lambda: check_folder(out, SAVED_MODEL, [model]))
     loaded = _load_model(model)
     path = reported(lambda: export_saved_model(loaded, out, overwrite))
     console.print(f"SavedModel with endpoints rates and encode in {path}")
@@ -263,9 +275,10 @@ def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | No
     from indl.tuning import IsolatedRandomSearch
     from indl.tuning.isolated import run_job
 
-    tuner = IsolatedRandomSearch(
-        hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search", overwrite=False
+    tuner = reported(
+        lambda: IsolatedRandomSearch(hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search")
     )
+    reported(lambda: tuner.claim(epochs))
     default_file = out / "default" / "result.json"
     if not default_file.exists():
         console.print("the preset itself, for comparison ...")
@@ -298,6 +311,11 @@ def _run(run: Any, out: Path, fresh: bool = False) -> None:
     console.print(f"{scores['epochs']} epochs, {scores['seconds']:.0f} s; everything is in {out}")
 
 
+def _output(path: Path | None, purpose: str, *inputs: Path | None) -> Path | None:
+    """Where to write a file that was asked for, if it was."""
+    return reported(lambda: output_file(path, purpose, inputs)) if path else None
+
+
 def _overview(data: Any, bin_width: float | None) -> dict[str, Any]:
     """What the page of figures shows of a file's content."""
     from indl.data.checks.arrays import bin_width_finding
@@ -310,11 +328,9 @@ def _overview(data: Any, bin_width: float | None) -> dict[str, Any]:
 
 
 def _draw_overview(drawn: Any, report: Any, out: Path) -> None:
-    from indl.files import atomic
     from indl.plots import data_overview
 
-    with atomic(out) as temporary:
-        data_overview(**drawn, findings=report.lines(), path=temporary)
+    data_overview(**drawn, findings=report.lines(), path=out)
 
 
 def _baseline(recording: Any, lag: float) -> dict[str, float]:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import keras
 
-from indl.files import atomic
+from indl.files import OutputError, atomic, check_folder, clear_folder, mark_folder
+from indl.files.kinds import SAVED_MODEL
 from indl.model.latent_model import LatentModel
+
+#: What every reader of a SavedModel looks for first.
+_LOADED_BY = "saved_model.pb"
 
 
 def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = False) -> Path:
@@ -20,22 +24,25 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
 
     Args:
         model: a built model.
-        path: folder to write; it appears whole or not at all.
-        overwrite: replace an existing folder.
+        path: folder to write; a new one appears whole or not at all.
+        overwrite: replace an export that is there, file by file; what else the folder holds stays. While that is done,
+            it has no ``saved_model.pb``, without which nothing loads it.
 
     Raises:
-        FileExistsError: the folder exists and `overwrite` is not set.
+        OutputError: the folder holds an export and `overwrite` is not set, or it is not one that this wrote.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"The export would replace something. Given: {path}, which exists. "
-            "Choose another path, or pass overwrite=True."
+    folder = check_folder(path, SAVED_MODEL)
+    if (folder / _LOADED_BY).exists() and not overwrite:
+        raise OutputError(
+            f"The export would replace another one. Given: {path}, which exists. Choose another path, or pass "
+            "overwrite=True."
         )
     archive = keras.export.ExportArchive()
     archive.track(model)
     for name in ("rates", "encode"):
         archive.add_endpoint(name, *model.inference_function(name))
-    with atomic(path) as temporary:
+    with atomic(folder, last=_LOADED_BY) as temporary:
         archive.write_out(str(temporary), verbose=False)
-    return path
+        mark_folder(temporary, SAVED_MODEL)
+        clear_folder(folder, SAVED_MODEL)
+    return Path(path)

@@ -9,6 +9,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from indl.files import atomic, figure_metadata, output_file
+from indl.files.marks import FIGURE
+
 TRAIN, VALID, TRUTH, MODEL, ALARM = "#4878a8", "#d1603d", "#8c8c8c", "#1f5f8b", "#c1121f"
 MISSING = "#d9d9d9"
 MAX_LEGEND = 12
@@ -22,13 +25,17 @@ def new_figure(width, height):
 
 
 def finish(figure, path):
-    """Sets the size of every tick label, writes the figure if there is a path, and returns it."""
+    """Sets the size of every tick label, writes the figure to a path or an open file, if there is one; returns it."""
     for axis in figure.axes:
         axis.tick_params(which="both", labelsize=_SMALL)
         for direction in (axis.xaxis, axis.yaxis):
             direction.get_offset_text().set_fontsize(_SMALL)
-    if path is not None:
+    if hasattr(path, "write"):
         figure.savefig(path)
+    elif path is not None:
+        path = output_file(path, FIGURE)
+        with atomic(path) as temporary:
+            figure.savefig(temporary, metadata=figure_metadata(path))
     return figure
 
 

@@ -13,7 +13,9 @@ from indl.data.values.recording import Recording
 from indl.data.values.trials import time_mask
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
-from indl.files import atomic, save_model, write_json
+from indl.files import claim_folder, output_file, save_model, write_json
+from indl.files.kinds import RUN
+from indl.files.marks import FIGURE
 from indl.model.families.pi_vae import rows_of
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.latent_model import LatentModel
@@ -32,8 +34,11 @@ def save_run(out: Path | str, result: TrainingResult, recording: Recording, lag_
 
     ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json`` and ``figures/*.png``;
     each appears whole or not at all.
+
+    Raises:
+        OutputError: the folder holds other things, and is none of a run.
     """
-    out = Path(out)
+    out = claim_folder(out, RUN)
     save_model(result.model, out / "model.keras")
     export_saved_model(result.model, out / "saved_model", overwrite=True)
     write_json(out / "params.json", result.model.params)
@@ -69,19 +74,19 @@ def save_figures(
 
     Returns:
         Paths of the figures.
+
+    Raises:
+        OutputError: a file of the name of a figure is there that no figure of this library is.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     if isinstance(model, PiVAE):
         figures = _row_figures(model, recording, history)
     else:
         figures = _figures(model, recording, history, latent_use, lag_s)
+    paths = {name: output_file(folder / f"{name}.png", FIGURE) for name in figures}
     for name, draw in figures.items():
-        paths.append(folder / f"{name}.png")
-        with atomic(paths[-1]) as temporary:
-            draw(temporary)
-    return paths
+        draw(paths[name])
+    return list(paths.values())
 
 
 def _figures(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +22,8 @@ from indl.data.simulate.lorenz import lorenz
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.evaluation import evaluate, evaluate_baseline
-from indl.files import DISK_FULL, exclusive, write_json
+from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json
+from indl.files.kinds import RUN
 from indl.runs.report import save_run
 from indl.training.fit import TrainingResult, monitor_of, params_for, train
 
@@ -31,7 +31,6 @@ from indl.training.fit import TrainingResult, monitor_of, params_for, train
 _PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
 #: What a finished run has, without its ending; and its other files.
 _FINISHED = ("metrics", "history")
-_FILES = ("run.json", "state.npz", "model.keras", "last_good.keras", "params.json", "latent_use.json")
 #: Scores that tell of the machine and not of the model.
 _OF_THE_MACHINE = ("seconds",)
 
@@ -98,21 +97,21 @@ def execute(
         folder: where to write.
         recording: the recording of `run`, if it is loaded already.
         callbacks: further Keras callbacks.
-        fresh: begin anew where the folder holds a run, whose files are removed.
+        fresh: begin anew where the folder holds a run, whose files are removed; what else it holds stays.
 
     Returns:
         The trained model with its history, and the scores: ``{"model": ..., "baseline": ..., ...}``.
 
     Raises:
         BlockingIOError: another process is training in the folder.
+        OutputError: the folder holds other things, and is none of a run.
         RunError: the disk is full.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claim_folder(folder, RUN, [run.data.get("path")])
     try:
         with exclusive(folder):
             if fresh:
-                _clear(folder)
+                clear_folder(folder, RUN)
             return _execute(run, folder, run.recording() if recording is None else recording, callbacks)
     except (OSError, tf.errors.ResourceExhaustedError) as error:
         if isinstance(error, OSError) and error.errno not in DISK_FULL:
@@ -200,12 +199,12 @@ def repeat(
         The scores of the repetition, and the numbers that differ (none on the same machine and versions).
 
     Raises:
-        RunError: the folder holds no finished run, `out` is the same folder, or the recording is another one by its
-            hash.
+        OutputError: `out` is the folder of the run, or holds other things or another run.
+        RunError: the folder holds no finished run, or the recording is another one by its hash.
     """
     before, folder, out = read(folder), Path(folder), Path(out)
-    if out.resolve() == folder.resolve():
-        raise RunError(f"A run cannot be repeated in its own folder. Given: {out} for both. Choose another folder.")
+    check_folder(out, RUN, [folder])
+    check_replaced(out, lambda there: there["run"]["data"] == before["run"]["data"] and there["data"] == before["data"])
     missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
     if missing:
         raise RunError(
@@ -230,6 +229,23 @@ def repeat(
     return scores, list(_differences(*(_numbers(place) for place in (folder, out))))
 
 
+def check_replaced(folder: Path, replaces: Callable[[dict[str, Any]], bool]) -> None:
+    """Refuses to replace a run that nobody asked to replace.
+
+    Args:
+        folder: where a run may be.
+        replaces: whether one of this description (:func:`read`) may be.
+
+    Raises:
+        OutputError: there is one that may not.
+    """
+    if (folder / "run.json").exists() and not replaces(read(folder)):
+        raise OutputError(
+            f"The folder holds a run of other data. Given: {folder}, of {read(folder)['data']['is']}. Choose another "
+            "folder."
+        )
+
+
 def changed_versions(folder: Path | str) -> list[str]:
     """Packages whose version is not that of the run in `folder` (its last start), in words."""
     before = read(folder)["starts"][-1]["versions"]
@@ -239,14 +255,6 @@ def changed_versions(folder: Path | str) -> list[str]:
 
 def _numbers(folder: Path) -> dict[str, Any]:
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in _FINISHED}
-
-
-def _clear(folder: Path) -> None:
-    """Removes what a run has written; what tells that it has finished goes first."""
-    for name in (*(f"{name}.json" for name in _FINISHED), *_FILES):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("figures", "logs", "saved_model"):
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[Difference]:

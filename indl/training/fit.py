@@ -11,7 +11,8 @@ import keras
 from indl.data.checks.arrays import check_whole
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
-from indl.files import save_model
+from indl.files import check_folder, claim_folder, save_model
+from indl.files.kinds import RUN
 from indl.model.families import family_of
 from indl.model.families.sequence import make_optimizer
 from indl.model.latent_model import LatentModel
@@ -156,6 +157,7 @@ def train(
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
         CheckpointError: the state cannot be written, or `folder` belongs to another run.
+        OutputError: `folder` holds other things, and is none of a run.
     """
     if not isinstance(recording, Recording):
         raise TypeError(
@@ -163,6 +165,7 @@ def train(
             "load_recording."
         )
     family, p = family_of(params), params_for(params, recording)
+    folder = None if folder is None else check_folder(folder, RUN)
     epochs = p["epochs"] if epochs is None else check_whole(epochs, "epochs", 1)
     hidden_every = check_whole(hidden_every, "hidden_every", 1)
     model = model or make_model(p, recording, epochs)
@@ -183,7 +186,9 @@ def train(
     stateful = {name: part for name, part in parts.items() if hasattr(part, "restore")}
     if mode is not None:
         stateful["mode"] = mode
-    checkpoint = Checkpoint(None if folder is None else Path(folder) / "state.npz", settings, stateful)
+    if folder is not None:
+        claim_folder(folder, RUN)
+    checkpoint = Checkpoint(None if folder is None else folder / "state.npz", settings, stateful)
     done, selection = checkpoint.resume(model), parts["selection"]
     if done < epochs and not selection.exhausted:
         batches = fit_batches(p, recording, done)
@@ -194,7 +199,7 @@ def train(
             model.fit(**batches, epochs=epochs, verbose=verbose, callbacks=[*parts.values(), *callbacks, checkpoint])
         except NonFiniteError as error:
             if folder is not None:
-                raise NonFiniteError(*error.where, _keep(model, Path(folder) / "last_good.keras")) from None
+                raise NonFiniteError(*error.where, _keep(model, folder / "last_good.keras")) from None
             raise
     else:
         selection.set_model(model)

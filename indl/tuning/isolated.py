@@ -12,9 +12,10 @@ from typing import Any
 
 import keras_tuner as kt
 
-from indl.data.files.hdf5 import save_recording
+from indl.data.files.hdf5 import load_recording, save_recording
 from indl.data.values.provenance import digest
-from indl.files import write_json
+from indl.files import claim_folder, clear_folder, mark_folder, write_json
+from indl.files.kinds import RUN, TRIALS
 from indl.loading import load_model
 from indl.params import completed
 from indl.tuning.hypermodel import SequentialHyperModel
@@ -26,7 +27,10 @@ class IsolatedTrials:
     Each trial runs as ``python -m indl.tuning.worker``; its folder holds `job.json` (params, epochs),
     `model.keras` (best epoch), `history.json`, `result.json` and `log.txt`. A search that was killed goes on
     where it was when it is started again on the same directory: finished trials are kept, the interrupted one
-    goes on from its last epoch.
+    goes on from its last epoch. `overwrite` begins anew, and removes only what the search before it wrote.
+
+    Raises:
+        OutputError: the folder holds other things, and is none of such a search.
     """
 
     hypermodel: SequentialHyperModel
@@ -34,6 +38,13 @@ class IsolatedTrials:
     project_dir: str
     get_trial_dir: Callable[[str], str]
     get_best_hyperparameters: Callable[[int], list[Any]]
+
+    def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any):
+        folder = Path(kwargs.get("directory") or ".") / (kwargs.get("project_name") or "untitled_project")
+        folder = claim_folder(folder, TRIALS)
+        if overwrite:
+            clear_folder(folder, TRIALS)
+        super().__init__(*args, **kwargs)
 
     def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
         """Trains one trial in a process of its own and returns the metrics of its best epoch."""
@@ -50,6 +61,35 @@ class IsolatedTrials:
         if not path.exists():
             save_recording(self.hypermodel.recording, path)
         return path
+
+    def search(self, *args: Any, epochs: int | None = None, **kwargs: Any) -> Any:
+        """Searches, as keras-tuner does.
+
+        Raises:
+            ValueError: the folder belongs to a search of other data, params, search space or epochs.
+        """
+        self.claim(epochs)
+        return super().search(*args, epochs=epochs, **kwargs)  # type: ignore[misc]
+
+    def claim(self, epochs: int | None) -> None:
+        """Makes the folder that of one search, so that going on never mixes scores that cannot be compared."""
+        given = self.hypermodel
+        ours = {"data": digest(given.recording), "params": given.base, "search": given.names, "epochs": epochs}
+        path = Path(self.project_dir) / "search.json"
+        if path.exists():
+            theirs = _read(path)
+        elif (path.parent / "recording.h5").exists():
+            # A search from before its folder said what it was.
+            theirs = {**ours, "data": digest(load_recording(path.parent / "recording.h5"))}
+        else:
+            theirs = ours
+        changed = [name for name in ours if ours[name] != theirs.get(name)]
+        if changed:
+            raise ValueError(
+                f"The folder belongs to another search. Given: {path.parent}, where other {', '.join(changed)} were "
+                "used. Choose a new folder, or repeat the first call."
+            )
+        write_json(path, ours)
 
     def load_model(self, trial: Any) -> Any:
         """The model of a finished trial, at its best epoch."""
@@ -72,31 +112,6 @@ class IsolatedRandomSearch(IsolatedTrials, kt.RandomSearch):
         super().__init__(hypermodel, objective=hypermodel.objective, **kwargs)
 
 
-def claim_folder(folder: Path, hypermodel: SequentialHyperModel, epochs: int | None) -> None:
-    """Marks a folder as that of one search, so that going on never mixes scores that cannot be compared.
-
-    Raises:
-        ValueError: the folder belongs to a search of other data, params, search space or epochs.
-    """
-    ours = {
-        "data": digest(hypermodel.recording),
-        "params": hypermodel.base,
-        "search": hypermodel.names,
-        "epochs": epochs,
-    }
-    path = folder / "search.json"
-    if path.exists():
-        theirs = _read(path)
-        changed = [name for name in ours if ours[name] != theirs.get(name)]
-        if changed:
-            raise ValueError(
-                f"The folder belongs to another search. Given: {folder}, where other {', '.join(changed)} were "
-                "used. Choose a new folder, or repeat the first call."
-            )
-    else:
-        write_json(path, ours)
-
-
 def _read(path: Path) -> dict[str, Any]:
     """What a search or a job was, with today's defaults of parameters that are younger."""
     found = json.loads(path.read_text())
@@ -112,6 +127,8 @@ def run_job(
         RuntimeError: the job ended without a result; the message ends with the last lines of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Within the folder of a search, which is claimed.
+    mark_folder(folder, RUN)
     job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
     result, asked = folder / "result.json", folder / "job.json"
     if result.exists() and asked.exists() and _read(asked) == job:

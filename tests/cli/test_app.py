@@ -1,6 +1,7 @@
 """The command line: training in a real process, what follows from it, and every mistake told in one line."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 from indl.cli.app import app
 from indl.data.files.hdf5 import load_recording, save_recording
 from indl.data.simulate.lorenz import lorenz
+from indl.files import clear_folder
+from indl.files.kinds import RUN
 from tests.checks import QUICK
 
 # The commands do not know what network they run.
@@ -45,7 +48,7 @@ def test_train_leaves_a_complete_run(run, data):
     out, done = run
     assert done.stderr == "", "no noise of the libraries below"
     names = {path.name for path in out.iterdir()}
-    files = {"model.keras", "saved_model", "run.json", "state.npz", "figures", "logs", ".lock"}
+    files = {"model.keras", "saved_model", "run.json", "state.npz", "figures", "logs", ".lock", ".indl.json"}
     assert names == files | {f"{name}.json" for name in ("params", "history", "metrics", "latent_use")}
     assert {path.suffix for path in (out / "figures").iterdir()} == {".png"}
     params = json.loads((out / "params.json").read_text())
@@ -56,6 +59,17 @@ def test_train_leaves_a_complete_run(run, data):
     scores = json.loads((out / "metrics.json").read_text())["model"]
     assert f"{scores['co_bps']:.4f}" in done.stdout
     assert "s left" in done.stdout, "progress tells the time left"
+
+
+def test_what_a_run_wrote_is_known_to_be_its_own(run, tmp_path):
+    """`--fresh` removes all of it, and what a user put beside it stays."""
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    users = ("notes.txt", "figures/fig1.png", "logs/lab.log", "saved_model/extra.txt")
+    for name in users:
+        (folder / name).write_text("mine")
+    clear_folder(folder, RUN)
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert left == {".indl.json", ".lock", *users}
 
 
 def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
@@ -111,7 +125,8 @@ def test_baseline_prints_and_writes_what_the_function_finds(data, tmp_path):
 
     done = indl("baseline", data, "--seed", 3, "--out", tmp_path / "found.json")
     expected = fit_baselines(load_recording(data), seed=3)
-    assert json.loads((tmp_path / "found.json").read_text()) == json.loads(json.dumps(expected.as_dict()))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found == {"indl": "baselines", **json.loads(json.dumps(expected.as_dict()))}
     for _, method, value, _ in expected.rows():
         assert method in done.stdout and value in done.stdout
     assert "left out: behaviour (no behaviour)" in done.stdout

@@ -9,9 +9,11 @@ import pytest
 import tensorflow as tf
 
 from indl.export import export_saved_model
+from indl.files import OutputError
 from indl.model.assemble import build_sequential_vae
 from indl.params import preset
 from tests.checks import QUICK
+from tests.files.test_outputs import contents
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "z_latent_size": 2}
 NO_LOOP = {**SMALL, "f_rnn_type": "Dense", "f_enc_reduce": "mean"}
@@ -86,15 +88,27 @@ def test_saved_model_of_a_binwise_encoder_equals_the_live_one(tmp_path):
     assert_given_alike(model, given_elsewhere({"dsae_factorized": model}, tmp_path)["dsae_factorized"])
 
 
-def test_existing_folder_is_kept_unless_asked(counts, live, tmp_path):
-    model = live["beta_vae"]
-    (tmp_path / "sm").mkdir()
-    (tmp_path / "sm" / "mine").write_text("precious")
+def test_an_export_is_replaced_where_asked_and_nothing_else_in_its_folder(counts, live, tmp_path):
+    model, folder = live["beta_vae"], tmp_path / "sm"
+    folder.mkdir()
+    export_saved_model(live["default"], folder)
+    for name in ("mine", "variables/mine", "assets/mine"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("precious")
+    before = contents(folder)
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        export_saved_model(model, tmp_path / "sm")
-    assert (tmp_path / "sm" / "mine").read_text() == "precious"
-    export_saved_model(model, tmp_path / "sm", overwrite=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["sm"], "nothing temporary stays behind"
+        export_saved_model(model, folder)
+    assert contents(folder) == before
+    export_saved_model(model, folder, overwrite=True)
+    after = contents(folder)
+    assert after.keys() == before.keys() and {name for name in after if after[name] == before[name]} == {
+        ".indl.json", "assets", "assets/mine", "mine", "variables", "variables/mine",
+    }  # fmt: skip
+    assert [p.name for p in tmp_path.iterdir()] == ["sm"], "nothing temporary stays behind"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine").write_text("precious")
+    with pytest.raises(OutputError, match="holds other things"):
+        export_saved_model(model, tmp_path / "other", overwrite=True)
     loaded = tf.saved_model.load(tmp_path / "sm")
     assert loaded.rates(tf.constant(counts))["rates"].shape == (5, 9, 4)
 

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from indl.cli.app import app
 from indl.data.files.hdf5 import save_recording
 from indl.data.simulate.lorenz import lorenz
-from indl.files import exclusive
+from indl.files import OutputError, claim_folder, exclusive
+from indl.files.kinds import RUN as RUN_FOLDER
 from indl.params import preset
 from indl.runs import Run, RunError, changed_versions, execute, read, repeat
 from indl.runs.run import _differences
@@ -128,6 +129,7 @@ def test_folder_in_use_is_refused(tmp_path):
         "import sys, time; from indl.files import exclusive\n"
         "with exclusive(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     )
+    claim_folder(tmp_path, RUN_FOLDER)
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     try:
         holder.stdout.readline()
@@ -175,7 +177,7 @@ def test_a_number_that_is_missing_differs():
 
 
 def test_repetition_is_never_the_run_itself(finished):
-    with pytest.raises(RunError, match="in its own folder"):
+    with pytest.raises(OutputError, match="The output is an input"):
         repeat(finished[0], finished[0])
 
 
@@ -197,7 +199,7 @@ def test_fresh_run_leaves_nothing_of_the_old_one(finished, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         execute(replace(RUN, params=preset("default", **PLAIN)), folder, callbacks=[Stop()], fresh=True)
-    assert {path.name for path in folder.iterdir()} == {"run.json", "logs", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {".indl.json", "run.json", "logs", ".lock"}
     with pytest.raises(RunError, match="has not finished.*metrics.json and history.json"):
         repeat(folder, tmp_path / "again")
 

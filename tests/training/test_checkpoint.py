@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from indl.data.simulate.lorenz import lorenz
+from indl.files import claim_folder
+from indl.files.kinds import RUN
 from indl.params import preset
 from indl.training.checkpoint import Checkpoint, CheckpointError
 from indl.training.fit import make_model, make_optimizer, train
@@ -244,7 +246,7 @@ def test_full_disk_is_told_and_the_last_good_state_stays(run, uninterrupted, tmp
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(CheckpointError, match="epoch 2 could not be written: the disk is full.*make room"):
         run(folder=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+    assert {path.name for path in tmp_path.iterdir()} == {".indl.json", "state.npz"}
     assert_same_run(run(folder=tmp_path), uninterrupted)
 
 
@@ -257,11 +259,11 @@ def test_limit_of_the_file_system_is_told(run, tmp_path):
             run(folder=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".indl.json"]
 
 
 def test_damaged_state_is_told(run, cut_off, tmp_path):
-    path = tmp_path / "state.npz"
+    path = claim_folder(tmp_path, RUN) / "state.npz"
     for content in (b"", (cut_off / "state.npz").read_bytes()[:5000], b"x" * 5000):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match="cannot be read.*Remove it"):

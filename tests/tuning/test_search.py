@@ -15,7 +15,7 @@ from indl.data.files.hdf5 import save_recording
 from indl.data.simulate.lorenz import lorenz
 from indl.training.hidden import hidden_nll
 from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
-from indl.tuning.isolated import claim_folder, run_job
+from indl.tuning.isolated import run_job
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "n_factors": 4, "f_latent_size": 2}
 TUNE = ["learning_rate", "kl_f_schedule", "kl_z_schedule", "kl_z_beta"]
@@ -115,14 +115,18 @@ def without(path, *names):
     path.write_text(json.dumps({**found, "params": kept}))
 
 
+def claim(hypermodel, epochs, folder):
+    IsolatedRandomSearch(hypermodel, max_trials=2, directory=folder, project_name="search").claim(epochs)
+
+
 def test_a_search_from_before_a_parameter_goes_on(recording, tmp_path):
     hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL)
-    claim_folder(tmp_path, hypermodel, 5)
-    without(tmp_path / "search.json", "family", "log_factorial")
-    claim_folder(tmp_path, hypermodel, 5)
+    claim(hypermodel, 5, tmp_path)
+    without(tmp_path / "search" / "search.json", "family", "log_factorial")
+    claim(hypermodel, 5, tmp_path)
     with pytest.raises(ValueError, match="other params were used"):
         changed = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed={**SMALL, "log_factorial": "stirling"})
-        claim_folder(tmp_path, changed, 5)
+        claim(changed, 5, tmp_path)
 
 
 def test_a_result_from_before_a_parameter_is_kept(recording, tmp_path, monkeypatch):
@@ -141,8 +145,8 @@ def test_a_result_from_before_a_parameter_is_kept(recording, tmp_path, monkeypat
 
 def test_a_folder_belongs_to_one_search(recording, tmp_path):
     hypermodel = SequentialHyperModel(recording, tune=["kl_z_beta"], fixed=SMALL)
-    claim_folder(tmp_path, hypermodel, 5)
-    claim_folder(tmp_path, hypermodel, 5)
+    claim(hypermodel, 5, tmp_path)
+    claim(hypermodel, 5, tmp_path)
     other = lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=10, seed=1, heldout=2)
     for changed, epochs, named in (
         (hypermodel, 6, "epochs"),
@@ -151,4 +155,4 @@ def test_a_folder_belongs_to_one_search(recording, tmp_path):
         (SequentialHyperModel(recording, tune=["kl_z_beta"], fixed={**SMALL, "seed": 1}), 5, "params"),
     ):
         with pytest.raises(ValueError, match=f"other {named} were used"):
-            claim_folder(tmp_path, changed, epochs)
+            claim(changed, epochs, tmp_path)

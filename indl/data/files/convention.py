@@ -14,11 +14,14 @@ from indl.data.files.storage import LABELS, RAGGED, Source, write_array, write_a
 from indl.data.values.provenance import digest
 from indl.data.values.recording import OPTIONAL, Recording, Split
 from indl.data.values.trials import PER_TRIAL, Trials, lengthened
+from indl.files.marks import MARK
 from indl.text import shown
 
+#: What files are written for, as their marks say.
+RECORDING, TRIALS = "recording", "trials"
 _PARTS = ("train", "valid", "test")
 # Derived from the arrays or told by their container: kept out of `attrs`, where they could contradict them.
-_DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor", "missing", "are_counts", "sha256")
+_DERIVED = ("bin_width_s", "n_heldin", "n_heldout", "conversion_factor", "missing", "are_counts", "sha256", MARK)
 # Datasets kept in `attrs`: what initialises and aligns models elsewhere, and what metrics need.
 _KEPT = ("readin_weight", "readout_bias", "psth", "alignment_matrix_cxf", "alignment_bias_c")
 _KEPT_OF_PARTS = tuple(f"{part}_{name}" for part in _PARTS for name in ("cond_idx", "decode_mask", "jitter"))
@@ -277,7 +280,7 @@ def write_recording(recording: Recording, file: h5py.File) -> None:
     """Writes all arrays and attributes of a recording."""
     about = {"n_heldin": recording.n_heldin, "n_heldout": recording.n_heldout, "missing": recording.has_missing}
     about["are_counts"] = recording.are_counts
-    _write_attrs(file, recording, {**about, "sha256": digest(recording)})
+    _write_attrs(file, recording, {**about, "sha256": digest(recording), MARK: RECORDING})
     for part in ("train", "valid"):
         split = getattr(recording, part)
         write_array(file, f"{part}_recon_data", split.recon, smallest=True)
@@ -295,7 +298,7 @@ def write_recording(recording: Recording, file: h5py.File) -> None:
 def write_trials(trials: Trials, file: h5py.File) -> None:
     """Writes all arrays and attributes of unsplit trials."""
     about = {"missing": trials.missing, "are_counts": trials.are_counts, "sha256": digest(trials)}
-    _write_attrs(file, trials, about)
+    _write_attrs(file, trials, {**about, MARK: TRIALS})
     write_array(file, "trials_data", trials.counts, smallest=True)
     for name in PER_TRIAL:
         if getattr(trials, name) is not None:

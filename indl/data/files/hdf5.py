@@ -24,7 +24,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from indl.data.files.convention import Reader, write_recording, write_trials
+from indl.data.files.convention import RECORDING, TRIALS, Reader, write_recording, write_trials
 from indl.data.files.storage import LABELS, RecordingError, reading, writing
 from indl.data.values.lazy import MAX_BYTES
 from indl.data.values.recording import Recording
@@ -191,7 +191,8 @@ def save_recording(recording: Recording, path: Path | str) -> None:
     """Write a recording to an HDF5 file that `load_recording` and `open_recording` read back.
 
     The file appears whole or not at all: it is written beside its place and then moved there.
-    An existing file is replaced. Values carry checksums, and the attribute `sha256` is a hash of them all.
+    It replaces a recording that this function wrote, and no other file. Values carry checksums, and the attribute
+    `sha256` is a hash of them all.
 
     Args:
         recording: The `Recording`; arrays that stay on disk are copied piece by piece.
@@ -199,18 +200,19 @@ def save_recording(recording: Recording, path: Path | str) -> None:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        OutputError: If there is a file that this function did not write.
         RecordingError: If an entry of `attrs` cannot be an HDF5 attribute.
         OSError: If the disk is full, or otherwise refuses.
     """
     _require(recording, Recording)
-    with writing(path) as file:
+    with writing(path, RECORDING) as file:
         write_recording(recording, file)
 
 
 def save_trials(trials: Trials, path: Path | str) -> None:
     """Write unsplit trials to an HDF5 file that :func:`load_trials` reads back; otherwise as :func:`save_recording`."""
     _require(trials, Trials)
-    with writing(path) as file:
+    with writing(path, TRIALS) as file:
         write_trials(trials, file)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from indl.data.files.heaps import Heaps
 from indl.data.files.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.values.lazy import LazyArray
-from indl.files import atomic
+from indl.files import atomic, output_file
 from indl.text import shown
 
 _CHUNK_BYTES = 2**20
@@ -251,23 +251,22 @@ def reading(path: Path | str) -> Iterator[Source]:
 
 
 @contextlib.contextmanager
-def writing(path: Path | str) -> Iterator[h5py.File]:
-    """Opens an HDF5 file to write, which appears whole or not at all and replaces an existing one.
+def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
+    """Opens an HDF5 file to write, which appears whole or not at all.
+
+    It may replace a file that the library wrote for the same purpose.
 
     Raises:
+        OutputError: If another file is there.
         FileNotFoundError: If the folder does not exist.
-        IsADirectoryError: If there is a folder at the path.
         OSError: If the disk is full, or otherwise refuses; an existing file stays as it was.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
         )
-    if path.is_dir():
-        raise IsADirectoryError(
-            f"A file cannot be written to a folder's place. Given: {path}. Add the name of the file."
-        )
+    path = output_file(path, purpose)
     try:
         # From version 1.8 on, HDF5 checks the sums of its own structures.
         with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:

@@ -702,7 +702,12 @@ def test_the_command_tells_everything_and_draws_the_page(tmp_path):
     result = check(path, "--out", tmp_path / "page.png", "--json", tmp_path / "report.json")
     assert result.exit_code == 0 and "nothing found" in result.stdout
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((tmp_path / "report.json").read_text()) == {"subject": str(path), "ok": True, "findings": []}
+    assert json.loads((tmp_path / "report.json").read_text()) == {
+        "indl": "check",
+        "subject": str(path),
+        "ok": True,
+        "findings": [],
+    }
 
 
 def test_the_command_fails_on_errors_alone(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import glob
 import json
 import os
@@ -13,13 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from indl.files.marks import MARK
+
 #: What the operating system answers where there is no room for a file.
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
-    """Gives a temporary path beside `path` that replaces it when the block ends well and vanishes when it fails."""
+def atomic(path: Path | str, last: str | None = None) -> Iterator[Path]:
+    """Gives a temporary path beside `path` that replaces it when the block ends well and vanishes when it fails.
+
+    The files of a folder go one by one into a folder that is there, the one called `last` after all others.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -32,11 +36,11 @@ def atomic(path: Path | str) -> Iterator[Path]:
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
         if temporary.is_dir() and path.is_dir():
-            # A folder that holds something cannot be replaced in one go: it steps aside first.
-            aside = path.with_name(f".{path.stem}.partial{os.getpid()}.aside{path.suffix}")
-            os.replace(path, aside)
-            os.replace(temporary, path)
-            shutil.rmtree(aside)
+            files = [file for file in temporary.rglob("*") if file.is_file()]
+            for file in sorted(files, key=lambda file: file.name == last):
+                place = path / file.relative_to(temporary)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, place)
         else:
             os.replace(temporary, path)
     finally:
@@ -64,25 +68,10 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def exclusive(folder: Path | str) -> Iterator[None]:
-    """Holds a folder against other processes; the system lets go of it when this one ends, however it ends.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    with (Path(folder) / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                f"Another process is working in this folder. Given: {folder}. Wait for it, or choose another folder."
-            ) from error
-        yield
-
-
-def write_json(path: Path | str, content: Any) -> None:
-    """Writes JSON whole or not at all; numpy scalars become numbers."""
+def write_json(path: Path | str, content: Any, purpose: str | None = None) -> None:
+    """Writes JSON whole or not at all; numpy scalars become numbers. A `purpose` marks it for :func:`output_file`."""
+    if purpose is not None:
+        content = {MARK: purpose, **content}
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, default=float) + "\n")
 

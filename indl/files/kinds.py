@@ -1,0 +1,77 @@
+"""The folders that the library writes, and the files of each: what it may replace there, and what it removes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """What the library writes into a folder of a kind.
+
+    Args:
+        name: as its mark says.
+        what: the same in a sentence.
+        files: patterns of the files, in the order in which they are removed.
+        empty: patterns of folders that may stay empty.
+        figures: pattern of the figures, which have marks of their own.
+        key: a pattern and what a JSON file there holds, by which a folder from before the marks is known.
+    """
+
+    name: str
+    what: str
+    files: tuple[str, ...]
+    empty: tuple[str, ...] = ()
+    figures: str = ""
+    key: tuple[str, frozenset[str]] | None = None
+
+    def began(self, folder: Path) -> bool:
+        """Whether a folder without a mark is known by what is in it."""
+        if self.key is None:
+            return False
+        pattern, names = self.key
+        return any(_holds(path, names) for path in folder.glob(pattern))
+
+
+def _holds(path: Path, names: frozenset[str]) -> bool:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and names <= found.keys()
+
+
+def _within(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.*", ".indl.json")
+_TRIAL = ("result.json", "history.json", "job.json", "state.npz", "model.keras", "last_good.keras", "log.txt", ".lock")
+
+SAVED_MODEL = FolderKind("saved model", "a SavedModel", _SAVED, ("assets",))
+#: What tells that a run has finished goes first.
+RUN = FolderKind(
+    "run",
+    "a run",
+    (
+        *("metrics.json", "history.json", "run.json", "state.npz", "model.keras", "last_good.keras"),
+        *("params.json", "latent_use.json", "logs/**/events.out.tfevents.*"),
+        *_within("saved_model", _SAVED),
+    ),
+    ("saved_model/assets",),
+    "figures/*",
+    ("run.json", frozenset({"run", "data", "monitor", "starts"})),
+)
+#: The trials of a search, as keras-tuner lays them out.
+TRIALS = FolderKind(
+    "trials",
+    "the trials of a search",
+    (
+        *("search.json", "oracle.json", "tuner*.json", "recording.h5"),
+        *_within("trial_*", ("trial.json", *_TRIAL, ".indl.json")),
+    ),
+    key=("trial_*/job.json", frozenset({"params", "recording", "epochs", "hidden_every"})),
+)
+SEARCH = FolderKind("search", "a search", ("best_params.json", *_within("default", (*_TRIAL, ".indl.json"))))

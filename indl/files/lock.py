@@ -1,0 +1,26 @@
+"""One process at a time in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path | str) -> Iterator[None]:
+    """Holds a folder against other processes; the system lets go of it when this one ends, however it ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        held = FileLock(Path(folder) / ".lock", blocking=False).acquire()
+    except Timeout as error:
+        raise BlockingIOError(
+            f"Another process is working in this folder. Given: {folder}. Wait for it, or choose another folder."
+        ) from error
+    with held:
+        yield
