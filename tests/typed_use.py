@@ -25,7 +25,7 @@ assert_type(model, indl.SequentialVAE)
 assert_type(model.rates(recording.valid.encod), np.ndarray)
 assert_type(model.latent_names, list[str])
 assert_type(indl.load_model("run").params, dict[str, Any])
-assert_type(indl.evaluate(model, recording), dict[str, float])
+assert_type(indl.evaluate(model, recording)["co_bps"], float)
 assert_type(indl.export_saved_model(model, "exported"), Path)
 
 indl.lorens()  # type: ignore[attr-defined]

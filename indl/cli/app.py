@@ -204,15 +204,17 @@ def evaluate(
 ) -> None:
     """Scores a trained model on the validation trials of a recording, beside baselines."""
     from indl.evaluation import evaluate as scores_of
+    from indl.evaluation import left_out
     from indl.files import write_json
 
     out = _output(out, SCORES, model, data)
     loaded, recording = _load_model(model), _load(data)
     with console.status("scoring"):
-        scores = {"model": reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
+        scores: dict[str, Any] = {"model": reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
     if baselines:
         scores["baseline"] = _baseline(recording, lag)
     print_scores(recording, scores, loaded)
+    scores |= left_out(scores)
     if out:
         reported(lambda: write_json(out, scores, SCORES))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from indl import metrics
 from indl.data.values.recording import Recording
+from indl.evaluation.gathering import Scores, by_dimension
 from indl.model.families.pi_vae import rows_of
 from indl.model.pi_vae.model import PiVAE
 
@@ -15,7 +14,7 @@ from indl.model.pi_vae.model import PiVAE
 _LABEL_SAMPLES = 200
 
 
-def evaluate_rows(model: PiVAE, recording: Recording, samples: int = 50, seed: int = 0) -> dict[str, float]:
+def evaluate_rows(model: PiVAE, recording: Recording, samples: int = 50, seed: int = 0) -> Scores:
     """Scores on the validation part; arguments as :func:`indl.evaluation.scores.evaluate`.
 
     Returns:
@@ -27,18 +26,22 @@ def evaluate_rows(model: PiVAE, recording: Recording, samples: int = 50, seed: i
     train, valid = (rows_of(part, model.params) for part in (recording.train, recording.valid))
     kl = float(np.mean(model.posterior(valid.x).product_kl(model.label_statistics(valid.u))))
     bound = float(model.neg_elbo(valid.x, valid.u, max(samples, 1), seed).mean())
-    out: dict[str, Any] = dict(zip(model.objective.scores, (bound - kl, kl, bound), strict=True))
+    out = Scores()
+    out.update(zip(model.objective.scores, (bound - kl, kl, bound), strict=True))
     codes = model.encode(valid.x)
     if recording.valid.truth is not None:
         truth = recording.valid.truth[:, : recording.n_times, : recording.n_heldin][valid.kept]
-        out["rate_r2_flat"] = metrics.rate_r2_flat(model.decode(codes)[None], truth[None])
+        out.add(lambda: {"rate_r2_flat": metrics.rate_r2_flat(model.decode(codes)[None], truth[None])}, "rate_r2_flat")
     if recording.valid.latents is not None:
         known = [part.latents[:, : recording.n_times][rows.kept][None] for part, rows in
                  ((recording.train, train), (recording.valid, valid))]  # fmt: skip
-        found = np.atleast_1d(metrics.latent_r2(model.encode(train.x)[None], known[0], codes[None], known[1]))
-        out["latent_r2"] = found.mean()
-        out |= {f"latent_r2_{i}": value for i, value in enumerate(found, 1)}
+
+        def latents() -> dict[str, float]:
+            found = metrics.latent_r2(model.encode(train.x)[None], known[0], codes[None], known[1])
+            return by_dimension("latent_r2", found)
+
+        out.add(latents, "latent_r2")
     if model.discrete:
         likely = model.label_posterior(valid.x, n_samples=_LABEL_SAMPLES, seed=seed).argmax(1)
         out["label_error_rate"] = metrics.label_error_rate(valid.u, likely)
-    return {name: float(value) for name, value in out.items()}
+    return out

@@ -9,7 +9,10 @@ import numpy as np
 from indl import metrics
 from indl.data.values.recording import Recording, Split
 from indl.dists.observations import PoissonObservation
+from indl.evaluation.gathering import Scores, by_dimension
 from indl.evaluation.rows import evaluate_rows
+from indl.metrics.cosmoothing_baselines import are_counts
+from indl.metrics.smoothing_baseline import score_heldout, score_latents, score_rates
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.latent_model import LatentModel
 from indl.model.pi_vae.model import PiVAE
@@ -18,11 +21,10 @@ from indl.training.hidden import hidden_nll
 #: Smoothing of the trial averages that condition-averaged rates are compared with, in seconds. The Neural Latents
 #: Benchmark uses 40 to 70 ms.
 PSTH_SD_S = 0.05
+_BEHAVIOR = ("behavior_r2", "behavior_r2_se")
 
 
-def evaluate(
-    model: LatentModel, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0
-) -> dict[str, float]:
+def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: int = 0, lag_s: float = 0.0) -> Scores:
     """Scores of a model on the validation trials of a recording.
 
     Args:
@@ -38,71 +40,97 @@ def evaluate(
         ``co_bps`` (bits/spike of the held-out channels), ``fp_bps`` (bits/spike of all channels in the forward steps),
         ``psth_r2`` (rates averaged by label against the averages of training counts, smoothed with
         :data:`PSTH_SD_S`), ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
-        in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. Missing samples (NaN) are left out of every score.
+        in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. A score that cannot be computed from these data is NaN,
+        with the reason in ``left_out``. Missing samples (NaN) are left out of every score.
         A model of labels has them for its bound (``nll`` to ``neg_elbo``, of log p(x | u)); all other scores withhold
         them, which ``labels_seen`` = 0 says. Where it is 1, ``q_cond="concat"`` cannot do without: scores of what the
         labels tell are then circular. Of pi-VAE, see :func:`indl.evaluation.rows.evaluate_rows`.
+
+    Warns:
+        UserWarning: a score could not be computed.
     """
     if isinstance(model, PiVAE):
         return evaluate_rows(model, recording, samples, seed)
     train, valid = recording.train, recording.valid
     fitted_on, scored_on = (inputs_of(model, part) for part in (train, valid))
-    with_labels = inputs_of(model, valid, labels=True)
-    terms = model.evaluate(with_labels, valid.recon, verbose=0, return_dict=True, batch_size=256)
-    out = {name: float(terms[name]) for name in model.objective.scores}
+    out = Scores()
+
+    def bound() -> dict[str, Any]:
+        terms = model.evaluate(
+            inputs_of(model, valid, labels=True), valid.recon, verbose=0, return_dict=True, batch_size=256
+        )
+        return {name: terms[name] for name in model.objective.scores}
+
+    out.add(bound, *model.objective.scores)
     if model.labels is not None:
         out["labels_seen"] = float(model.needs_labels)
-    out["hidden_nll"] = hidden_nll(model, valid)
+    out.add(lambda: {"hidden_nll": hidden_nll(model, valid)}, "hidden_nll")
     rates = model.rates(scored_on, samples, seed)
     if valid.truth is not None:
-        out["rate_r2_flat"] = metrics.rate_r2_flat(rates, valid.truth)
-        out["rate_r2_per_channel"] = metrics.rate_r2_per_channel(rates, valid.truth)
+        out.add(lambda: {"rate_r2_flat": metrics.rate_r2_flat(rates, valid.truth)}, "rate_r2_flat")
+        out.add(lambda: {"rate_r2_per_channel": metrics.rate_r2_per_channel(rates, valid.truth)}, "rate_r2_per_channel")
     if valid.latents is not None:
         bins = valid.latents.shape[1]
-        fitted = model.factors(fitted_on, samples, seed)[:, :bins]
-        out |= _by_dimension(
-            "latent_r2",
-            metrics.latent_r2(fitted, train.latents, model.factors(scored_on, samples, seed)[:, :bins], valid.latents),
-        )
+
+        def latents() -> dict[str, float]:
+            factors = [model.factors(x, samples, seed)[:, :bins] for x in (fitted_on, scored_on)]
+            return by_dimension("latent_r2", metrics.latent_r2(factors[0], train.latents, factors[1], valid.latents))
+
+        out.add(latents, "latent_r2")
     if recording.n_heldout and model.observation == PoissonObservation.__name__:
         held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
-        out["co_bps"] = metrics.cosmoothing(*held_out)
-        out["co_bps_se"] = metrics.cosmoothing_se(*held_out, seed=seed)
+        out.add(
+            lambda: {
+                "co_bps": metrics.cosmoothing(*held_out),
+                "co_bps_se": metrics.cosmoothing_se(*held_out, seed=seed),
+            },
+            *("co_bps", "co_bps_se"),
+        )
     if recording.forward_steps and model.observation == PoissonObservation.__name__:
         forward = (rates, valid.recon, recording.n_times)
-        out["fp_bps"] = metrics.forward_prediction(*forward)
-        out["fp_bps_se"] = metrics.forward_prediction_se(*forward, seed=seed)
-    out |= _score_averages(recording, rates)
+        out.add(
+            lambda: {
+                "fp_bps": metrics.forward_prediction(*forward),
+                "fp_bps_se": metrics.forward_prediction_se(*forward, seed=seed),
+            },
+            *("fp_bps", "fp_bps_se"),
+        )
+    out.add(lambda: _score_averages(recording, rates), "psth_r2")
     if valid.behavior is not None:
-        out |= _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed)
-    return {name: float(value) for name, value in out.items()}
+        out.add(lambda: _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed), *_BEHAVIOR)
+    return out
 
 
-def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -> dict[str, float]:
+def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -> Scores:
     """The scores of :func:`evaluate` that smoothed spikes reach, under the same names.
 
     Smoothing and penalties are chosen on the training trials. Behaviour is decoded by ridge regression from the
     counts of all channels, smoothed with 100 ms; held-out channels are predicted by a ridge Poisson regression;
     ``psth_r2`` is that of counts smoothed with :data:`PSTH_SD_S`.
     """
-    found = metrics.smoothing_baseline(recording, seed=seed)
-    out: dict[str, Any] = {
-        "rate_r2_flat": found.rate_r2_flat,
-        "rate_r2_per_channel": found.rate_r2_per_channel,
-        "co_bps": found.cosmoothing,
-        "co_bps_se": found.cosmoothing_se,
-    }
-    if found.latent_r2 is not None:
-        out |= _by_dimension("latent_r2", found.latent_r2)
+    out = Scores()
+    if recording.train.truth is not None:
+        names = ("rate_r2_flat", "rate_r2_per_channel")
+        out.add(lambda: {name: value for name, value in score_rates(recording).items() if name in names}, *names)
+    if recording.train.latents is not None:
+        out.add(lambda: by_dimension("latent_r2", score_latents(recording)["latent_r2"]), "latent_r2")
+    if recording.n_heldout and are_counts(recording):
+
+        def heldout() -> dict[str, float]:
+            found = score_heldout(recording, seed=seed)
+            return {"co_bps": found["cosmoothing"], "co_bps_se": found["cosmoothing_se"]}
+
+        out.add(heldout, "co_bps", "co_bps_se")
     fill = metrics.channel_means(recording.train.recon)
 
     def smoothed(part: Split, sd_s: float) -> np.ndarray:
         return metrics.smooth_observed(part.recon, sd_s / recording.bin_width_s, fill)
 
-    out |= _score_averages(recording, smoothed(recording.valid, PSTH_SD_S))
+    out.add(lambda: _score_averages(recording, smoothed(recording.valid, PSTH_SD_S)), "psth_r2")
     if recording.valid.behavior is not None:
-        out |= _decode(recording, *(smoothed(part, 0.1) for part in (recording.train, recording.valid)), lag_s, seed)
-    return {name: float(value) for name, value in out.items() if value is not None}
+        parts = (recording.train, recording.valid)
+        out.add(lambda: _decode(recording, *(smoothed(part, 0.1) for part in parts), lag_s, seed), *_BEHAVIOR)
+    return out
 
 
 def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]:
@@ -142,10 +170,4 @@ def decode_behavior(
 
 def _decode(recording: Recording, fitted: np.ndarray, scored: np.ndarray, lag_s: float, seed: int) -> dict[str, float]:
     decoded = decode_behavior(recording, fitted, scored, lag_s, seed)
-    return {**_by_dimension("behavior_r2", decoded.r2_per_dim), "behavior_r2_se": decoded.se}
-
-
-def _by_dimension(name: str, values: Any) -> dict[str, float]:
-    """The mean over dimensions, and every dimension, counted from 1."""
-    values = np.atleast_1d(values)
-    return {name: float(values.mean()), **{f"{name}_{i}": float(value) for i, value in enumerate(values, 1)}}
+    return {**by_dimension("behavior_r2", decoded.r2_per_dim), "behavior_r2_se": decoded.se}

@@ -73,18 +73,16 @@ def smoothing_baseline(
     """
     scores: dict[str, Any] = {}
     if recording.train.truth is not None:
-        scores |= _score_rates(recording, sds_s)
+        scores |= score_rates(recording, sds_s)
     if recording.train.latents is not None:
-        scores |= _score_latents(recording, sds_s)
+        scores |= score_latents(recording, sds_s)
     if recording.n_heldout and are_counts(recording):
-        grids = {"sd_s": sds_s, "penalty": penalties}
-        found = cosmoothing_baseline(recording, "GLM", grids=grids, n_folds=n_folds, n_choosing=_N_CHOOSING, seed=seed)
-        scores |= {"cosmoothing": found.co_bps, "cosmoothing_se": found.se}
-        scores |= {f"cosmoothing_{name}": value for name, value in found.chosen.items()}
+        scores |= score_heldout(recording, sds_s, penalties, n_folds, seed)
     return SmoothingBaseline(**scores)
 
 
-def _score_rates(recording: Recording, sds_s: Sequence[float]) -> dict[str, float]:
+def score_rates(recording: Recording, sds_s: Sequence[float] = SDS_S) -> dict[str, float]:
+    """The fields of :class:`SmoothingBaseline` that true rates give."""
     train, valid = recording.train, recording.valid
     fill = channel_means(train.recon)
 
@@ -100,7 +98,8 @@ def _score_rates(recording: Recording, sds_s: Sequence[float]) -> dict[str, floa
     }
 
 
-def _score_latents(recording: Recording, sds_s: Sequence[float]) -> dict[str, Any]:
+def score_latents(recording: Recording, sds_s: Sequence[float] = SDS_S) -> dict[str, Any]:
+    """The fields that true latents give."""
     train, valid, n_times = recording.train, recording.valid, recording.n_times
     latents = train.latents[:, :n_times]
     roots = [np.sqrt(part.encod) for part in (train, valid)]
@@ -116,3 +115,17 @@ def _score_latents(recording: Recording, sds_s: Sequence[float]) -> dict[str, An
     best = max(sds_s, key=score)
     fitted, scored = smoothed(best)
     return {"latent_r2": latent_r2(fitted, latents, scored, valid.latents[:, :n_times]), "latent_sd_s": best}
+
+
+def score_heldout(
+    recording: Recording,
+    sds_s: Sequence[float] = SDS_S,
+    penalties: Sequence[float] = PENALTIES,
+    n_folds: int = 3,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The fields that held-out channels of counts give."""
+    grids = {"sd_s": sds_s, "penalty": penalties}
+    found = cosmoothing_baseline(recording, "GLM", grids=grids, n_folds=n_folds, n_choosing=_N_CHOOSING, seed=seed)
+    chosen = {f"cosmoothing_{name}": value for name, value in found.chosen.items()}
+    return {"cosmoothing": found.co_bps, "cosmoothing_se": found.se, **chosen}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ from indl.training.latent_use import LatentUse
 _TRIALS = 512
 
 
-def save_run(out: Path | str, result: TrainingResult, recording: Recording, lag_s: float = 0.0) -> None:
-    """Writes a trained run into the folder `out`.
+def save_run(out: Path | str, result: TrainingResult) -> None:
+    """Writes what was trained into the folder `out`.
 
-    ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json`` and ``figures/*.png``;
-    each appears whole or not at all.
+    ``model.keras``, ``saved_model/``, ``params.json``, ``history.json`` and ``latent_use.json``; each appears whole or
+    not at all.
 
     Raises:
         OutputError: the folder holds other things, and is none of a run.
@@ -47,7 +48,6 @@ def save_run(out: Path | str, result: TrainingResult, recording: Recording, lag_
     if use is not None:
         kl = {name: [values.tolist() for values in rows] for name, rows in use.kl.items() if rows}
         write_json(out / "latent_use.json", {"epochs": use.epochs, "kl_per_dimension": kl})
-    save_figures(out / "figures", result.model, recording, result.history, use, lag_s)
 
 
 def save_figures(
@@ -73,7 +73,10 @@ def save_figures(
         lag_s: seconds by which behaviour is later than the rates.
 
     Returns:
-        Paths of the figures.
+        Paths of the figures that could be drawn.
+
+    Warns:
+        UserWarning: a figure could not be drawn of these data.
 
     Raises:
         OutputError: a file of the name of a figure is there that no figure of this library is.
@@ -84,9 +87,15 @@ def save_figures(
     else:
         figures = _figures(model, recording, history, latent_use, lag_s)
     paths = {name: output_file(folder / f"{name}.png", FIGURE) for name in figures}
+    drawn = []
     for name, draw in figures.items():
-        draw(paths[name])
-    return list(paths.values())
+        try:
+            draw(paths[name])
+        except (ValueError, ArithmeticError) as error:
+            warnings.warn(f"The figure {name} is left out: {error}", stacklevel=2)
+        else:
+            drawn.append(paths[name])
+    return drawn
 
 
 def _figures(
@@ -109,9 +118,10 @@ def _figures(
     figures: dict[str, Callable[[Path], Any]] = {
         "raster": lambda path: plots.raster_with_rates(
             counts, rates, trial=busiest, bin_width_s=width, truth=truth, path=path
-        ),
-        "calibration": lambda path: plots.calibration(rates, counts, path=path),
+        )
     }
+    if recording.are_counts:
+        figures["calibration"] = lambda path: plots.calibration(rates, counts, path=path)
     if "factors" in found:
         factors = np.where(outside[..., None], np.nan, found["factors"])
         figures["factors"] = lambda path: plots.factors_3d(factors, label=label, path=path)

@@ -21,10 +21,10 @@ from indl.data.files.hdf5 import load_recording
 from indl.data.simulate.lorenz import lorenz
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
-from indl.evaluation import evaluate, evaluate_baseline
+from indl.evaluation import evaluate, evaluate_baseline, left_out
 from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json
 from indl.files.kinds import RUN
-from indl.runs.report import save_run
+from indl.runs.report import save_figures, save_run
 from indl.training.fit import TrainingResult, monitor_of, params_for, train
 
 #: Packages that decide about the numbers of a run.
@@ -140,13 +140,15 @@ def _execute(
         skip_nonfinite=run.skip_nonfinite,
     )
     # The model is safe on disk before anything else can fail.
-    save_run(folder, result, recording, run.lag_s)
-    scores: dict[str, Any] = {"model": evaluate(result.model, recording, run.samples, lag_s=run.lag_s)}
+    save_run(folder, result)
+    found = {"model": evaluate(result.model, recording, run.samples, lag_s=run.lag_s)}
     if run.baselines:
-        scores["baseline"] = evaluate_baseline(recording, lag_s=run.lag_s)
+        found["baseline"] = evaluate_baseline(recording, lag_s=run.lag_s)
+    scores: dict[str, Any] = {**found, **left_out(found)}
     scores |= {"epochs": len(result.history["loss"]), "best_epoch": result.best_epoch}
     scores["seconds"] = time.monotonic() - begin
     write_json(folder / "metrics.json", scores)
+    save_figures(folder / "figures", result.model, recording, result.history, result.latent_use, run.lag_s)
     return result, scores
 
 

@@ -9,7 +9,7 @@ from indl import metrics
 from indl.data import Trials
 from indl.data.files.hdf5 import load_recording
 from indl.data.simulate.lorenz import lorenz
-from indl.evaluation import evaluate, evaluate_baseline
+from indl.evaluation import evaluate, evaluate_baseline, left_out
 from indl.params import preset
 from indl.training.fit import make_model
 from indl.training.hidden import hidden_nll
@@ -96,3 +96,36 @@ def test_baseline_reproduces_the_published_figures_of_a_real_recording(recording
     assert found["co_bps"] == pytest.approx(0.1255, abs=0.003)
     assert found["behavior_r2"] == pytest.approx(0.846, abs=0.005)
     assert found["psth_r2"] > 0.6
+
+
+def silent_where_scored():
+    """A held-out channel whose only spike is in training."""
+    x = np.random.default_rng(0).poisson(1.0, (30, 12, 5)).astype("float32")
+    x[:, :, 3] = 0
+    x[0, 0, 3] = 1
+    return Trials(x, 0.02, label=np.arange(30) % 2).split(valid=range(24, 30), heldout=[3])
+
+
+@pytest.mark.filterwarnings("ignore:.*silent")
+def test_a_score_that_cannot_be_computed_leaves_the_others():
+    """Spec faults C4."""
+    recording = silent_where_scored()
+    model = make_model(preset("default", **QUICK), recording)
+    with pytest.warns(UserWarning, match="The score co_bps is left out: Bits per spike need at least one spike"):
+        scores = evaluate(model, recording, samples=0)
+    with pytest.warns(UserWarning, match="The score co_bps is left out"):
+        baseline = evaluate_baseline(recording)
+    for found in (scores, baseline):
+        assert np.isnan(found["co_bps"]) and np.isnan(found["co_bps_se"])
+        assert set(found.left_out) == {"co_bps"}
+        kept = {name: value for name, value in found.items() if not name.startswith("co_bps")}
+        assert "psth_r2" in kept and np.isfinite(list(kept.values())).all()
+    assert left_out({"model": scores, "baseline": baseline})["left_out"].keys() == {"model.co_bps", "baseline.co_bps"}
+
+
+def test_a_baseline_of_too_few_trials_says_so():
+    counts = np.random.default_rng(0).poisson(1.0, (3, 12, 5)).astype("float32")
+    few = Trials(counts, 0.02, label=np.zeros(3)).split(valid=[2], heldout=2)
+    with pytest.warns(UserWarning, match="The score co_bps is left out: .*Given: 2 "):
+        found = evaluate_baseline(few)
+    assert np.isnan(found["co_bps"]) and np.isfinite(found["psth_r2"])

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from indl.cli.app import app
 from indl.data.files.hdf5 import save_recording
 from indl.data.simulate.lorenz import lorenz
+from indl.data.values.trials import Trials
 from indl.files import OutputError, claim_folder, exclusive
 from indl.files.kinds import RUN as RUN_FOLDER
 from indl.params import preset
@@ -212,3 +213,27 @@ def test_full_disk_is_told(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="The disk is full.*make room"):
         execute(replace(RUN, params=preset("default", **PLAIN)), tmp_path)
     assert (tmp_path / "state.npz").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*silent", "ignore:.*constant")
+def test_signals_finish_with_scores_and_figures(tmp_path):
+    """Spec faults C3: figures of counts are not drawn of signals, and no figure costs the scores."""
+    rng = np.random.default_rng(0)
+    signals = Trials(rng.normal(size=(24, 10, 5)), 0.02, are_counts=False, label=np.arange(24) % 3).split(heldout=1)
+    save_recording(signals, tmp_path / "signals.h5")
+    run = Run(
+        {"kind": "file", "path": str(tmp_path / "signals.h5")},
+        preset("default", **PLAIN, output_dist="Gaussian"),
+        epochs=1,
+        samples=0,
+        baselines=True,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("indl.plots.psths", lambda *args, **kwargs: 1 / 0)
+        with pytest.warns(UserWarning, match="The figure psths is left out: division by zero"):
+            _, scores = execute(run, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert kept["model"] == scores["model"] and "left_out" not in kept
+    assert np.isfinite(kept["model"]["nll"]) and np.isfinite(kept["baseline"]["psth_r2"])
+    drawn = {path.stem for path in (tmp_path / "run" / "figures").iterdir()}
+    assert drawn >= {"raster", "training"} and not drawn & {"calibration", "psths"}
