@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import fft
 
+from indl.data.checks.masks import as_array
+
 
 def mean_autocorrelation(values, max_lag=None):
     """Autocorrelation of each dimension at every lag, over all trials.
@@ -30,7 +32,7 @@ def mean_autocorrelation(values, max_lag=None):
         >>> mean_autocorrelation(alternating, max_lag=2).ravel().round(6).tolist()
         [1.0, -1.0, 1.0]
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = as_array(values, dtype=np.float64)
     if values.ndim != 3 or values.size == 0:
         raise ValueError(
             f"Signals must be (trials, time, dimensions) and not empty. Given: shape {values.shape}. Use array[None] "

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
+
 
 def bootstrap_se(score, *arrays, n_resamples=1000, seed=0):
     """Bootstrap standard error of any score over trials.
@@ -30,7 +32,7 @@ def bootstrap_se(score, *arrays, n_resamples=1000, seed=0):
         >>> round(float(bootstrap_se(np.mean, x)), 1), round(x.std() / 10, 1)
         (2.9, 2.9)
     """
-    arrays = [np.asarray(array) for array in arrays]
+    arrays = [as_array(array) for array in arrays]
     sizes = {array.shape[:1] for array in arrays}
     if len(sizes) != 1 or not all(sizes):
         raise ValueError(

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from indl.data.checks.masks import as_array
 from indl.metrics.bootstrap import standard_error
 from indl.metrics.r2 import r2_per_column, r2_resamples
 
@@ -125,7 +126,7 @@ def ridge_decoding(
         se=standard_error(resampled, len(truth)),
         lag_bins=lag,
         cv_r2=float(chosen.best_score_),
-        predicted=_everywhere(chosen, np.asarray(features_valid, np.float64)),
+        predicted=_everywhere(chosen, as_array(features_valid, np.float64)),
     )
 
 
@@ -227,7 +228,7 @@ def _lagged(features, behavior, part, lag, reach):
 
 
 def _pair(features, behavior, part):
-    features, behavior = np.asarray(features, np.float64), np.asarray(behavior, np.float64)
+    features, behavior = as_array(features, np.float64), as_array(behavior, np.float64)
     fits = features.ndim == 3 and behavior.ndim == 3 and features.shape[:2] == behavior.shape[:2]
     if not fits:
         raise ValueError(

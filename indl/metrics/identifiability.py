@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.linear_model import LinearRegression
 
+from indl.data.checks.masks import as_array
 from indl.metrics.r2 import r2_per_column
 from indl.text import shown
 
@@ -99,7 +100,7 @@ def recovery_r2(
         1.0
     """
     predicted = aligned(codes, truth, codes_fit, truth_fit)
-    known = ~np.isnan(np.asarray(truth, np.float64)).any(axis=1, keepdims=True)
+    known = ~np.isnan(as_array(truth, np.float64)).any(axis=1, keepdims=True)
     r2 = r2_per_column(np.where(known, truth, np.nan), predicted)
     return RecoveryR2(float(r2.mean()), r2)
 
@@ -172,7 +173,7 @@ def circular_distance(a: np.ndarray, b: np.ndarray, period: float) -> np.ndarray
         ValueError: If the period is not a positive number.
     """
     period = check_period(period)
-    around = np.mod(np.asarray(a, np.float64) - np.asarray(b, np.float64), period)
+    around = np.mod(as_array(a, np.float64) - as_array(b, np.float64), period)
     return np.minimum(around, period - around)
 
 
@@ -334,7 +335,7 @@ def _pairs(codes, truth, codes_fit, truth_fit):
 
 
 def _rows(codes, truth, part):
-    codes, truth = np.asarray(codes, np.float64), np.asarray(truth, np.float64)
+    codes, truth = as_array(codes, np.float64), as_array(truth, np.float64)
     fits = codes.ndim == truth.ndim == 2 and len(codes) == len(truth) and codes.shape[1] and truth.shape[1]
     if not fits:
         raise ValueError(
@@ -373,7 +374,7 @@ def _correlations(codes, truth, method):
 
 def _label_pair(true, predicted, dtype, ndims):
     try:
-        true, predicted = np.asarray(true, dtype), np.asarray(predicted, dtype)
+        true, predicted = as_array(true, dtype), as_array(predicted, dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Continuous labels must be numbers. Given: others ({error}). Use label_error_rate for names of conditions."
@@ -389,7 +390,7 @@ def _label_pair(true, predicted, dtype, ndims):
 
 def _statistics(label_mean, label_log_variance, labels):
     """Mean and log variance of the prior of each different label, and how many there are."""
-    mean, log_variance = np.asarray(label_mean, np.float64), np.asarray(label_log_variance, np.float64)
+    mean, log_variance = as_array(label_mean, np.float64), as_array(label_log_variance, np.float64)
     labels = np.asarray(labels)
     fits = mean.ndim == 2 and mean.size and mean.shape == log_variance.shape
     if not fits or labels.ndim not in (1, 2) or len(labels) != len(mean):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LinearRegression
 
+from indl.data.checks.masks import as_array
 from indl.metrics.bootstrap import standard_error
 from indl.metrics.r2 import r2_per_column, r2_resamples
 
@@ -67,7 +68,7 @@ def _mapped(factors_fit, latents_fit, factors, latents):
 
 
 def _rows(factors, latents):
-    factors, latents = np.asarray(factors), np.asarray(latents)
+    factors, latents = as_array(factors), as_array(latents)
     if factors.ndim != 3 or latents.ndim != 3 or factors.shape[:2] != latents.shape[:2]:
         raise ValueError(
             "Factors and latents must be (trials, time, dimensions) with the same trials and "

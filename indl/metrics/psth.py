@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.metrics.r2 import r2_per_column
 from indl.metrics.smooth_observed import smooth_observed
 
@@ -50,7 +51,7 @@ def psth_r2(rates, label, psth, jitter=None):
             bins left.
     """
     rates, label = _trials(rates, label)
-    psth = np.asarray(psth, np.float64)
+    psth = as_array(psth, np.float64)
     if psth.ndim != 3 or rates.shape[1:] != psth.shape[1:]:
         raise ValueError(
             "rates must be (trials, time, channels) and psth (conditions, time, channels). Given: "
@@ -76,7 +77,7 @@ def psth_r2(rates, label, psth, jitter=None):
 
 def _trials(values, label):
     """Values as float64 (trials, time, channels), and labels that are indices."""
-    values, label = np.asarray(values, np.float64), np.asarray(label)
+    values, label = as_array(values, np.float64), np.asarray(label)
     if values.ndim != 3 or not len(values) or np.isinf(values).any():
         raise ValueError(
             f"Counts and rates must be (trials, time, channels), at least one trial, and finite. Given: {values.shape} "

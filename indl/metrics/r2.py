@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.metrics.bootstrap import trial_weights
 
 
@@ -64,7 +65,7 @@ def known_values(truth, predicted):
     Raises:
         ValueError: If the shapes differ, or a value of `truth` or its prediction is not finite.
     """
-    truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    truth, predicted = as_array(truth, np.float64), as_array(predicted, np.float64)
     if truth.shape != predicted.shape or truth.ndim < 1:
         raise ValueError(
             f"True and predicted values must have one shape. Given: {truth.shape} and {predicted.shape}. "

@@ -6,6 +6,7 @@ say which one is meant.
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.metrics.r2 import r2_per_column
 
 
@@ -41,7 +42,7 @@ def rate_r2_flat(rates, truth):
         ValueError: If the shapes differ, values are infinite, a rate is NaN where the truth is not, or less than two
             values are left.
     """
-    rates, truth = np.asarray(rates), np.asarray(truth)
+    rates, truth = as_array(rates), as_array(truth)
     # Flattened together only where they belong together, so that the message names the shapes.
     pair = (truth, rates) if rates.shape != truth.shape else (truth.reshape(-1, 1), rates.reshape(-1, 1))
     return _mean(r2_per_column(*pair))

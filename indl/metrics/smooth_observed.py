@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.data.prepare.smoothing import gaussian_smooth
 
 
@@ -22,7 +23,7 @@ def smooth_observed(counts, sd_bins, fill=np.nan):
     Raises:
         ValueError: If `counts` does not have 3 axes or `sd_bins` is negative or not finite.
     """
-    counts = np.asarray(counts)
+    counts = as_array(counts)
     missing = np.isnan(counts)
     if not missing.any():
         return gaussian_smooth(counts, sd_bins)

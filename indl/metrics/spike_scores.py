@@ -6,6 +6,7 @@ Source: Pei et al. 2021, "Neural Latents Benchmark '21"; same numbers as its `nl
 import numpy as np
 from scipy.special import gammaln, xlogy
 
+from indl.data.checks.masks import as_array
 from indl.metrics.bootstrap import standard_error, trial_weights
 
 _SMALLEST_RATE = 1e-9
@@ -163,7 +164,7 @@ def _standard_error(rates, counts, n_resamples, seed):
 
 def _scored(rates, counts):
     """Both arrays as float64 of one shape, rates above zero, and the mask of bins to score."""
-    rates, counts = np.asarray(rates, np.float64), np.asarray(counts, np.float64)
+    rates, counts = as_array(rates, np.float64), as_array(counts, np.float64)
     try:
         rates = np.broadcast_to(rates, counts.shape)
     except ValueError as error:
@@ -183,7 +184,7 @@ def _scored(rates, counts):
 
 
 def _heldout(rates, counts, n_heldin, n_times):
-    rates, counts = np.asarray(rates), np.asarray(counts)
+    rates, counts = as_array(rates), as_array(counts)
     if rates.ndim != 3 or rates.shape != counts.shape:
         raise ValueError(
             "Rates and counts must both be (trials, time, channels). Given: "
@@ -198,7 +199,7 @@ def _heldout(rates, counts, n_heldin, n_times):
 
 
 def _forward(rates, counts, n_times):
-    rates, counts = np.asarray(rates), np.asarray(counts)
+    rates, counts = as_array(rates), as_array(counts)
     if rates.ndim != 3 or rates.shape != counts.shape or not 0 <= n_times < counts.shape[1]:
         raise ValueError(
             "Forward prediction needs (trials, time, channels) with bins after those the encoder saw. Given: rates "

@@ -9,6 +9,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from indl.data.checks.masks import as_array
+
 
 class TargetDecoding(NamedTuple):
     """Result of `target_decoding`.
@@ -71,7 +73,7 @@ def target_decoding(counts_train, label_train, counts_valid, label_valid, *, n_w
 
 def _windows(counts, label, n_windows):
     """Square roots of the counts in every window, (trials, windows * channels)."""
-    counts, label = np.asarray(counts, np.float64), np.asarray(label)
+    counts, label = as_array(counts, np.float64), np.asarray(label)
     if counts.ndim != 3 or label.shape != counts.shape[:1] or not 0 < n_windows <= counts.shape[1]:
         raise ValueError(
             "Counts must be (trials, time, channels) with one label a trial and a bin a window. Given: "

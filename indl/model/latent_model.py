@@ -19,6 +19,8 @@ from indl.sampling.draws import compiled
 
 #: Under this name the random states stand in a file, beside Keras's numbered variables.
 _RANDOM_STATES = "random_states"
+#: What ``keras.Model.compile`` takes and an objective of one's own makes idle.
+_OF_KERAS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class LatentModel(keras.Model):
@@ -87,7 +89,13 @@ class LatentModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """As in Keras, in the mode of the saved model."""
         self.batch_parts = config.get("batch_parts", 1)
-        super().compile_from_config({name: value for name, value in config.items() if name != "batch_parts"})
+        # Keras leaves a model uncompiled whose class has a `compile` of its own.
+        found = keras.saving.deserialize_keras_object(
+            {name: value for name, value in config.items() if name != "batch_parts"}
+        )
+        self.compile(**found)
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics_names(self) -> list[str]:
@@ -176,6 +184,51 @@ class LatentModel(keras.Model):
             yield
         finally:
             self.jit_compile = setting
+
+    def compile(self, optimizer: Any = "rmsprop", **kwargs: Any) -> None:
+        """As in Keras; the loss is the objective, whose terms are what is logged.
+
+        Raises:
+            ValueError: a loss or metrics of Keras, which would have no part in it; or computation in another precision
+                than float32 by default, for which the objective is not made.
+        """
+        unused = {name: kwargs[name] for name in _OF_KERAS if kwargs.get(name) is not None}
+        if unused:
+            raise ValueError(
+                f"The model has an objective of its own, and logs {', '.join(sorted(self.objective.logged))}. Given: "
+                f"{', '.join(f'{name}={value!r}' for name, value in unused.items())}. Leave it out."
+            )
+        if keras.config.floatx() != "float32":
+            raise ValueError(
+                f"Models are trained in float32. Given: keras.config.floatx() = {keras.config.floatx()!r}. Call "
+                "keras.config.set_floatx('float32') before the model is built."
+            )
+        super().compile(optimizer, **kwargs)
+
+    def check_compiled(self) -> None:
+        """Refuses to train what was never compiled.
+
+        Raises:
+            ValueError: it was not.
+        """
+        if not self.compiled:
+            raise ValueError(
+                "The model is not compiled. Given: fit before compile. Call model.compile(optimizer) first, or "
+                "indl.train(params, recording), which does."
+            )
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As in Keras, as ``.keras`` alone.
+
+        Raises:
+            ValueError: another ending: older formats do not hold these models.
+        """
+        if not str(filepath).endswith(".keras"):
+            raise ValueError(
+                f"A model is saved as a .keras file. Given: {filepath}. Write model.save('model.keras'), or call "
+                "indl.export_saved_model(model, folder) for use without this library."
+            )
+        super().save(filepath, *args, **kwargs)
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """Refused: a flat SavedModel, on posterior means, needs :func:`indl.export.export_saved_model`."""

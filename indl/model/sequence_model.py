@@ -179,9 +179,10 @@ class SequentialVAE(LatentModel):
         """``keras.Model.fit``; without `y` the input is its own target. Arrays are checked first.
 
         Raises:
-            ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials; or
-                the model hides samples and is not told which.
+            ValueError: the arrays hold NaN, negative or fractional counts, the wrong rank or width, or no trials; the
+                model hides samples and is not told which, or is not compiled.
         """
+        self.check_compiled()
         self.check_arrays(x, y)
         self.reads.check_for_training(x)
         validation = kwargs.get("validation_data")

@@ -12,6 +12,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from indl.data.checks.masks import as_array
 from indl.metrics.identifiability import aligned, check_period, recovery_r2
 from indl.plots import style
 from indl.text import shown
@@ -125,8 +126,8 @@ def _cyclic() -> Colormap:
 
 def _finite_rows(truth, recovered, label):
     """Everything in the rows in which all numbers are finite, float64 but for discrete labels."""
-    truth = np.asarray(truth, np.float64)
-    recovered = {name: np.asarray(values, np.float64) for name, values in recovered.items()}
+    truth = as_array(truth, np.float64)
+    recovered = {name: as_array(values, np.float64) for name, values in recovered.items()}
     arrays = [truth, *recovered.values()]
     if not recovered or any(a.ndim != 2 or len(a) != len(truth) or not a.shape[1] for a in arrays):
         raise ValueError(

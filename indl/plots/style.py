@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from indl.data.checks.masks import as_array
 from indl.files import atomic, figure_metadata, output_file
 from indl.files.marks import FIGURE
 
@@ -134,7 +135,7 @@ def as_trials(**arrays):
     Raises:
         ValueError: If an array is not (trials, time, channels), empty, without a finite value, or of another shape.
     """
-    arrays = {name: np.asarray(a, dtype=np.float64) for name, a in arrays.items()}
+    arrays = {name: as_array(a, dtype=np.float64) for name, a in arrays.items()}
     shapes = {name: a.shape for name, a in arrays.items()}
     first = next(iter(arrays.values()))
     if first.ndim != 3 or first.size == 0 or len(set(shapes.values())) > 1:

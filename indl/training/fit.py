@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,7 +143,8 @@ def train(
         epochs: passes over the training trials. Default: ``params["epochs"]``.
         hidden_every: epochs between two evaluations of ``val_hidden_nll`` and of the use of each latent dimension;
             at most ``params["patience"]``.
-        callbacks: further Keras callbacks. Their own state is not kept in `folder`.
+        callbacks: further Keras callbacks. Their own state is not kept in `folder`, and the weights of the best epoch
+            are put back after them.
         verbose: as in Keras.
         model: a model to go on with, instead of a new one, compiled with :func:`make_optimizer`. Epochs and schedules
             start again at 0.
@@ -154,6 +156,7 @@ def train(
     Raises:
         TypeError: `recording` is something else.
         ValueError: params or arrays that do not validate, or a model with another optimizer.
+        KeyboardInterrupt: training was interrupted, and `folder` has the state to go on from.
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
         CheckpointError: the state cannot be written, or `folder` belongs to another run.
@@ -201,9 +204,17 @@ def train(
             if folder is not None:
                 raise NonFiniteError(*error.where, _keep(model, folder / "last_good.keras")) from None
             raise
+        except KeyboardInterrupt:
+            if folder is not None or not checkpoint.history:
+                raise
+            warnings.warn(
+                f"Training was interrupted. The result is that of the {checkpoint.epochs_done} epochs before.",
+                stacklevel=2,
+            )
     else:
         selection.set_model(model)
-        selection.put_back()
+    # The callbacks of others have ended after the selection.
+    selection.put_back()
     if model.params is not None and mode is not None:
         # What was measured is part of what the run was.
         model.params["jit_compile"] = "on" if mode.compiled else "off"

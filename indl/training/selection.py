@@ -58,9 +58,11 @@ class BestWeights(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
+        if self.epoch is None:
+            self.weights = self.model.get_weights()
         self.put_back()
 
     def put_back(self) -> None:
-        """Gives the model the weights of the best epoch."""
-        if self.epoch is not None:
+        """Gives the model the weights of the best epoch, or the last ones; after what other callbacks gave it."""
+        if self.weights:
             self.model.set_weights(self.weights)

@@ -13,9 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from indl.data.checks.findings import Finding, listed
+from indl.data.checks.masks import as_array
 from indl.text import shown
 
 _MAX_BIN_WIDTH_S = 10.0
+_WIDE_BIN_S = 1.0
+#: No bin holds more spikes: what is larger was converted wrongly.
+_MAX_COUNT = 1e6
+_MAX_RATE_HZ = 1000.0
 _AXES = ("trials", "time steps", "channels")
 # Values looked at together: small enough for the masks to stay in the processor's cache.
 _PIECE = 2**20
@@ -73,11 +78,12 @@ def check_positive(array, name, floor=0.0, zeros=False):
         raise ValueError(wrong.finding("not-positive", array, name, rule, "too small", advice).message)
 
 
-def check_bin_width(value):
+def check_bin_width(value, stacklevel=3):
     """Check a bin width and return it as a float.
 
     Args:
         value: Bin width in seconds.
+        stacklevel: Passed to `warnings.warn`.
 
     Returns:
         The bin width in seconds, a float in (0, 10].
@@ -85,11 +91,43 @@ def check_bin_width(value):
     Raises:
         ValueError: If the value is not a number, not finite, not positive, or so large that it
             must be in milliseconds.
+
+    Warns:
+        UserWarning: If it is more than 1 s.
     """
     finding = bin_width_finding(value)
     if finding:
         raise ValueError(finding.message)
+    if value > _WIDE_BIN_S:
+        warnings.warn(
+            f"Bins of more than {_WIDE_BIN_S:g} s are rare. Given: {value:g} s. If that is milliseconds, give "
+            f"{value / 1000:g}.",
+            stacklevel=stacklevel,
+        )
     return float(value)
+
+
+def check_rates(counts, bin_width_s, stacklevel=3):
+    """Question counts whose mean rate no neuron has.
+
+    Args:
+        counts: (trials, time, channels); NaN is left out. What lies on disk is not read for this.
+        bin_width_s: Bin width in seconds.
+        stacklevel: Passed to `warnings.warn`.
+
+    Warns:
+        UserWarning: If a channel's mean is above 1 kHz.
+    """
+    if not isinstance(counts, np.ndarray) or not counts.size:
+        return
+    recorded = np.maximum(np.isfinite(counts).sum((0, 1)), 1)
+    highest = float((np.nansum(counts, (0, 1), dtype=np.float64) / recorded).max())
+    if highest / bin_width_s > _MAX_RATE_HZ:
+        warnings.warn(
+            f"No neuron fires at more than {_MAX_RATE_HZ:g} Hz on average. Given: {highest / bin_width_s:.4g} Hz, a "
+            f"mean of {highest:.4g} in bins of {1000 * bin_width_s:g} ms. Look at the units of bin width and counts.",
+            stacklevel=stacklevel,
+        )
 
 
 def check_whole(value, name, low=0, high=math.inf):
@@ -145,9 +183,9 @@ def trial_findings(x, y=None, *, counts=True, missing=False, names=("x", "y")) -
 def as_trials(array, name):
     """A numeric array (trials, time, channels) and None, or None and the finding that it is none."""
     advice = "Give one numeric array (trials, time, channels); pad or cut trials to one length."
-    if not isinstance(getattr(array, "dtype", None), np.dtype):
+    if not isinstance(getattr(array, "dtype", None), np.dtype) or np.ma.isMaskedArray(array):
         try:
-            given, array = type(array).__name__, np.asarray(array)
+            given, array = type(array).__name__, as_array(array)
         except (ValueError, TypeError) as error:
             problem = f"{name} cannot be made into an array."
             got = f"Given: {type(array).__name__} ({error})."
@@ -236,7 +274,7 @@ class _Tally:
 
 def _value_findings(array, name, counts, missing):
     n_trials, _, n_channels = array.shape
-    infinite, unknown, negative, fractional = _Tally(), _Tally(), _Tally(), _Tally()
+    infinite, unknown, negative, fractional, absurd = (_Tally() for _ in range(5))
     active = np.zeros((n_trials, n_channels), bool)
     seen = np.ones((n_trials, n_channels), bool)
     hint = ""
@@ -254,6 +292,8 @@ def _value_findings(array, name, counts, missing):
                 seen[rows] = ~nan.all(axis=1)
         if counts and piece.dtype.kind in "if":
             negative.add(piece < 0, piece, start)
+        if counts and piece.dtype.kind in "uif":
+            absurd.add(piece > _MAX_COUNT, piece, start)
         if counts and piece.dtype.kind == "f":
             broken = piece != np.rint(piece)
             fractional.add(broken if nan is None else broken & ~nan, piece, start)
@@ -270,6 +310,9 @@ def _value_findings(array, name, counts, missing):
     if negative.count:
         advice = "Give spike counts, or use counts=False and a Gaussian observation model for signals."
         yield negative.finding("negative", array, name, "must hold counts", "negative", advice)
+    if absurd.count and not infinite.count:
+        advice = "Look for a wrong unit, or for negative numbers in an unsigned type."
+        yield absurd.finding("too-many", array, name, "must hold counts per bin", f"above {_MAX_COUNT:g}", advice)
     if fractional.count:
         advice = "Give counts per bin, neither smoothed nor in Hz, or use counts=False and a Gaussian observation model"
         yield fractional.finding(

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from indl.data.checks.masks import as_array
+
 
 def gaussian_smooth(counts, sd_bins):
     """Smooth along time with a Gaussian that loses no mass at the edges.
@@ -26,7 +28,7 @@ def gaussian_smooth(counts, sd_bins):
         >>> gaussian_smooth(np.ones((1, 5, 1)), 2.0).ravel().round(6).tolist()
         [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    counts = np.asarray(counts)
+    counts = as_array(counts)
     if counts.ndim != 3:
         raise ValueError(
             f"counts must have 3 axes (trials, time, channels). Given: shape {counts.shape}. "

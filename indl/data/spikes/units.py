@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.data.spikes.bins import pairs
 from indl.text import shown
 
@@ -210,7 +211,7 @@ def _by_cluster(times: Any, clusters: Any, wanted_ids: Any) -> tuple[np.ndarray,
 
 def _times(array: Any, unit: Any) -> np.ndarray:
     # A pynapple Ts carries its times in `t`.
-    array = np.asarray(getattr(array, "t", array))
+    array = as_array(getattr(array, "t", array))
     array = array.ravel() if array.ndim == 2 and 1 in array.shape else array
     if array.size == 0:
         return np.zeros(0)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from indl.data.checks.arrays import check_bin_width
+from indl.data.checks.masks import as_array
 from indl.data.spikes.bins import Bins, pairs
 from indl.text import shown
 
@@ -239,7 +240,7 @@ def _span(value: Any, rule: str, advice: str) -> tuple[float, float]:
 
 def _events(values: Any) -> np.ndarray:
     # A pynapple Ts carries its times in `t`.
-    values = np.atleast_1d(np.asarray(getattr(values, "t", values)))
+    values = np.atleast_1d(as_array(getattr(values, "t", values)))
     if values.dtype.kind not in "uif" or values.ndim != 1 or not values.size:
         raise ValueError(
             f"events must be one time a trial, in seconds. Given: shape {values.shape} of {values.dtype}. Give a "

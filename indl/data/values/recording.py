@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from indl.data.checks.arrays import as_trials, check_bin_width, pieces
+from indl.data.checks.masks import as_array
 from indl.data.values.lazy import LazyArray
 from indl.text import shown
 
@@ -249,8 +250,13 @@ def frozen(value, dtype=None, name="An array"):
     """
     if value is None or isinstance(value, LazyArray):
         return value
+    if dtype is None and np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} needs every entry. Given: {int(np.ma.getmaskarray(value).sum())} that are masked. Remove what "
+            "they belong to, or fill them."
+        )
     try:
-        array = np.asarray(value)
+        array = as_array(value)
     except ValueError as error:
         raise ValueError(
             f"{name} cannot be made into an array. Given: {type(value).__name__} ({error}). Give one array; rows of "

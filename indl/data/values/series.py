@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.text import shown
 
 # Without a stated longest gap: this many times the median interval.
@@ -43,7 +44,7 @@ class Series:
     max_gap_s: float | None = None
 
     def __post_init__(self) -> None:
-        times, values = np.asarray(self.times_s), np.asarray(self.values)
+        times, values = as_array(self.times_s), as_array(self.values)
         if times.dtype.kind not in "uif" or values.dtype.kind not in "buif":
             raise ValueError(
                 f"The series {self.name!r} must be numeric. Given: times of {times.dtype} and values of "

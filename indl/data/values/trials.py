@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import check_bin_width, check_trials, check_whole
+from indl.data.checks.arrays import check_bin_width, check_rates, check_trials, check_whole
+from indl.data.checks.masks import as_array
 from indl.data.values.chop_plan import PREFIX, ChopPlan
 from indl.data.values.recording import Recording, Split, frozen, own_attrs
 from indl.data.values.splitting import choose_heldout, leave_out_shared, split_trials
@@ -83,6 +84,8 @@ class Trials:
             self._set(name, frozen(getattr(self, name), np.float32, name))
         for name in ("channel_ids", "inds", "start_s", "label"):
             self._set(name, frozen(getattr(self, name), name=name))
+        if self.are_counts:
+            check_rates(self.counts, self.bin_width_s, stacklevel=4)
         self._require("channel_ids", (n_channels,), "one id a channel")
         for name in ("inds", "start_s", "label"):
             self._require(name, (n_trials,), "one value a trial")
@@ -108,7 +111,7 @@ class Trials:
                 f"trials must be a list with one array a trial. Given: {type(trials).__name__}. Give arrays (time, "
                 "channels)."
             )
-        trials = [np.asarray(trial) for trial in trials]
+        trials = [as_array(trial) for trial in trials]
         bins = [trial.shape[0] if trial.ndim == 2 else 0 for trial in trials]
         if not bins or min(bins) == 0:
             raise ValueError(
@@ -349,7 +352,7 @@ def time_mask(counts: np.ndarray) -> np.ndarray:
 
 def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     """One float32 array (trials, longest time, channels) from arrays (time, channels), NaN after each trial's end."""
-    trials = [np.asarray(trial) for trial in trials]
+    trials = [as_array(trial) for trial in trials]
     widths = {trial.shape[1:] for trial in trials}
     if len(widths) != 1 or trials[0].ndim != 2:
         raise ValueError(

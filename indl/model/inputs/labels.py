@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from indl.data.checks.masks import as_array
+
 #: What labels are, in messages.
 WHAT = "the label of each trial, or with u_per_step of each bin of the target"
 
@@ -90,7 +92,7 @@ class LabelForm:
         Raises:
             ValueError: labels that fit neither way, or are not known.
         """
-        array = np.asarray(u, "float32")
+        array = as_array(u, "float32")
         n_axes = array.ndim - len(self.vector)
         if n_axes == 0:
             array = array[None, None] if self.per_step else array[None]

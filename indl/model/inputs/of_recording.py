@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from indl.data.checks.masks import as_array
 from indl.data.values.lazy import LazyArray
 from indl.data.values.recording import Split
 from indl.data.values.trials import time_mask
@@ -73,7 +74,7 @@ def session_inputs(model: Any, x: Any, session: int) -> dict[str, np.ndarray]:
         x: (trials, time, channels of that session that the encoder sees).
         session: number of the session.
     """
-    x = np.asarray(x, "float32")
+    x = as_array(x, "float32")
     room = model.x.shape[-1] - x.shape[-1]
     if room < 0:
         raise ValueError(

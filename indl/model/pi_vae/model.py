@@ -134,6 +134,7 @@ class PiVAE(LatentModel):
         Warns:
             UserWarning: the labels, or the prior after training, do not identify the latents.
         """
+        self.check_compiled()
         x, labels = self._rows.for_keras(x, y), None
         if isinstance(x, Mapping):
             unfit = sorted(_NOT_OF_ARRAYS & {name for name, value in kwargs.items() if value is not None})

@@ -1,0 +1,168 @@
+"""Numbers that were wrong without a word, and results that were lost: section C of the list of faults, by its lines.
+
+Lines that have a test of their own elsewhere: C1 in tests/tuning/test_search.py, C3 in tests/runs/test_run.py, C4 in
+tests/evaluation/test_scores.py.
+"""
+
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import indl
+from indl import metrics, plots
+from indl.data import Series, Trials, lorenz
+from indl.params import preset
+from indl.training.fit import train
+from tests.checks import PLAIN, QUICK, tiny_model
+
+COUNTS = np.random.default_rng(0).poisson(1.0, (6, 8, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return lorenz(n_neurons=6, n_conditions=4, n_trials=8, n_bins=8, heldout=1)
+
+
+# --- C5: masks -------------------------------------------------------------------------------------------------
+
+
+def test_c05_what_is_masked_is_nan_at_every_border():
+    given = np.ma.masked_equal([[[1.0, 2.0], [999.0, 0.0]]] * 4, 999.0)
+    assert np.isnan(Trials(given, 0.02, missing=True).counts[0, 1, 0])
+    whole = Trials(np.ma.masked_equal([[[1, 2], [999, 0]]] * 4, 999), 0.02, missing=True).counts
+    np.testing.assert_array_equal(whole[0], [[1, 2], [np.nan, 0]])
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        Trials(given, 0.02)
+    listed = Trials.from_list([given[0], given[1, :1]], 0.02, missing=True)
+    assert np.isnan(listed.counts[0, 1, 0]) and np.isnan(listed.counts[1, 1]).all()
+    behavior = np.ma.masked_greater(np.arange(48.0).reshape(6, 8, 1), 40)
+    assert np.isnan(Trials(COUNTS, 0.02, behavior=behavior).behavior).sum() == 7
+    with pytest.raises(ValueError, match="label needs every entry. Given: 1 that are masked"):
+        Trials(COUNTS, 0.02, label=np.ma.masked_equal(np.arange(6), 3))
+    with pytest.raises(ValueError, match="Only numbers can be masked"):
+        Series(np.arange(3.0), np.ma.masked_equal(np.array(["a", "b", "c"]), "b"))
+
+
+def test_c05_models_and_metrics_know_masks():
+    hole = np.ma.masked_array(COUNTS, COUNTS == COUNTS.max())
+    nan = np.where(hole.mask, np.nan, COUNTS)
+    rates = np.full(COUNTS.shape, 0.9)
+    for score in (metrics.poisson_nll, metrics.bits_per_spike):
+        assert score(rates, hole) == score(rates, nan) != score(rates, COUNTS)
+    assert metrics.rate_r2_flat(rates + 0.1 * COUNTS, hole) == metrics.rate_r2_flat(rates + 0.1 * COUNTS, nan)
+    with pytest.raises(ValueError, match="missing_data"):
+        tiny_model(8, 3, **PLAIN).rates(hole)
+    model = tiny_model(8, 3, **PLAIN, missing_data=True)
+    np.testing.assert_array_equal(model.rates(hole), model.rates(nan))
+    assert plots.calibration(rates, hole).axes[0].get_title() == plots.calibration(rates, nan).axes[0].get_title()
+
+
+# --- C6 and C14: what training ends with ------------------------------------------------------------------------
+
+
+def test_c06_the_selection_has_the_last_word(recording):
+    """Early stopping of Keras gives back the weights of an early epoch, where the betas are still low."""
+    params = preset("default", **PLAIN, learning_rate=1e-2, kl_z_schedule="linear", kl_z_ramp=20)
+    kept = []
+
+    class Keep(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kept.append(self.model.get_weights())
+
+    stopping = keras.callbacks.EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = train(params, recording, epochs=4, hidden_every=1, callbacks=[Keep(), stopping])
+    assert stopping.stopped_epoch == 2 and len(kept) == 3
+    assert result.best_epoch is None, "the last weights are promised"
+    for now, then in zip(result.model.get_weights(), kept[-1], strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert any((now != then).any() for now, then in zip(result.model.get_weights(), kept[0], strict=True))
+
+
+def test_c14_an_interrupted_cell_leaves_the_epochs_before(recording, tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    params = preset("default", **PLAIN)
+    with pytest.warns(UserWarning, match="interrupted. The result is that of the 2 epochs before"):
+        result = train(params, recording, epochs=5, callbacks=[Interrupt()])
+    assert len(result.history["loss"]) == 2
+    assert np.isfinite(result.model.rates(recording.valid.encod)).all()
+    with pytest.raises(KeyboardInterrupt):
+        train(params, recording, epochs=5, callbacks=[Interrupt()], folder=tmp_path / "run")
+
+
+# --- C9 and C21: units ---------------------------------------------------------------------------------------------
+
+
+def test_c09_a_wide_bin_is_questioned():
+    with pytest.warns(UserWarning, match="more than 1 s are rare. Given: 5 s. If that is milliseconds, give 0.005"):
+        Trials(COUNTS, 5)
+    with pytest.raises(ValueError, match="If that is milliseconds, give 0.02"):
+        Trials(COUNTS, 20)
+
+
+@pytest.mark.parametrize(
+    "counts", [COUNTS.astype("uint64") - np.uint64(1), np.where(COUNTS > 1, 7e20, COUNTS)], ids=["unsigned", "float"]
+)
+def test_c21_counts_beyond_any_are_refused(counts):
+    with pytest.raises(ValueError, match=r"must hold counts per bin.*above 1e\+06"):
+        Trials(counts, 0.02)
+
+
+def test_c21_rates_beyond_any_are_questioned():
+    with pytest.warns(UserWarning, match="No neuron fires at more than 1000 Hz on average. Given: 5.* a mean of 50"):
+        Trials(np.full((4, 5, 2), [50.0, 1.0]), 0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Trials(np.full((4, 5, 2), [50.0, 1.0]), 0.1)
+        Trials(np.full((4, 5, 2), 5e4), 0.01, are_counts=False)
+
+
+# --- C12, C13, C16, C18, C22: the platform and Keras ----------------------------------------------------------------
+
+
+def test_c12_nothing_needs_what_windows_lacks():
+    code = (
+        "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None\n"
+        "import indl, indl.data, indl.files.outputs, indl.params; print(indl.lorenz)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "lorenz" in done.stdout, done.stderr
+
+
+def test_c16_another_precision_is_one_sentence(recording):
+    params = preset("default", **QUICK)
+    keras.config.set_floatx("float64")
+    try:
+        with pytest.raises(ValueError, match=r"trained in float32. Given: keras.config.floatx\(\) = 'float64'"):
+            train(params, recording, epochs=1)
+    finally:
+        keras.config.set_floatx("float32")
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m", "m.hdf5", "m.weights.h5"])
+def test_c18_other_formats_are_refused_before_keras_begins(name, tmp_path):
+    model = tiny_model(8, 3, **PLAIN)
+    model.compile("adam")
+    with pytest.raises(ValueError, match=f"saved as a .keras file. Given: .*{name}. Write model.save"):
+        model.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    model.save(tmp_path / "m.keras")
+    assert indl.load_model(tmp_path / "m.keras").optimizer.variables, "nothing of Keras was left in another state"
+
+
+def test_c22_what_a_model_cannot_take_is_told():
+    model = tiny_model(8, 3, **PLAIN)
+    with pytest.raises(ValueError, match="not compiled. Given: fit before compile. Call model.compile"):
+        model.fit(COUNTS, verbose=0)
+    for given in ({"loss": "mse"}, {"metrics": ["mae"]}, {"loss_weights": [1.0]}):
+        with pytest.raises(ValueError, match="an objective of its own, and logs .*nll.*Given: .*Leave it out"):
+            model.compile("adam", **given)
