@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from indl.data.checks.arrays import check_whole
+from indl.data.values.channel_attrs import without_bins
 from indl.data.values.chop_plan import PREFIX
 from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
@@ -66,7 +67,7 @@ def rebin(trials: Trials | Recording, factor: int) -> Any:
     else:
         wide |= _joined(trials, factor, trials.are_counts)
     # How trials were cut into windows was said in narrow bins.
-    attrs = {name: value for name, value in trials.attrs.items() if not name.startswith(PREFIX)}
+    attrs = {name: value for name, value in without_bins(trials.attrs).items() if not name.startswith(PREFIX)}
     return replace(trials, attrs=attrs, **wide)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indl.data.files.storage import RecordingError
-from indl.data.readers.nwb_file import NWBFile, column_of, opened
+from indl.data.readers.nwb_file import NWBFile, column_of, marks, opened
 from indl.data.spikes.binning import bin_spikes
 from indl.data.spikes.units import Units
 from indl.data.spikes.window import Window, check_window
@@ -80,7 +80,7 @@ def read_nwb(
         for name, names in wanted.items():
             series[name] = [file.series(one, one in _names(angles), window.max_gap_s) for one in names] or None
         attrs: dict[str, Any] = file.attrs()
-        marked = None if heldout is None else column_of(units, heldout, "the units", path).astype(bool)
+        marked = None if heldout is None else marks(column_of(units, heldout, "the units", path), heldout, path)
     # Outside, where an error in the user's own function stays what it is.
     chosen = _chosen(units, unit_filter, path)
     if marked is not None:
@@ -105,8 +105,8 @@ def read_nwb(
     if observed is not None and missing.any():
         samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
         warnings.warn(
-            f"{path.name} has bins outside the obs_intervals of units, or outside the recording: they are missing. "
-            f"Given: {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
+            f"{path.name} has bins outside the obs_intervals of units, in invalid times, or outside the recording: they "
+            f"are missing. Given: {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
             f"{found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
             UserWarning,
             stacklevel=2,

@@ -19,6 +19,9 @@ from indl.text import nearest
 # HDF5 hangs on damaged texts, so they are looked through first, unless the file is too large to be.
 _SCANNED_BYTES = 2**31
 
+#: A time that every recording lies in, in seconds.
+_ALWAYS = np.array([[-1e9, 1e9]])
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[NWBFile]:
@@ -115,7 +118,20 @@ class NWBFile:
                     UserWarning,
                     stacklevel=3,
                 )
+        invalid = self.invalid()
+        if len(invalid):
+            # Where nothing else is said, a unit was recorded at any time.
+            spans = [_ALWAYS] * len(times) if observed is None else observed
+            observed = [_without(span, invalid) for span in spans]
         return frame, times, observed
+
+    def invalid(self) -> np.ndarray:
+        """The intervals (n, 2) that the file says to leave out of every analysis."""
+        table = self.nwb.invalid_times
+        if table is None or not len(table):
+            return np.zeros((0, 2))
+        frame = self.frame(table)
+        return frame[["start_time", "stop_time"]].to_numpy(np.float64)
 
     def tables(self) -> dict[str, Any]:
         """Every table of intervals by name, trials and epochs among them."""
@@ -204,7 +220,7 @@ class NWBFile:
         values = self.values(found.data, name)
         if values.dtype.kind not in "buif" or values.ndim not in (1, 2):
             raise self._wrong(name, f"shape {values.shape} of {values.dtype}")
-        values = values * float(found.conversion) + float(found.offset)
+        values = values * float(found.conversion) * self._channel_conversion(found, values) + float(found.offset)
         if found.timestamps is not None:
             times = self.values(found.timestamps, f"{name}/timestamps")
         elif found.rate is not None and np.isfinite(found.rate) and found.rate > 0:
@@ -225,6 +241,15 @@ class NWBFile:
             return Series(times, values, name.rpartition("/")[2], angle, max_gap_s)
         except ValueError as error:
             raise RecordingError(f"{self.path} is not usable. {error}") from error
+
+    def _channel_conversion(self, series: Any, values: np.ndarray) -> Any:
+        """Factors by channel, which electrical series may have beside the one for all."""
+        if getattr(series, "channel_conversion", None) is None:
+            return 1.0
+        factors = self.values(series.channel_conversion, "channel_conversion").astype(np.float64)
+        if values.ndim != 2 or factors.shape != values.shape[1:]:
+            raise self._wrong("channel_conversion", f"shape {factors.shape} for values {values.shape}")
+        return factors
 
     def values(self, dataset: Any, what: str) -> np.ndarray:
         """A data set as an array; texts as str."""
@@ -276,6 +301,32 @@ def _outside(spikes: np.ndarray, spans: np.ndarray) -> int:
     """How many spikes are in none of the intervals (n, 2)."""
     starts, stops = np.sort(spans, axis=0).T
     return int((np.searchsorted(starts, spikes + 1e-6, "right") == np.searchsorted(stops, spikes - 1e-6, "left")).sum())
+
+
+def _without(spans: np.ndarray, invalid: np.ndarray) -> np.ndarray:
+    """What is left of intervals (n, 2) where others are taken out."""
+    left = [tuple(span) for span in np.reshape(spans, (-1, 2))]
+    for start, stop in invalid:
+        cut = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b))]
+        left = [(a, b) for a, b in cut if a < b]
+    return np.array(left).reshape(-1, 2)
+
+
+def marks(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """A column of marks as bool: numbers 0 and 1, or words for yes and no.
+
+    Raises:
+        RecordingError: it holds something else.
+    """
+    texts = np.char.lower(np.char.strip(values.astype(np.str_)))
+    marked = np.isin(texts, ("true", "yes", "y", "t", "1", "1.0"))
+    wrong = ~marked & ~np.isin(texts, ("false", "no", "n", "f", "0", "0.0"))
+    if wrong.any():
+        raise RecordingError(
+            f"{path} has marks in {name!r} that say neither yes nor no. Given: {np.unique(values[wrong])[:5].tolist()}."
+            " Use true and false, yes and no, or 1 and 0."
+        )
+    return marked
 
 
 def column_of(frame: Any, name: str, of: str, path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from indl.data.checks.arrays import check_bin_width, check_rates, check_trials, check_whole
 from indl.data.checks.masks import as_array
+from indl.data.values.channel_attrs import of_channels
 from indl.data.values.chop_plan import PREFIX, ChopPlan
 from indl.data.values.recording import Recording, Split, frozen, own_attrs
 from indl.data.values.splitting import choose_heldout, leave_out_shared, split_trials
@@ -219,9 +220,12 @@ class Trials:
         return replace(self, **{name: None if value is None else value[which] for name, value in found.items()})
 
     def channels(self, which: Any) -> Trials:
-        """Some of the channels, by indices, slice or a bool mask, in that order."""
+        """Some of the channels, by indices, slice or a bool mask, in that order; `attrs` that index channels follow."""
         truth = None if self.truth is None else self.truth[:, :, which]
-        return replace(self, counts=self.counts[:, :, which], channel_ids=self.channel_ids[which], truth=truth)
+        attrs = of_channels(self.attrs, np.arange(self.n_channels)[which], self.n_channels)
+        return replace(
+            self, counts=self.counts[:, :, which], channel_ids=self.channel_ids[which], truth=truth, attrs=attrs
+        )
 
     def split(
         self,
@@ -292,7 +296,7 @@ class Trials:
             valid=part(parts[1]),
             bin_width_s=self.bin_width_s,
             channel_ids=self.channel_ids[order],
-            attrs=self.attrs,
+            attrs=of_channels(self.attrs, order, self.n_channels),
             source=self.source,
             are_counts=self.are_counts,
         )
