@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
-
 from indl.data.checks.arrays import check_whole
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
@@ -19,6 +17,7 @@ from indl.model.families.sequence import make_optimizer
 from indl.model.latent_model import LatentModel
 from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
+from indl.sampling.seeding import seeded
 from indl.training.checkpoint import Checkpoint
 from indl.training.guard import FiniteGuard, NonFiniteError
 from indl.training.hidden import HiddenValidation
@@ -76,8 +75,8 @@ def params_for(params: Mapping[str, Any], recording: Recording) -> Mapping[str, 
 def make_model(params: Mapping[str, Any], recording: Recording, epochs: int | None = None) -> LatentModel:
     """Builds and compiles the model for a recording."""
     family, p = family_of(params), params_for(params, recording)
-    keras.utils.set_random_seed(p["seed"])
-    model = family.build(p, recording)
+    with seeded(p["seed"]):
+        model = family.build(p, recording)
     n_trials = family.steps_per_epoch(p, recording) * p["batch_size"]
     family.compile(model, p, n_trials, epochs or p["epochs"])
     model.optimizer.build(model.trainable_variables)

@@ -1,11 +1,12 @@
 """Fields of files that change values, and marks that index channels: C7 and C8 of the list of faults."""
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indl.data import RecordingError, Trials, Window, bin_spikes, read_nwb, rebin
+from indl.data import RecordingError, Trials, Window, bin_spikes, from_pynapple, read_nwb, rebin
 
 pynwb = pytest.importorskip("pynwb")
 
@@ -93,3 +94,15 @@ def test_c08_what_speaks_of_channels_or_bins_follows_or_goes():
     assert kept["readout_bias"].tolist() == [2, 0] and kept["readin_weight"].shape == (2, 4) and kept["area"] == "M1"
     wide = rebin(trials, 2).attrs
     assert "psth" not in wide and wide["readout_bias"].tolist() == [0, 1, 2]
+
+
+def test_c10_binned_counts_begin_where_their_bins_do():
+    nap = pytest.importorskip("pynapple")
+    group = nap.TsGroup({i: nap.Ts(times) for i, times in enumerate(SPIKES[1:])}, time_support=nap.IntervalSet(0, 20))
+    place = nap.Tsd(t=np.arange(0, 20, 0.05), d=np.arange(0, 20, 0.05), time_support=nap.IntervalSet(0, 20))
+    window = Window(nap.Ts(np.array([0.2, 3.0])), (0, 0.4), 0.1)
+    binned = from_pynapple(group.count(0.1), replace(window, bin_width_s=None), behavior=place)
+    spikes = from_pynapple(group, window, behavior=place)
+    np.testing.assert_allclose(binned.start_s, [0.2, 3.0], atol=1e-9)
+    np.testing.assert_array_equal(binned.counts, spikes.counts)
+    np.testing.assert_allclose(binned.behavior, spikes.behavior, atol=1e-6)

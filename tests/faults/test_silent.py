@@ -7,6 +7,7 @@ tests/evaluation/test_scores.py.
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 import indl
 from indl import metrics, plots
-from indl.data import Series, Trials, lorenz
+from indl.data import Series, Trials, Window, bin_spikes, lorenz
 from indl.params import preset
 from indl.training.fit import train
 from tests.checks import PLAIN, QUICK, tiny_model
@@ -166,3 +167,32 @@ def test_c22_what_a_model_cannot_take_is_told():
     for given in ({"loss": "mse"}, {"metrics": ["mae"]}, {"loss_weights": [1.0]}):
         with pytest.raises(ValueError, match="an objective of its own, and logs .*nll.*Given: .*Leave it out"):
             model.compile("adam", **given)
+
+
+# --- C19, C20: one bad trial, and seeds ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [np.nan, 1.0, 0.5, np.inf])
+def test_c19_one_bad_trial_is_left_out_when_asked(stop):
+    window = Window(intervals=[(0, 1), (1, stop), (2, 3)], bin_width_s=0.1, edges="drop")
+    with pytest.warns(UserWarning, match="Left out: 1 of 3 intervals are not finite or shorter than a bin.*number 1"):
+        trials = bin_spikes([[0.5, 2.25]], window)
+    assert trials.inds.tolist() == [0, 2] and np.argwhere(trials.counts)[:, :2].tolist() == [[0, 5], [1, 2]]
+    with pytest.raises(ValueError, match="edges='drop'"):
+        bin_spikes([[0.5]], replace(window, edges="raise"))
+    with pytest.raises(ValueError, match="There must be trials. Given: 1 of 1 intervals"):
+        bin_spikes([[0.5]], replace(window, intervals=[(1, stop)]))
+
+
+def test_c20_seeds_are_ones_own(recording):
+    """Neither numpy's global generator nor another thread has a part in a run."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    params = preset("default", **PLAIN)
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    alone = [train({**params, "seed": seed}, recording, epochs=1).history["loss"] for seed in (0, 1)]
+    assert np.array_equal(np.random.get_state()[1], before)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda seed: train({**params, "seed": seed}, recording, epochs=1).history["loss"], (0, 1)))
+    assert both == alone

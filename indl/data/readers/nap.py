@@ -60,8 +60,11 @@ def from_pynapple(
 def _cut(data: Any, window: Window, source: str, given: dict[str, Any]) -> Trials:
     """Samples of a signal from the first one of each window on; NaN where there is none within half a bin."""
     signal = as_series(data, "channel")[0]
-    times = signal.times_s
-    width = _interval(times, window.bin_width_s)
+    are_counts = np.asarray(data.values).dtype.kind in "bui"
+    width = _interval(signal.times_s, window.bin_width_s)
+    # pynapple gives counts the centres of their bins as times.
+    half = width / 2 if are_counts else 0.0
+    times = signal.times_s - half
     bins = replace(window, bin_width_s=width).cut(signal.values.shape[1])
     first = np.searchsorted(times, bins.start_s - 1e-6 * width).clip(max=len(times) - 1)
     # In a gap the grid goes on from the window's start.
@@ -77,9 +80,9 @@ def _cut(data: Any, window: Window, source: str, given: dict[str, Any]) -> Trial
         width,
         channel_ids=np.asarray(getattr(data, "columns", [0])),
         source=source,
-        are_counts=np.asarray(data.values).dtype.kind in "bui",
+        are_counts=are_counts,
         missing=bool(np.isnan(counts).any()),
-        **fields_of(bins, when, window, **given),
+        **fields_of(bins, when + half, window, **given),
     )
 
 

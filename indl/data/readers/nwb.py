@@ -105,9 +105,9 @@ def read_nwb(
     if observed is not None and missing.any():
         samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
         warnings.warn(
-            f"{path.name} has bins outside the obs_intervals of units, in invalid times, or outside the recording: they "
-            f"are missing. Given: {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the first is unit "
-            f"{found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
+            f"{path.name} has bins outside the obs_intervals of units, in invalid times, or outside the recording: "
+            f"they are missing. Given: {samples} samples of {np.count_nonzero(missing)} of {len(missing)} units, the "
+            f"first is unit {found.channel_ids[np.argmax(missing)]}. Check that this is meant.",
             UserWarning,
             stacklevel=2,
         )

@@ -44,7 +44,8 @@ class Window:
             of an IntervalSet or the table of an NWB file.
         recording_s: Start and stop of the recording. None: from 0, with an unknown end. No spike may be earlier.
         edges: For trials that leave `recording_s`: "raise" ValueError, "missing" makes bins outside NaN (and leaves out
-            trials without any bin inside, with a warning), "drop" leaves the trials out with a warning.
+            trials without any bin inside, with a warning), "drop" leaves the trials out with a warning, and intervals
+            that are not finite or shorter than a bin with them.
         tolerance: In bins. 0 compares with the edges `start + k * bin_width_s` as they are in double precision, as
             `numpy.histogram` does.
         max_gap_s: Longest gap between samples of behaviour and external input to interpolate across. None: five times
@@ -144,11 +145,14 @@ class Window:
                 "Give one for each."
             )
         found = Bins(starts, bins.astype(np.int64), width, np.arange(len(starts)), label)
-        absent = np.isnan(starts)
+        absent, what, advice = np.isnan(starts), "events are NaN", "Align to another event"
+        if given == ["intervals"]:
+            absent, what = bins < 1, f"intervals are not finite or shorter than a bin of {width:g} s"
+            advice = "Correct them, or use narrower bins"
         if absent.any():
-            what = f"{np.count_nonzero(absent)} of {len(absent)} events are NaN, the first is event {absent.argmax()}"
+            what = f"{np.count_nonzero(absent)} of {len(absent)} {what}, the first is number {absent.argmax()}"
             if absent.all():
-                raise ValueError(f"There must be events. Given: {what}. Align to another event.")
+                raise ValueError(f"There must be trials. Given: {what}. {advice}.")
             warnings.warn(f"Left out: {what}.", UserWarning, stacklevel=3)
             found = found[~absent]
         return found[self._inside(found)]
@@ -210,10 +214,13 @@ class Window:
         return whole
 
     def _whole_bins(self, width: float) -> np.ndarray:
-        """Number of whole bins of each interval."""
-        _require(np.isfinite(self.intervals).all(axis=1), "intervals must be finite", self.intervals)
-        bins = np.floor((self.intervals[:, 1] - self.intervals[:, 0]) / width + _SLACK)
-        _require(bins >= 1, f"Every trial must last at least one bin of {width:g} s", self.intervals)
+        """Number of whole bins of each interval; 0 where it cannot be a trial and `edges` leaves such out."""
+        finite = np.isfinite(self.intervals).all(axis=1)
+        lasts = np.where(finite[:, None], self.intervals, 0.0) @ [-1.0, 1.0]
+        bins = np.maximum(np.floor(lasts / width + _SLACK), 0)
+        if self.edges != "drop":
+            _require(finite, "intervals must be finite", self.intervals)
+            _require(bins >= 1, f"Every trial must last at least one bin of {width:g} s", self.intervals)
         return bins
 
 
@@ -272,5 +279,6 @@ def _require(good: np.ndarray, rule: str, intervals: np.ndarray) -> None:
         i = bad[0]
         raise ValueError(
             f"{rule}. Given: {bad.size} of {len(good)} trials that do not, the first is trial {i} from "
-            f"{intervals[i, 0]:g} to {intervals[i, 1]:g} s. Leave them out or correct them."
+            f"{intervals[i, 0]:g} to {intervals[i, 1]:g} s. Correct them, or say edges='drop' to leave "
+            "such trials out, if others remain."
         )

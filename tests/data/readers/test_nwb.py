@@ -63,7 +63,7 @@ def made(tmp_path_factory):
 def test_aligned_trials_are_those_of_their_arrays(made):
     missing = r"outside the obs_intervals.*Given: 30 samples of 2 of 3 units, the first is unit 8"
     with (
-        pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is event 2"),
+        pytest.warns(UserWarning, match="1 of 4 events are NaN, the first is number 2"),
         pytest.warns(UserWarning, match=missing),
     ):
         trials = read_nwb(made, Window("go", (-0.5, 1), 0.1, label="side", edges="missing"))

@@ -129,7 +129,7 @@ def test_trials_of_different_length_are_padded():
 
 
 def test_trials_without_the_event_are_left_out_with_a_warning():
-    with pytest.warns(UserWarning, match="2 of 4 events are NaN, the first is event 1"):
+    with pytest.warns(UserWarning, match="2 of 4 events are NaN, the first is number 1"):
         trials = bin_spikes([[1.0, 2.0, 4.0]], Window([1.0, np.nan, 4.0, np.nan], (0, 1), 0.5, label=[5, 6, 7, 8]))
     assert trials.inds.tolist() == [0, 2] and trials.label.tolist() == [5, 7]
     assert trials.counts[:, 0, 0].tolist() == [1, 1]
