@@ -57,7 +57,11 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
 
     def bound() -> dict[str, Any]:
         terms = model.evaluate(
-            inputs_of(model, valid, labels=True), valid.recon, verbose=0, return_dict=True, batch_size=256
+            inputs_of(model, valid, labels=True),
+            valid.recon,
+            verbose=0,
+            return_dict=True,
+            batch_size=model.rows_at_once(),
         )
         return {name: terms[name] for name in model.objective.scores}
 

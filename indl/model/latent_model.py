@@ -19,6 +19,8 @@ from indl.sampling.draws import compiled
 
 #: Under this name the random states stand in a file, beside Keras's numbered variables.
 _RANDOM_STATES = "random_states"
+#: Trials that are computed at once where memory is no matter.
+_ROWS = 256
 #: What ``keras.Model.compile`` takes and an objective of one's own makes idle.
 _OF_KERAS = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -60,6 +62,13 @@ class LatentModel(keras.Model):
     def weights_of_terms(self) -> dict[str, Any]:
         """The variables that weight the terms, by name."""
         return {name: getattr(self, name) for name in self.objective.weights}
+
+    def rows_at_once(self, batch_size: int | None = None) -> int:
+        """How many trials inference computes at once, where `batch_size` does not say.
+
+        Four times a batch of training, which keeps gradients too, and 256 at most.
+        """
+        return min(_ROWS, 4 * (self.params or {}).get("batch_size", _ROWS)) if batch_size is None else batch_size
 
     @property
     def random_states(self) -> list[keras.Variable]:

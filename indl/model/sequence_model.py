@@ -232,10 +232,10 @@ class SequentialVAE(LatentModel):
 
     # --- inference ------------------------------------------------------------------------------
 
-    def encode(self, x: Any, batch_size: int = 256) -> dict[str, Any]:
+    def encode(self, x: Any, batch_size: int | None = None) -> dict[str, Any]:
         """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
-        found = self.passes.run(names, self.reads.checked(x), batch_size)
+        found = self.passes.run(names, self.reads.checked(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
         ranks = {"q_f": 2, "q_z": 3}
         return {
@@ -244,7 +244,7 @@ class SequentialVAE(LatentModel):
         }
 
     def rates(
-        self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256, compiled: bool = False
+        self, x: Any, samples: int = 0, seed: int = 0, batch_size: int | None = None, compiled: bool = False
     ) -> np.ndarray:
         """Expected counts a bin (trials, time, channels).
 
@@ -253,7 +253,7 @@ class SequentialVAE(LatentModel):
             samples: 0: one pass with posterior means. K: the average of the rates of K posterior samples, with
                 dropout off; each trial is encoded once.
             seed: seed of the samples.
-            batch_size: trials, or trials times samples, computed at once.
+            batch_size: trials, or trials times samples, computed at once. Default: :meth:`rows_at_once`.
             compiled: compile the pass with XLA, once for each number of trials in a batch and of samples, and deal
                 the trials of a batch to the cores: some seconds, after which it takes about half the time. Worth it
                 for thousands of trials times samples. Draws differ from those of the plain pass.
@@ -261,7 +261,7 @@ class SequentialVAE(LatentModel):
         return self.outputs_of(x, ("rates",), samples, seed, batch_size, compiled)["rates"]
 
     def factors(
-        self, x: Any, samples: int = 0, seed: int = 0, batch_size: int = 256, compiled: bool = False
+        self, x: Any, samples: int = 0, seed: int = 0, batch_size: int | None = None, compiled: bool = False
     ) -> np.ndarray:
         """Factors (trials, time, n_factors); arguments as in :meth:`rates`."""
         return self.outputs_of(x, ("factors",), samples, seed, batch_size, compiled)["factors"]
@@ -272,7 +272,7 @@ class SequentialVAE(LatentModel):
         names: tuple[str, ...],
         samples: int = 0,
         seed: int = 0,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         compiled: bool = False,
     ) -> dict[str, np.ndarray]:
         """Several outputs in one pass: `"rates"`, `"factors"`, `"gen_out"`, `"f"`, `"z"`; see :meth:`rates`."""
@@ -286,16 +286,16 @@ class SequentialVAE(LatentModel):
             raise ValueError(f"An output is not known. Given: {list(names)}. Choose from {known}.")
         if samples:
             self._require_sampled_latents()
-        values = self.passes.run(names, self.reads.checked(x), batch_size, samples, seed, compiled)
+        values = self.passes.run(names, self.reads.checked(x), self.rows_at_once(batch_size), samples, seed, compiled)
         return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
 
-    def log_prob(self, x: Any, target: Any = None, batch_size: int = 256) -> np.ndarray:
+    def log_prob(self, x: Any, target: Any = None, batch_size: int | None = None) -> np.ndarray:
         """Log-likelihood in nats of every element of `target` (default: x), from posterior means of `x`.
 
         Returns:
             Shape (trials, time, channels) of the target.
         """
-        p_x = self.passes.run(["p_x"], self.reads.checked(x), batch_size)["p_x"]
+        p_x = self.passes.run(["p_x"], self.reads.checked(x), self.rows_at_once(batch_size))["p_x"]
         observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
         target = arrays.numbers((x["x"] if isinstance(x, Mapping) else x) if target is None else target, "target")
         if target.shape != observed[0].shape:

@@ -12,9 +12,6 @@ from indl.layers.coordinated_dropout import hidden_input
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.parts import part_of
 
-#: Trials times sets that are computed at once.
-_ROWS_AT_ONCE = 512
-
 
 def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int = 0) -> float:
     """Negative log-likelihood of the encoder's input in nats per trial, each element predicted while hidden from it.
@@ -34,7 +31,7 @@ def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int =
     # One stream for the whole deal, some trials at a time: the trials may be more than memory holds.
     rng = np.random.default_rng(seed)
     total = 0.0
-    at_once = max(1, _ROWS_AT_ONCE // folds)
+    at_once = max(1, 2 * model.rows_at_once() // folds)
     for i in range(0, len(x), at_once):
         trials = slice(i, i + at_once)
         given = inputs_of(model, part, trials) if isinstance(part, Split) else x[trials]

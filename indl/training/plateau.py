@@ -91,7 +91,7 @@ class PlateauRate(keras.callbacks.Callback):
             self.waited = 0
 
     def _rate(self) -> float:
-        return float(self.model.optimizer.learning_rate)
+        return float(self.model.optimizer.learning_rate.value.numpy())
 
     def _set_rate(self, rate: float) -> None:
         self.model.optimizer.learning_rate = rate

@@ -126,7 +126,7 @@ class BetaSchedules(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         for name, schedule in self._weights().items():
             if logs is not None and (name != "l2_weight" or schedule.kind != "constant"):
-                logs[name] = float(getattr(self.model, name))
+                logs[name] = float(getattr(self.model, name).value.numpy())
 
     def _assign(self, step: int) -> None:
         for name, schedule in self._weights().items():
@@ -166,4 +166,4 @@ class WeightSchedule(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
-            logs[self.name] = float(getattr(self.model, self.name))
+            logs[self.name] = float(getattr(self.model, self.name).value.numpy())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,8 +19,10 @@ from indl import metrics, plots
 from indl.data import Series, Trials, Window, bin_spikes, lorenz
 from indl.params import preset
 from indl.training.fit import train
+from indl.training.hidden import hidden_nll
 from tests.checks import PLAIN, QUICK, tiny_model
 
+ROOT = Path(__file__).parents[2]
 COUNTS = np.random.default_rng(0).poisson(1.0, (6, 8, 3)).astype("float32")
 
 
@@ -196,3 +199,47 @@ def test_c20_seeds_are_ones_own(recording):
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda seed: train({**params, "seed": seed}, recording, epochs=1).history["loss"], (0, 1)))
     assert both == alone
+
+
+# --- C11: memory ----------------------------------------------------------------------------------------------------
+
+
+def test_c11_what_is_computed_at_once_follows_the_batch_size(recording, monkeypatch):
+    found, most = [], []
+    for batch_size in (2, 64):
+        model, sizes = tiny_model(8, 5, **PLAIN, batch_size=batch_size), []
+        trace = model.passes._trace
+
+        def noted(*args, trace=trace, sizes=sizes):
+            values = trace(*args)
+            return lambda batch, *rest: (sizes.append(len(batch["x"])), values(batch, *rest))[1]
+
+        monkeypatch.setattr(model.passes, "_trace", noted)
+        found.append((hidden_nll(model, recording.valid), model.rates(recording.train.encod)))
+        most.append(max(sizes))
+    assert most[0] == 16 and most[1] > 16
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-4)
+
+
+# --- C17: replicas --------------------------------------------------------------------------------------------------
+
+REPLICAS = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+import indl
+from tests.checks import PLAIN
+recording = indl.lorenz(n_neurons=6, n_conditions=4, n_trials=8, n_bins=6)
+changes = {"kl_z_schedule": "linear", "kl_z_ramp": 2, "batch_size": 8, "jit_compile": "off", "lr_schedule": "plateau"}
+with strategy.scope():
+    result = indl.train(indl.preset("default", **PLAIN, **changes), recording, epochs=2)
+print("betas", result.history["beta_z"])
+"""
+
+
+@pytest.mark.slow
+def test_c17_schedules_run_on_replicas():
+    done = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, cwd=ROOT)
+    assert "betas [0.0, 0.5]" in done.stdout, done.stderr[-2000:]
