@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 import indl.model.families  # noqa: F401  registers the classes of all families
+from indl import __version__
 from indl.model.latent_model import LatentModel
 
 _SUFFIX = ".keras"
@@ -37,7 +38,7 @@ def load_model(path: Path | str) -> LatentModel:
         >>> rates = model.rates(recording.valid.encod)
     """
     file = _file(Path(path).expanduser())
-    kind = _registered_name(file)
+    kind, version = _described(file)
     found = keras.saving.get_registered_object(kind)
     if not (isinstance(found, type) and issubclass(found, LatentModel)):
         raise ModelError(
@@ -49,8 +50,9 @@ def load_model(path: Path | str) -> LatentModel:
     # A damaged or foreign part fails with the error of whatever was made of it.
     except Exception as error:
         raise ModelError(
-            f"The model cannot be read. Given: {file} ({_told(error)}). Use another copy of the file; if the model has "
-            "layers of your own, import the modules that register them first."
+            f"The model cannot be read. Given: {file}, written by indl {version} and read by {__version__} "
+            f"({_told(error)}). Use another copy of the file; if the model has layers of your own, import the modules "
+            "that register them first."
         ) from error
 
 
@@ -81,12 +83,13 @@ def _file(path: Path) -> Path:
     raise ModelError(f"There is no model: the folder has no {file.name}. Given: {path}. {todo}.")
 
 
-def _registered_name(file: Path) -> str:
-    """The name under which the class of the model in a file is registered, or the name of the class."""
+def _described(file: Path) -> tuple[str, str]:
+    """The name under which the class of the model in a file is registered, or of the class; and indl's version."""
     try:
         with zipfile.ZipFile(file) as archive:
             config = json.loads(archive.read(_CONFIG))
-        return str(config["registered_name"] or config["class_name"])
+        kind = str(config["registered_name"] or config["class_name"])
+        return kind, str(config["config"].get("indl", "0.1.0 or earlier"))
     # Archives and texts from elsewhere are broken in more ways than their readers name.
     except Exception as error:
         raise ModelError(

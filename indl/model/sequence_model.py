@@ -113,7 +113,6 @@ class SequentialVAE(LatentModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "params": self.params,
             "objective": keras.saving.serialize_keras_object(self.objective),
             "gradient_rescale": self.context.gradient_rescale,
             "observation": self.observation,

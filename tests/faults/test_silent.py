@@ -4,9 +4,11 @@ Lines that have a test of their own elsewhere: C1 in tests/tuning/test_search.py
 tests/evaluation/test_scores.py.
 """
 
+import json
 import subprocess
 import sys
 import warnings
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,3 +245,42 @@ print("betas", result.history["beta_z"])
 def test_c17_schedules_run_on_replicas():
     done = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, cwd=ROOT)
     assert "betas [0.0, 0.5]" in done.stdout, done.stderr[-2000:]
+
+
+# --- C15: versions -------------------------------------------------------------------------------------------------
+
+
+def rewritten(path, change):
+    """A model's file with a changed config."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config["config"])
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_c15_params_from_before_a_parameter_are_completed(recording, tmp_path):
+    model = tiny_model(8, 5, **PLAIN)
+    model.compile("adam")
+    model.save(tmp_path / "m.keras")
+    younger = ("loss_reduction", "missing_data", "batch_parts")
+    old = rewritten(tmp_path / "m.keras", lambda config: [config["params"].pop(name) for name in younger])
+    loaded = indl.load_model(old)
+    assert {name: loaded.params[name] for name in younger} == {name: model.params[name] for name in younger}
+    assert indl.evaluate(loaded, recording, samples=0) == indl.evaluate(model, recording, samples=0)
+
+
+def test_c15_a_model_names_its_version(tmp_path):
+    tiny_model(8, 5, **PLAIN).save(tmp_path / "m.keras")
+
+    def broken(config):
+        assert config["indl"] == indl.__version__
+        config["indl"] = "9.0"
+        config["layers"][1] |= {"registered_name": "indl>FromTheFuture", "class_name": "FromTheFuture"}
+
+    with pytest.raises(ValueError, match=f"written by indl 9.0 and read by {indl.__version__}"):
+        indl.load_model(rewritten(tmp_path / "m.keras", broken))

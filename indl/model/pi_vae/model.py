@@ -82,9 +82,6 @@ class PiVAE(LatentModel):
         self._rows = RowInputs(params["x_dim"], params["u_dim"], discrete, counts)
         self._passes: dict[str, Any] = {}
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "params": self.params}
-
     def __call__(self, inputs: Any, u: Any = None, **kwargs: Any) -> dict[str, Any]:
         """``model(x, u)``, or ``model({"x": x, "u": u})``; see the class for the outputs."""
         if u is not None:
