@@ -20,6 +20,7 @@ from indl.data.prepare.chopping import chop, merge
 from indl.data.prepare.joining import JoinedRecording, join_sessions, pad_session
 from indl.data.prepare.rebinning import rebin
 from indl.data.prepare.smoothing import gaussian_smooth
+from indl.data.prepare.standardizing import standardized
 from indl.data.readers.mapping import read_mat, read_npz
 from indl.data.readers.nap import from_pynapple
 from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
@@ -77,5 +78,6 @@ __all__ = [
     "rebin",
     "save_recording",
     "save_trials",
+    "standardized",
     "tcl",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from indl.data.checks.arrays import check_whole
+from indl.data.checks.arrays import check_scale, check_whole
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.files import check_folder, claim_folder, save_model
@@ -152,6 +152,9 @@ def train(
         skip_nonfinite: leave out steps whose loss or gradient is not finite, and log their count as
             ``skipped_steps``, instead of stopping.
 
+    Warns:
+        UserWarning: the recording holds signals far from unit scale; or training was interrupted, without a `folder`.
+
     Raises:
         TypeError: `recording` is something else.
         ValueError: params or arrays that do not validate, or a model with another optimizer.
@@ -168,6 +171,7 @@ def train(
         )
     family, p = family_of(params), params_for(params, recording)
     folder = None if folder is None else check_folder(folder, RUN)
+    check_scale(recording)
     epochs = p["epochs"] if epochs is None else check_whole(epochs, "epochs", 1)
     hidden_every = check_whole(hidden_every, "hidden_every", 1)
     model = model or make_model(p, recording, epochs)

@@ -18,7 +18,7 @@ import pytest
 
 import indl
 from indl import metrics, plots
-from indl.data import Series, Trials, Window, bin_spikes, lorenz
+from indl.data import Series, Trials, Window, bin_spikes, examine, lorenz, standardized
 from indl.params import preset
 from indl.training.fit import train
 from indl.training.hidden import hidden_nll
@@ -284,3 +284,39 @@ def test_c15_a_model_names_its_version(tmp_path):
 
     with pytest.raises(ValueError, match=f"written by indl 9.0 and read by {indl.__version__}"):
         indl.load_model(rewritten(tmp_path / "m.keras", broken))
+
+
+# --- C2: the scale of signals -----------------------------------------------------------------------------------------
+
+
+def signals(scale=1.0, offset=0.0):
+    """Two latents that turn, on five channels with noise."""
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 2 * np.pi, (60, 1)) + 0.4 * np.arange(20)
+    clean = np.stack([np.cos(phase), np.sin(phase)], -1) @ rng.normal(size=(2, 5))
+    values = scale * (clean + 0.1 * rng.normal(size=clean.shape)) + offset
+    return Trials(values, 0.02, are_counts=False, truth=clean).split(seed=0)
+
+
+@pytest.mark.parametrize("scale, offset", [(500, 5000), (100, 0), (0.01, 0), (1, 50)])
+def test_c02_signals_of_another_scale_are_questioned_and_mended(scale, offset):
+    given = signals(scale, offset)
+    params = preset("default", **PLAIN, output_dist="Gaussian")
+    with pytest.warns(UserWarning, match=r"far from unit scale.*Given: channels that span .*standardized\(recording\)"):
+        train(params, given, epochs=1)
+    assert "signal-scale" in [finding.code for finding in examine(given).findings]
+    mended = standardized(given)
+    sd, mean = mended.attrs["signal_sd"], mended.attrs["signal_mean"]
+    np.testing.assert_allclose(mended.train.recon * sd + mean, given.train.recon, rtol=1e-4, atol=1e-4 * scale)
+    np.testing.assert_allclose(mended.train.recon, standardized(signals()).train.recon, atol=2e-3)
+    assert "signal-scale" not in [finding.code for finding in examine(mended).findings]
+    with pytest.raises(ValueError, match="Counts stay counts"):
+        standardized(lorenz(n_neurons=4, n_conditions=2, n_trials=4, n_bins=5))
+
+
+def test_c02_signals_of_unit_scale_pass():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train(preset("default", **PLAIN, output_dist="Gaussian"), standardized(signals(500, 5000)), epochs=1)
+    held_out = Trials(np.random.default_rng(0).normal(size=(20, 5, 4)), 0.02, are_counts=False).split(heldout=2)
+    assert np.abs(standardized(held_out).train.encod - standardized(held_out).train.recon[..., :2]).max() == 0

@@ -21,6 +21,8 @@ _WIDE_BIN_S = 1.0
 #: No bin holds more spikes: what is larger was converted wrongly.
 _MAX_COUNT = 1e6
 _MAX_RATE_HZ = 1000.0
+#: What a channel of a signal of about unit scale spans; at unit variance it is about 7.
+_SPANS = (0.7, 70.0)
 _AXES = ("trials", "time steps", "channels")
 # Values looked at together: small enough for the masks to stay in the processor's cache.
 _PIECE = 2**20
@@ -128,6 +130,56 @@ def check_rates(counts, bin_width_s, stacklevel=3):
             f"mean of {highest:.4g} in bins of {1000 * bin_width_s:g} ms. Look at the units of bin width and counts.",
             stacklevel=stacklevel,
         )
+
+
+def scale_finding(lowest, highest, means, name) -> Finding | None:
+    """What is to be said of signals whose scale no model is made for, or None.
+
+    Args:
+        lowest, highest, means: Of each channel, (channels,).
+        name: What to call them.
+    """
+    with np.errstate(invalid="ignore"):
+        span = np.asarray(highest, np.float64) - np.asarray(lowest, np.float64)
+    used = np.isfinite(span) & (span > 0)
+    if not used.any():
+        return None
+    span, off = float(np.median(span[used])), float(np.median(np.abs(np.asarray(means)[used])))
+    if _SPANS[0] <= span <= _SPANS[1] and off <= span:
+        return None
+    return Finding(
+        "warning",
+        "signal-scale",
+        name,
+        f"{name} is far from unit scale, for which Gaussian and squared-error outputs are made: little is learned.",
+        f"Given: channels that span {span:.3g} around {off:.3g} (medians; at unit scale they span about 7 around 0).",
+        "Call indl.data.standardized(recording), which keeps what undoes it.",
+    )
+
+
+def check_scale(recording, stacklevel=3):
+    """Question signals whose scale no model is made for.
+
+    Args:
+        recording: A recording; one of counts passes.
+        stacklevel: Passed to `warnings.warn`.
+
+    Warns:
+        UserWarning: If the training part is far from unit scale.
+    """
+    if recording.are_counts:
+        return
+    lowest, highest, total, number = np.inf, -np.inf, 0.0, 0
+    with warnings.catch_warnings():
+        # A channel without a sample in these trials.
+        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+        for _, piece in pieces(recording.train.recon):
+            lowest = np.fmin(lowest, np.nanmin(piece, (0, 1)))
+            highest = np.fmax(highest, np.nanmax(piece, (0, 1)))
+            total, number = total + np.nansum(piece, (0, 1), dtype=np.float64), number + np.isfinite(piece).sum((0, 1))
+    finding = scale_finding(lowest, highest, total / np.maximum(number, 1), "The signal")
+    if finding is not None:
+        warnings.warn(finding.message, UserWarning, stacklevel=stacklevel)
 
 
 def check_whole(value, name, low=0, high=math.inf):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.checks.arrays import bin_width_finding, trial_findings
+from indl.data.checks.arrays import bin_width_finding, scale_finding, trial_findings
 from indl.data.checks.findings import CheckReport, Finding
 from indl.data.examination.channels import activity_findings, channel_pair_findings, constant_findings
 from indl.data.examination.file import RawFile, read_raw
@@ -198,6 +198,8 @@ def _array_findings(
         return
     if counts:
         yield from activity_findings(s, name, bin_width_s)
+    elif (scale := scale_finding(s.lowest, s.highest, s.means, name)) is not None:
+        yield scale
     yield from size_findings(s.shape[0], name)
     yield from constant_findings(s, name)
     yield from channel_pair_findings(s, name)

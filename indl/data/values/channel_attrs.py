@@ -10,7 +10,7 @@ import numpy as np
 #: Indices of channels.
 _INDICES = ("heldout",)
 #: Values by channel, on the first axis, of the tools whose files the library reads.
-_BY_CHANNEL = ("readin_weight", "readout_bias", "alignment_matrix_cxf", "alignment_bias_c")
+_BY_CHANNEL = ("signal_mean", "signal_sd", "readin_weight", "readout_bias", "alignment_matrix_cxf", "alignment_bias_c")
 #: Values by bin.
 _BY_BIN = ("psth", *(f"{part}_{name}" for part in ("train", "valid", "test") for name in ("decode_mask", "jitter")))
 
