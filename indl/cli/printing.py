@@ -52,11 +52,13 @@ def print_scores(recording: Any, scores: dict[str, Any], model: Any) -> None:
 
 def print_search(tuner: Any, default: dict[str, float]) -> None:
     """Prints the trials of a search from the best one on."""
+    from indl.tuning.hypermodel import DATA
+
     metric, rows = tuner.hypermodel.base["monitor"], []
     for trial in tuner.oracle.get_best_trials(tuner.oracle.max_trials):
-        values = trial.hyperparameters.values.items()
+        values = {name: value for name, value in trial.hyperparameters.values.items() if name != DATA}
         varied = ", ".join(
-            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
         )
         rows.append((trial.trial_id, f"{trial.score:.2f}", varied))
     title = f"{metric}, nats/trial; the preset itself: {default[metric]:.2f}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras_tuner as kt
 
+from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.model.families import family_of
 from indl.model.latent_model import LatentModel
@@ -14,6 +15,9 @@ from indl.params import preset as preset_params
 from indl.training.fit import first_epoch, fit_batches, make_callbacks, make_model, monitor_of, params_for
 from indl.training.history import best_epoch
 from indl.tuning.space import declare, search_names
+
+#: The entry of the hyper-parameters that says which data the scores are of.
+DATA = "data"
 
 
 class SequentialHyperModel(kt.HyperModel):
@@ -59,7 +63,17 @@ class SequentialHyperModel(kt.HyperModel):
         return dict(params_for({**self.base, **declare(hp, self.names, self.base)}, self.recording))
 
     def build(self, hp: kt.HyperParameters) -> LatentModel:
-        """The compiled model of one trial."""
+        """The compiled model of one trial.
+
+        Raises:
+            FatalValueError: `hp` is of a search over other data, whose scores cannot be compared; it ends the search.
+        """
+        ours = digest(self.recording)
+        if hp.Fixed(DATA, ours) != ours:
+            raise kt.errors.FatalValueError(
+                f"The search began with other data. Given: {self.recording!r}, hash {ours[:12]}; its trials had "
+                f"{hp.get(DATA)[:12]}. Choose another directory or project_name."
+            )
         return make_model(self.params(hp), self.recording)
 
     def fit(

@@ -156,3 +156,13 @@ def test_a_folder_belongs_to_one_search(recording, tmp_path):
     ):
         with pytest.raises(ValueError, match=f"other {named} were used"):
             claim(changed, epochs, tmp_path)
+
+
+def test_tuners_of_keras_never_go_on_with_other_data(recording):
+    """Spec faults C1: what keras-tuner reloads of a search brings its hyper-parameters, and with them the data."""
+    hp = kt.HyperParameters()
+    SequentialHyperModel(recording, tune=["learning_rate"], fixed=SMALL).build(hp)
+    SequentialHyperModel(recording, tune=["learning_rate"], fixed=SMALL).build(hp)
+    other = lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=10, seed=1, heldout=2)
+    with pytest.raises(kt.errors.FatalValueError, match="began with other data.*Choose another directory"):
+        SequentialHyperModel(other, tune=["learning_rate"], fixed=SMALL).build(hp)
