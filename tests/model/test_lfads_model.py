@@ -75,7 +75,8 @@ def controller_states(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lfads", "lfads_no_controller"])
 def test_suite(name, controller_states):
-    model = check_model(preset(name, **SIZES[name]), X)
+    # Of six trials its dropout leaves too little for the loss to fall in a few steps.
+    model = check_model(preset(name, **{**SIZES[name], "dropout_rate": 0.0}), X)
     if name == "lfads":
         (found,) = controller_states
         assert found.shape == (6, 8, 4)
