@@ -10,6 +10,7 @@ import keras
 
 import indl.model.families  # noqa: F401  registers the classes of all families
 from indl import __version__
+from indl.loading.config import problem_of
 from indl.model.latent_model import LatentModel
 
 _SUFFIX = ".keras"
@@ -38,12 +39,17 @@ def load_model(path: Path | str) -> LatentModel:
         >>> rates = model.rates(recording.valid.encod)
     """
     file = _file(Path(path).expanduser())
-    kind, version = _described(file)
+    kind, version, problem = _described(file)
     found = keras.saving.get_registered_object(kind)
     if not (isinstance(found, type) and issubclass(found, LatentModel)):
         raise ModelError(
             f"The file holds a model that this library does not know. Given: {file}, a {kind}. Load it with "
             "keras.saving.load_model; if the class is your own, import the module that registers it first."
+        )
+    if problem is not None:
+        raise ModelError(
+            f"The model is not loaded: {problem}. Given: {file}. Use another copy of the file; if it has layers of "
+            "your own, import the modules that register them first."
         )
     try:
         return keras.saving.load_model(file, safe_mode=True)
@@ -83,13 +89,14 @@ def _file(path: Path) -> Path:
     raise ModelError(f"There is no model: the folder has no {file.name}. Given: {path}. {todo}.")
 
 
-def _described(file: Path) -> tuple[str, str]:
-    """The name under which the class of the model in a file is registered, or of the class; and indl's version."""
+def _described(file: Path) -> tuple[str, str, str | None]:
+    """The name of the model's class as registered, or its own; indl's version; and why it must not be made, if so."""
     try:
         with zipfile.ZipFile(file) as archive:
             config = json.loads(archive.read(_CONFIG))
-        kind = str(config["registered_name"] or config["class_name"])
-        return kind, str(config["config"].get("indl", "0.1.0 or earlier"))
+            kind = str(config["registered_name"] or config["class_name"])
+            problem = problem_of(archive, config)
+        return kind, str(config["config"].get("indl", "0.1.0 or earlier")), problem
     # Archives and texts from elsewhere are broken in more ways than their readers name.
     except Exception as error:
         raise ModelError(
