@@ -79,9 +79,9 @@ def demo(
 
     data = {"kind": "lorenz", "seed": seed, "heldout": 5}
     params = preset("default", **DEMO_SETTINGS, seed=seed)
-    reported(lambda: check_folder(out, RUN))
-    reported(lambda: check_replaced(out, lambda there: there["run"]["data"].get("kind") == "lorenz"))
-    _run(Run(data, params, epochs, samples=0, baselines=True), out, fresh=True)
+    folder = reported(lambda: check_folder(out, RUN))
+    reported(lambda: check_replaced(folder, _is_demo))
+    _run(Run(data, params, epochs, samples=0, baselines=True), folder, fresh=True)
 
 
 @app.command()
@@ -100,7 +100,9 @@ def check(
     if out and out.suffix not in _FIGURES:
         fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
     out = _output(out, FIGURE, data)
-    json_file = _output(json_file, CHECK, data, out)
+    json_file = _output(json_file, CHECK, data)
+    if out and out == json_file:
+        fail(f"Two outputs cannot be in one place. Given: {out} for both. Choose another path for one of them.")
 
     def look() -> tuple[Any, dict[str, Any] | None]:
         with opened(data, counts, bin_width, intervals) as found:
@@ -160,9 +162,9 @@ def train(
     from indl.runs import Run
 
     params = reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
-    reported(lambda: check_folder(out, RUN, [data]))
-    source = {"kind": "file", "path": str(data.resolve())}
-    _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), out, fresh)
+    folder = reported(lambda: check_folder(out, RUN, [data]))
+    source = {"kind": "file", "path": str(data.expanduser().resolve())}
+    _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), folder, fresh)
 
 
 @app.command()
@@ -176,17 +178,19 @@ def rerun(
     from indl.training.progress import TrainingProgress
 
     monitor = reported(lambda: read(run))["monitor"]
-    out = out or run.with_name(f"{run.resolve().name}_rerun")
-    reported(lambda: check_folder(out, RUN, [run]))
+    out = out or run.resolve().parent / f"{run.resolve().name}_rerun"
+    folder = reported(lambda: check_folder(out, RUN, [run]))
     for change in changed_versions(run):
         console.print(f"another version: {change}", highlight=False)
     progress = TrainingProgress(monitor, console)
     try:
-        _, differences = reported(lambda: repeat(run, out, data, [progress]))
+        _, differences = reported(lambda: repeat(run, folder, data, [progress]))
     finally:
         progress.close()
     if not differences:
-        console.print(f"every number of the history and the scores is the same; the repetition is in {out}")
+        console.print(
+            f"every number of the history and the scores is the same; the repetition is in {out}", soft_wrap=True
+        )
         return
     rows = [(name, str(before), str(now)) for name, before, now in differences[:20]]
     print_table(f"{len(differences)} numbers differ", ("", "before", "now"), rows)
@@ -239,10 +243,10 @@ def tune(
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
-    reported(lambda: claim_folder(out, SEARCH))
+    folder = reported(lambda: claim_folder(out, SEARCH))
     with ExitStack() as held:
-        reported(lambda: held.enter_context(exclusive(out)))
-        _search(hypermodel, out, trials, seed, epochs)
+        reported(lambda: held.enter_context(exclusive(folder)))
+        _search(hypermodel, folder, trials, seed, epochs)
 
 
 @app.command()
@@ -280,8 +284,10 @@ def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | No
     tuner = reported(
         lambda: IsolatedRandomSearch(hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search")
     )
-    reported(lambda: tuner.claim(epochs))
     default_file = out / "default" / "result.json"
+    if reported(lambda: tuner.claim(epochs)):
+        # That of a search before, whose trials are gone.
+        default_file.unlink(missing_ok=True)
     if not default_file.exists():
         console.print("the preset itself, for comparison ...")
         reported(lambda: run_job(out / "default", hypermodel.base, tuner.recording_file(), epochs, 1))
@@ -316,6 +322,13 @@ def _run(run: Any, out: Path, fresh: bool = False) -> None:
 def _output(path: Path | None, purpose: str, *inputs: Path | None) -> Path | None:
     """Where to write a file that was asked for, if it was."""
     return reported(lambda: output_file(path, purpose, inputs)) if path else None
+
+
+def _is_demo(there: dict[str, Any]) -> bool:
+    """Whether a run is one of the demo, of any seed and length."""
+    data, params = ({**there["run"][name], "seed": 0} for name in ("data", "params"))
+    ours = json.loads(json.dumps(preset("default", **DEMO_SETTINGS, seed=0)))
+    return data == {"kind": "lorenz", "seed": 0, "heldout": 5} and params == ours
 
 
 def _overview(data: Any, bin_width: float | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from indl.files.lock import exclusive
 from indl.files.marks import figure_metadata, marked
-from indl.files.outputs import OutputError, check_folder, claim_folder, clear_folder, mark_folder, output_file
+from indl.files.outputs import OutputError, check_folder, claim_folder, clear_folder, mark_folder, output_file, written
 from indl.files.whole import DISK_FULL, atomic, save_model, write_json
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "output_file",
     "save_model",
     "write_json",
+    "written",
 ]

@@ -47,8 +47,9 @@ def _within(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names)
 
 
-_SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.*", ".indl.json")
-_TRIAL = ("result.json", "history.json", "job.json", "state.npz", "model.keras", "last_good.keras", "log.txt", ".lock")
+_SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-*-of-*")
+_EVENTS = "events.out.tfevents.*"
+_TRIAL = ("result.json", "history.json", "job.json", "state.npz", "model.keras", "last_good.keras", "log.txt")
 
 SAVED_MODEL = FolderKind("saved model", "a SavedModel", _SAVED, ("assets",))
 #: What tells that a run has finished goes first.
@@ -57,7 +58,8 @@ RUN = FolderKind(
     "a run",
     (
         *("metrics.json", "history.json", "run.json", "state.npz", "model.keras", "last_good.keras"),
-        *("params.json", "latent_use.json", "logs/**/events.out.tfevents.*"),
+        *("params.json", "latent_use.json"),
+        *_within("logs", (_EVENTS, f"train/{_EVENTS}", f"validation/{_EVENTS}")),
         *_within("saved_model", _SAVED),
     ),
     ("saved_model/assets",),
@@ -69,8 +71,9 @@ TRIALS = FolderKind(
     "trials",
     "the trials of a search",
     (
-        *("search.json", "oracle.json", "tuner*.json", "recording.h5"),
-        *_within("trial_*", ("trial.json", *_TRIAL, ".indl.json")),
+        # What tells whose the trials are goes last.
+        *_within("trial_[0-9]*", (*_TRIAL, "trial.json", ".indl.json")),
+        *("oracle.json", "tuner[0-9]*.json", "recording.h5", "search.json"),
     ),
     key=("trial_*/job.json", frozenset({"params", "recording", "epochs", "hidden_every"})),
 )

@@ -17,7 +17,7 @@ _FIGURES = {
     ".png": (b"\x89PNG", f"Creator\0{_CREATOR}".encode()),
     ".pdf": (b"%PDF", f"/Creator ({_CREATOR})".encode()),
     ".svg": (b"<?xml", f"<dc:title>{_CREATOR}</dc:title>".encode()),
-    ".eps": (b"%!PS", f"%%Creator: {_CREATOR}\n".encode()),
+    **dict.fromkeys((".eps", ".ps"), (b"%!PS", f"%%Creator: {_CREATOR}\n".encode())),
 }
 #: Where in a file its mark is: so near to one of its ends.
 _REACH = 2**16
@@ -25,7 +25,7 @@ _REACH = 2**16
 
 def figure_metadata(path: Path) -> dict[str, str] | None:
     """The metadata that mark a figure, as matplotlib takes them; None: its format has none."""
-    return {"Creator": _CREATOR} if path.suffix in _FIGURES else None
+    return {"Creator": _CREATOR} if path.suffix.lower() in _FIGURES else None
 
 
 def marked(path: Path, purpose: str) -> bool:

@@ -19,6 +19,8 @@ from indl.files.whole import write_json
 
 #: The file that tells whose a folder is.
 MARKER = ".indl.json"
+#: Bytes of a name: while a file is written, its name is longer by the process.
+_LONGEST = 230
 #: What a folder may hold that counts as empty: what desktops and killed processes leave.
 _NOTHING = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\..*\.partial\d+.*")
 
@@ -89,7 +91,7 @@ def check_folder(path: Path | str, kind: FolderKind, inputs: Iterable[Path | str
                 f"The folder is of another kind. Given: {path}, that of a {owner}, for {kind.what}. Choose a new "
                 "folder or an empty one."
             )
-        _written(found, kind)
+        written(found, kind)
     return found
 
 
@@ -99,18 +101,19 @@ def claim_folder(path: Path | str, kind: FolderKind, inputs: Iterable[Path | str
     found.mkdir(parents=True, exist_ok=True)
     if _owner(found) is None:
         mark_folder(found, kind)
-    return found
+    # Another process may have been faster.
+    return check_folder(found, kind)
 
 
 def mark_folder(folder: Path, kind: FolderKind) -> None:
-    """Marks a folder that the library has just made."""
+    """Marks a folder of the library's own, which holds nothing of anybody else."""
     write_json(folder / MARKER, {MARK: kind.name})
 
 
 def clear_folder(folder: Path, kind: FolderKind) -> None:
     """Removes what the library wrote into a claimed folder, in the order of `kind`, and nothing else."""
     parents = set()
-    for path in _written(folder, kind):
+    for path in written(folder, kind):
         path.unlink()
         parents |= {parent for parent in path.parents if folder in parent.parents}
     empty = [path for name in kind.empty for path in folder.glob(name)]
@@ -121,8 +124,12 @@ def clear_folder(folder: Path, kind: FolderKind) -> None:
             path.rmdir()
 
 
-def _written(folder: Path, kind: FolderKind) -> list[Path]:
-    """What is in the places where the library writes into a folder of a kind."""
+def written(folder: Path, kind: FolderKind) -> list[Path]:
+    """What is in the places where the library writes into a folder of a kind.
+
+    Raises:
+        OutputError: a link or a folder is in one of them.
+    """
     files = [path for pattern in kind.files for path in sorted(folder.glob(pattern))]
     if kind.figures:
         files += [path for path in folder.glob(kind.figures) if path.is_file() and marked(path, FIGURE)]
@@ -155,7 +162,15 @@ def _followed(path: Path | str, inputs: Iterable[Path | str | None], holds: bool
             if same or other in found.parents or (holds and found in other.parents):
                 how = "is" if same else "lies in" if other in found.parents else "holds"
                 raise OutputError(f"The output {how} an input. Given: {path} for {source}. Choose another path.")
-        there = next(parent for parent in found.parents if parent.exists())
+        places = [found, *found.parents] if holds else found.parents
+        there = next((place for place in places if place.exists()), found)
+        if len(os.fsencode(found.name)) > _LONGEST:
+            raise OutputError(
+                f"The name is too long. Given: {path}, {len(os.fsencode(found.name))} bytes. Choose one of {_LONGEST} "
+                "at most."
+            )
+        if holds and there == found and not found.is_dir():
+            return found
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise OutputError(
                 f"Nothing can be written there. Given: {path}, where {there} is no folder that you may write to. "

@@ -53,7 +53,7 @@ def atomic(path: Path | str, last: str | None = None) -> Iterator[Path]:
 def _sweep(path: Path) -> None:
     """Removes what killed processes have left of their attempts to write `path`."""
     for left in path.parent.glob(f".{glob.escape(path.stem)}.partial*{glob.escape(path.suffix)}"):
-        owner = left.name.removeprefix(f".{path.stem}.partial").partition(".")[0]
+        owner = left.name.removeprefix(f".{path.stem}.partial").removesuffix(path.suffix)
         if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 

@@ -4,6 +4,8 @@ Sizes are set on each figure and not through matplotlib's settings: those are gl
 returned figure is shown would read them too late.
 """
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -34,7 +36,8 @@ def finish(figure, path):
     if hasattr(path, "write"):
         figure.savefig(path)
     elif path is not None:
-        path = output_file(path, FIGURE)
+        path = Path(path)
+        path = output_file(path if path.suffix else path.with_suffix(".png"), FIGURE)
         with atomic(path) as temporary:
             figure.savefig(temporary, metadata=figure_metadata(path))
     return figure

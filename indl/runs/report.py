@@ -14,7 +14,7 @@ from indl.data.values.recording import Recording
 from indl.data.values.trials import time_mask
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
-from indl.files import claim_folder, output_file, save_model, write_json
+from indl.files import OutputError, claim_folder, output_file, save_model, write_json
 from indl.files.kinds import RUN
 from indl.files.marks import FIGURE
 from indl.model.families.pi_vae import rows_of
@@ -76,25 +76,23 @@ def save_figures(
         Paths of the figures that could be drawn.
 
     Warns:
-        UserWarning: a figure could not be drawn of these data.
-
-    Raises:
-        OutputError: a file of the name of a figure is there that no figure of this library is.
+        UserWarning: a figure could not be drawn of these data, or a file of its name is there that is none of the
+            library's.
     """
     folder = Path(folder)
     if isinstance(model, PiVAE):
         figures = _row_figures(model, recording, history)
     else:
         figures = _figures(model, recording, history, latent_use, lag_s)
-    paths = {name: output_file(folder / f"{name}.png", FIGURE) for name in figures}
     drawn = []
     for name, draw in figures.items():
         try:
-            draw(paths[name])
-        except (ValueError, ArithmeticError) as error:
+            path = output_file(folder / f"{name}.png", FIGURE)
+            draw(path)
+        except (ValueError, ArithmeticError, OutputError) as error:
             warnings.warn(f"The figure {name} is left out: {error}", stacklevel=2)
         else:
-            drawn.append(paths[name])
+            drawn.append(path)
     return drawn
 
 

@@ -22,14 +22,15 @@ from indl.data.simulate.lorenz import lorenz
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.evaluation import evaluate, evaluate_baseline, left_out
-from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json
+from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json, written
 from indl.files.kinds import RUN
+from indl.params import completed
 from indl.runs.report import save_figures, save_run
 from indl.training.fit import TrainingResult, monitor_of, params_for, train
 
 #: Packages that decide about the numbers of a run.
 _PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
-#: What a finished run has, without its ending; and its other files.
+#: What a finished run has, without its ending.
 _FINISHED = ("metrics", "history")
 #: Scores that tell of the machine and not of the model.
 _OF_THE_MACHINE = ("seconds",)
@@ -127,8 +128,15 @@ def _execute(
 ) -> tuple[TrainingResult, dict[str, Any]]:
     begin = time.monotonic()
     described = describe(run, recording)
-    if (folder / "state.npz").exists() and (folder / "run.json").exists():
-        described["starts"] = [*read(folder)["starts"], *described["starts"]]
+    if (folder / "run.json").exists():
+        there = read(folder)
+        changed = _differing(there, described)
+        if changed:
+            raise RunError(
+                f"The folder belongs to another run. Given: {folder}, which differs in {', '.join(changed)}. Repeat "
+                "the first call, choose a new folder, or say --fresh (fresh=True) to replace that run."
+            )
+        described["starts"] = [*there["starts"], *described["starts"]]
     write_json(folder / "run.json", described)
     _write_hparams(folder / "logs", run.params)
     result = train(
@@ -205,8 +213,8 @@ def repeat(
         RunError: the folder holds no finished run, or the recording is another one by its hash.
     """
     before, folder, out = read(folder), Path(folder), Path(out)
-    check_folder(out, RUN, [folder])
-    check_replaced(out, lambda there: there["run"]["data"] == before["run"]["data"] and there["data"] == before["data"])
+    out = check_folder(out, RUN, [folder])
+    check_replaced(out, lambda there: _differing(there, before) == [])
     missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
     if missing:
         raise RunError(
@@ -218,7 +226,7 @@ def repeat(
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
-        settings["data"] = {"kind": "file", "path": str(data)}
+        settings["data"] = {"kind": "file", "path": str(Path(data).expanduser().resolve())}
     run = Run(**settings)
     recording = run.recording()
     found = digest(recording)
@@ -239,13 +247,20 @@ def check_replaced(folder: Path, replaces: Callable[[dict[str, Any]], bool]) -> 
         replaces: whether one of this description (:func:`read`) may be.
 
     Raises:
-        OutputError: there is one that may not.
+        OutputError: there is one that may not, or one that does not say what it was.
     """
-    if (folder / "run.json").exists() and not replaces(read(folder)):
-        raise OutputError(
-            f"The folder holds a run of other data. Given: {folder}, of {read(folder)['data']['is']}. Choose another "
-            "folder."
-        )
+    described = (folder / "run.json").exists()
+    if written(folder, RUN) and not (described and replaces(read(folder))):
+        what = f"of {read(folder)['data']['is']}" if described else "which does not say of what"
+        raise OutputError(f"The folder holds another run. Given: {folder}, {what}. Choose another folder.")
+
+
+def _differing(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What decides about the model and is not the same in two descriptions; where the data lie does not."""
+    settings = [{**completed(found["run"]["params"]), "epochs": found["run"]["epochs"]} for found in (there, now)]
+    names = sorted({*settings[0], *settings[1]} - {"jit_compile", "batch_parts"})
+    changed = [name for name in names if settings[0].get(name) != settings[1].get(name)]
+    return [*(["data"] if there["data"]["sha256"] != now["data"]["sha256"] else []), *changed]
 
 
 def changed_versions(folder: Path | str) -> list[str]:

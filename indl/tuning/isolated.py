@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from indl.files.kinds import RUN, TRIALS
 from indl.loading import load_model
 from indl.params import completed
 from indl.tuning.hypermodel import SequentialHyperModel
+
+_SEED_OF_ZERO = 2**31 - 1
 
 
 class IsolatedTrials:
@@ -41,10 +44,18 @@ class IsolatedTrials:
 
     def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any):
         folder = Path(kwargs.get("directory") or ".") / (kwargs.get("project_name") or "untitled_project")
+        if glob.has_magic(str(folder)):
+            raise ValueError(
+                f"keras-tuner cannot reload a search from a folder with *, ? or [ in its name. Given: {folder}. Choose "
+                "another one."
+            )
         folder = claim_folder(folder, TRIALS)
         if overwrite:
             clear_folder(folder, TRIALS)
-        super().__init__(*args, **kwargs)
+            claim_folder(folder, TRIALS)
+        # keras-tuner takes 0 for no seed.
+        seed = {"seed": kwargs["seed"] or _SEED_OF_ZERO} if kwargs.get("seed") is not None else {}
+        super().__init__(*args, **{**kwargs, **seed, "directory": folder.parent, "project_name": folder.name})
 
     def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
         """Trains one trial in a process of its own and returns the metrics of its best epoch."""
@@ -71,8 +82,12 @@ class IsolatedTrials:
         self.claim(epochs)
         return super().search(*args, epochs=epochs, **kwargs)  # type: ignore[misc]
 
-    def claim(self, epochs: int | None) -> None:
-        """Makes the folder that of one search, so that going on never mixes scores that cannot be compared."""
+    def claim(self, epochs: int | None) -> bool:
+        """Makes the folder that of one search, so that going on never mixes scores that cannot be compared.
+
+        Returns:
+            Whether the search begins here.
+        """
         given = self.hypermodel
         ours = {"data": digest(given.recording), "params": given.base, "search": given.names, "epochs": epochs}
         path = Path(self.project_dir) / "search.json"
@@ -83,6 +98,7 @@ class IsolatedTrials:
             theirs = {**ours, "data": digest(load_recording(path.parent / "recording.h5"))}
         else:
             theirs = ours
+        begins = not path.exists()
         changed = [name for name in ours if ours[name] != theirs.get(name)]
         if changed:
             raise ValueError(
@@ -90,6 +106,7 @@ class IsolatedTrials:
                 "used. Choose a new folder, or repeat the first call."
             )
         write_json(path, ours)
+        return begins
 
     def load_model(self, trial: Any) -> Any:
         """The model of a finished trial, at its best epoch."""
@@ -136,6 +153,7 @@ def run_job(
         return json.loads(result.read_text())
     result.unlink(missing_ok=True)
     write_json(asked, job)
+    (folder / "log.txt").unlink(missing_ok=True)
     with (folder / "log.txt").open("w") as log:
         command = [sys.executable, "-m", "indl.tuning.worker", str(folder), str(os.getpid())]
         code = subprocess.call(command, stdout=log, stderr=log)

@@ -69,7 +69,7 @@ def test_what_a_run_wrote_is_known_to_be_its_own(run, tmp_path):
         (folder / name).write_text("mine")
     clear_folder(folder, RUN)
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert left == {".indl.json", ".lock", *users}
+    assert left == {".indl.json", ".lock", "saved_model/.indl.json", *users}
 
 
 def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):

@@ -43,6 +43,9 @@ THEIRS = [
 ]  # fmt: skip
 
 
+_NOT_LISTED = ("pipe.png", ".keras")
+
+
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     """A folder of a user: a recording, a run, and files of every kind."""
@@ -50,7 +53,7 @@ def mine(tmp_path, monkeypatch):
     shutil.copy(GOLDEN / "recording.h5", tmp_path / "rec.h5")
     shutil.copytree(GOLDEN / "run", tmp_path / "run")
     other = json.loads((tmp_path / "run" / "run.json").read_text())
-    other["run"]["data"] = {"kind": "file", "path": str(tmp_path / "rec.h5")}
+    other["run"] |= {"data": {"kind": "file", "path": str(tmp_path / "rec.h5")}, "epochs": 500}
     (tmp_path / "other").mkdir()
     write_json(tmp_path / "other" / "run.json", other)
     (tmp_path / "link.h5").symlink_to("rec.h5")
@@ -65,11 +68,13 @@ def mine(tmp_path, monkeypatch):
         (tmp_path / "one" / name.replace("/", "_") / name).parent.mkdir(parents=True)
         (tmp_path / "one" / name.replace("/", "_") / name).write_text("mine")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
 
 def listing(folder):
-    return {name: content for name, content in contents(folder).items() if name != "pipe.png"}
+    """All but a pipe, which cannot be read, and what Keras keeps in the home of its users."""
+    return {name: content for name, content in contents(folder).items() if name.split("/")[0] not in _NOT_LISTED}
 
 
 def refused(command, out, mine):
@@ -104,11 +109,30 @@ def test_two_outputs_in_one_place_are_refused(mine):
 @pytest.mark.parametrize("name", FOLDERS)
 def test_folders_of_a_user_stay(name, mine):
     outs = [".", "..", "rec.h5", "notes.txt", "hard.json", "project", "project/figures", "notes.txt/below", "/dev/null"]
-    outs += [f"one/{name.replace('/', '_')}" for name in THEIRS]
+    outs += ["~/project", "/", *(f"one/{name.replace('/', '_')}" for name in THEIRS)]
     if FOLDERS[name][1:2] == ["run"]:
-        outs += ["run", "run_link", "run/below", "run/saved_model", "other"]
+        outs += ["run", "run_link", "run/below", "run/saved_model", "other", "~/other", "~/run"]
     elif FOLDERS[name][0] != "train":
-        # The run is one of simulated data, as the demo's is.
-        outs += ["other"] if name == "demo" else ["other", "run_link"]
+        outs += ["other", "~/other", "run_link", "~/run"]
     for out in outs:
         refused(FOLDERS[name], out, mine)
+
+
+@pytest.mark.parametrize("change", [["--epochs", "9"], ["--set", "f_latent_size=7"], []])
+def test_a_run_of_other_settings_is_not_touched_without_fresh(change, mine):
+    before = listing(mine)
+    result = CliRunner().invoke(app, ["train", "rec.h5", "--out", "run", *change])
+    assert result.exit_code == 1
+    assert "belongs to another run" in result.stderr and "differs in" in result.stderr and "--fresh" in result.stderr
+    after = listing(mine)
+    assert {name: after.get(name) for name in before} == before
+
+
+def test_a_run_is_repeated_from_within_its_folder_alone_into_its_own_repetition(mine, monkeypatch):
+    other = json.loads((mine / "run" / "run.json").read_text())
+    other["run"]["epochs"] = 500
+    write_json(mine / "run_rerun" / "run.json", other)
+    monkeypatch.chdir(mine / "run")
+    refused(["rerun", ".", "--out", "OUT"], mine / "run_rerun", mine)
+    result = CliRunner().invoke(app, ["rerun", "."])
+    assert result.exit_code == 1 and "The folder holds another run" in result.stderr

@@ -131,24 +131,24 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "ring").symlink_to(tmp_path / "ring")
     (tmp_path / "file").write_text("mine")
-    before = contents(tmp_path / "nothing")
+    before = sorted(path.name for path in tmp_path.iterdir())
     for given, words in [
         (tmp_path, "in the place of a folder"),
         (tmp_path / "pipe", "a device, a pipe"),
         ("/dev/null", "a device, a pipe"),
         (tmp_path / "ring", "cannot be written to"),
         (tmp_path / "file" / "below", "where .*file is no folder"),
-        (tmp_path / ("x" * 300), "File name too long"),
+        (tmp_path / ("x" * 300), "The name is too long"),
+        (tmp_path / ("x" * 250), "The name is too long"),
+        ("/", "in the place of a folder"),
         ("nul\0l", "null"),
     ]:
-        for check in (lambda path: output_file(path, "scores"), lambda path: check_folder(path, KIND)):
-            if given == tmp_path and "folder" in words and check(tmp_path / "new"):
-                continue
+        if given != tmp_path:
             with pytest.raises(OutputError):
-                check(given)
+                check_folder(given, KIND)
         with pytest.raises(OutputError, match=words):
             output_file(given, "scores")
-    assert contents(tmp_path / "nothing") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
     monkeypatch.setenv("HOME", str(tmp_path))
     assert output_file("~/new.json", "scores") == tmp_path / "new.json"
 
@@ -256,3 +256,43 @@ def test_kinds_know_all_that_is_in_their_folders(tmp_path):
         folder = shutil.copytree(GOLDEN / name, tmp_path / name)
         clear_folder(folder, kind)
         assert contents(folder) == {}
+
+
+def test_a_cleared_run_goes_on_whatever_the_user_left_in_it(tmp_path):
+    """Also where the clearing was killed half-way: what marks the export within goes with the rest of it or stays."""
+    folder = claim_folder(tmp_path / "run", RUN)
+    saved = claim_folder(folder / "saved_model", SAVED_MODEL)
+    for name in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001", "README"):
+        (saved / name).parent.mkdir(exist_ok=True)
+        (saved / name).write_text("x")
+    (saved / "assets").mkdir()
+    removed = []
+
+    def unlink(path, really=Path.unlink, **how):
+        if len(removed) == 2:
+            raise KeyboardInterrupt
+        removed.append(path)
+        really(path, **how)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", unlink)
+        clear_folder(folder, RUN)
+    assert claim_folder(saved, SAVED_MODEL) == saved
+    clear_folder(folder, RUN)
+    assert claim_folder(saved, SAVED_MODEL) == saved
+    assert set(contents(folder)) == {".indl.json", "saved_model", "saved_model/.indl.json", "saved_model/README"}
+
+
+def test_a_search_says_whose_it_is_until_its_results_are_gone(tmp_path, monkeypatch):
+    folder = shutil.copytree(GOLDEN / "search", tmp_path / "search")
+    (folder / "search.json").write_text("{}")
+    for name in ("trial_notes/log.txt", "tuner_notes.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    gone = []
+    monkeypatch.setattr("pathlib.Path.unlink", lambda path, **how: gone.append(path.relative_to(folder).as_posix()))
+    clear_folder(folder, TRIALS)
+    assert gone[-1] == "search.json" and gone.index("recording.h5") > max(
+        i for i, name in enumerate(gone) if name.startswith("trial_")
+    )
+    assert not [name for name in gone if "notes" in name]

@@ -227,7 +227,7 @@ def reading(path: Path | str) -> Iterator[Source]:
         FileNotFoundError: If there is no such file.
         RecordingError: If the file is not HDF5, is damaged, or does not hold what is asked of it.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         what = "a folder" if path.is_dir() else "nothing"
         raise FileNotFoundError(
