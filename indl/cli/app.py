@@ -17,7 +17,7 @@ from indl.cli.printing import console, fail, print_scores, print_search, print_t
 from indl.files import check_folder, claim_folder, output_file
 from indl.files.kinds import RUN, SAVED_MODEL, SEARCH
 from indl.files.marks import FIGURE
-from indl.params import FAMILIES, PRESETS, markdown_table, parse_setting, preset, table_of_preset
+from indl.params import FAMILIES, markdown_table, parse_setting, preset, table_of_preset
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -42,8 +42,10 @@ _FIGURES = (".png", ".pdf", ".svg")
 #: What the commands write files for, as their marks say.
 CHECK, BASELINES, SCORES = "check", "baselines", "scores"
 
+_PRESETS = [name for table in FAMILIES.values() for name in table.presets]
+
 Data = Annotated[Path, typer.Argument(help="Recording in the HDF5 convention (see the documentation).")]
-Preset = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
+Preset = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(_PRESETS)}.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value, as often as needed.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training trials; default: the preset's.")]
 Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
@@ -193,7 +195,8 @@ def rerun(
         )
         return
     rows = [(name, str(before), str(now)) for name, before, now in differences[:20]]
-    print_table(f"{len(differences)} numbers differ", ("", "before", "now"), rows)
+    left = f", of which {len(rows)} are shown" if len(rows) < len(differences) else ""
+    print_table(f"{len(differences)} numbers differ{left}", ("", "before", "now"), rows)
     raise typer.Exit(1)
 
 

@@ -68,7 +68,7 @@ def print_search(tuner: Any, default: dict[str, float]) -> None:
 def _cell(scores: dict[str, float], name: str) -> str:
     if name not in scores:
         return ""
-    digits = 4 if name.endswith("_bps") else 3 if "r2" in name else 1
+    digits = 4 if name.endswith("_bps") else 3 if "r2" in name or name.endswith("_rate") else 1
     error = f" +- {scores[f'{name}_se']:.{digits}f}" if f"{name}_se" in scores else ""
     parts = [f"{value:.2f}" for key, value in scores.items() if key.startswith(f"{name}_") and key[-1].isdigit()]
     return f"{scores[name]:.{digits}f}{error}" + (f" ({', '.join(parts)})" if parts else "")

@@ -37,7 +37,7 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
     if (folder / _LOADED_BY).exists() and not overwrite:
         raise OutputError(
             f"The export would replace another one. Given: {path}, which exists. Choose another path, or pass "
-            "overwrite=True."
+            "overwrite=True (--overwrite)."
         )
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -19,6 +19,7 @@ import pytest
 import indl
 from indl import metrics, plots
 from indl.data import Series, Trials, Window, bin_spikes, examine, lorenz, standardized
+from indl.data.checks.arrays import check_scale
 from indl.params import preset
 from indl.training.fit import train
 from indl.training.hidden import hidden_nll
@@ -154,12 +155,12 @@ def test_c16_another_precision_is_one_sentence(recording):
         keras.config.set_floatx("float32")
 
 
-@pytest.mark.parametrize("name", ["m.h5", "m", "m.hdf5", "m.weights.h5"])
-def test_c18_other_formats_are_refused_before_keras_begins(name, tmp_path):
+def test_c18_other_formats_are_refused_before_keras_begins(tmp_path):
     model = tiny_model(8, 3, **PLAIN)
     model.compile("adam")
-    with pytest.raises(ValueError, match=f"saved as a .keras file. Given: .*{name}. Write model.save"):
-        model.save(tmp_path / name)
+    for name in ("m.h5", "m", "m.hdf5", "m.weights.h5"):
+        with pytest.raises(ValueError, match=f"saved as a .keras file. Given: .*{name}. Write model.save"):
+            model.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
     model.save(tmp_path / "m.keras")
     assert indl.load_model(tmp_path / "m.keras").optimizer.variables, "nothing of Keras was left in another state"
@@ -301,22 +302,28 @@ def signals(scale=1.0, offset=0.0):
 @pytest.mark.parametrize("scale, offset", [(500, 5000), (100, 0), (0.01, 0), (1, 50)])
 def test_c02_signals_of_another_scale_are_questioned_and_mended(scale, offset):
     given = signals(scale, offset)
-    params = preset("default", **PLAIN, output_dist="Gaussian")
     with pytest.warns(UserWarning, match=r"far from unit scale.*Given: channels that span .*standardized\(recording\)"):
-        train(params, given, epochs=1)
+        check_scale(given)
     assert "signal-scale" in [finding.code for finding in examine(given).findings]
     mended = standardized(given)
     sd, mean = mended.attrs["signal_sd"], mended.attrs["signal_mean"]
     np.testing.assert_allclose(mended.train.recon * sd + mean, given.train.recon, rtol=1e-4, atol=1e-4 * scale)
     np.testing.assert_allclose(mended.train.recon, standardized(signals()).train.recon, atol=2e-3)
     assert "signal-scale" not in [finding.code for finding in examine(mended).findings]
-    with pytest.raises(ValueError, match="Counts stay counts"):
-        standardized(lorenz(n_neurons=4, n_conditions=2, n_trials=4, n_bins=5))
 
 
-def test_c02_signals_of_unit_scale_pass():
+def test_c02_training_questions_them_and_is_as_good_as_at_unit_scale_once_mended():
+    params = preset("default", **PLAIN, output_dist="Gaussian")
+    with pytest.warns(UserWarning, match="far from unit scale"):
+        train(params, signals(500, 5000), epochs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        train(preset("default", **PLAIN, output_dist="Gaussian"), standardized(signals(500, 5000)), epochs=1)
+        found = [train(params, part, epochs=2) for part in (standardized(signals(500, 5000)), standardized(signals()))]
+    np.testing.assert_allclose(found[0].history["loss"], found[1].history["loss"], rtol=1e-3)
+
+
+def test_c02_standardizing_keeps_counts_and_what_is_held_out():
+    with pytest.raises(ValueError, match="Counts stay counts"):
+        standardized(lorenz(n_neurons=4, n_conditions=2, n_trials=4, n_bins=5))
     held_out = Trials(np.random.default_rng(0).normal(size=(20, 5, 4)), 0.02, are_counts=False).split(heldout=2)
     assert np.abs(standardized(held_out).train.encod - standardized(held_out).train.recon[..., :2]).max() == 0

@@ -360,13 +360,13 @@ def _value_findings(array, name, counts, missing):
     if missing:
         yield from _unrecorded_trials(seen, name)
     if negative.count:
-        advice = "Give spike counts, or use counts=False and a Gaussian observation model for signals."
+        advice = "Give spike counts, or say are_counts=False and use a Gaussian observation model for signals."
         yield negative.finding("negative", array, name, "must hold counts", "negative", advice)
     if absurd.count and not infinite.count:
         advice = "Look for a wrong unit, or for negative numbers in an unsigned type."
         yield absurd.finding("too-many", array, name, "must hold counts per bin", f"above {_MAX_COUNT:g}", advice)
     if fractional.count:
-        advice = "Give counts per bin, neither smoothed nor in Hz, or use counts=False and a Gaussian observation model"
+        advice = "Give counts per bin, neither smoothed nor in Hz, or say are_counts=False and use a Gaussian model"
         yield fractional.finding(
             "fractional", array, name, "must hold whole counts", "fractional", f"{hint}{advice} for signals."
         )
