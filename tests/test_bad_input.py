@@ -363,7 +363,7 @@ OTHER_FILES = {
         FileNotFoundError,
     ),
     "write to a folder": Case(
-        lambda f: save_recording(Trials(COUNTS, 0.02).split(), f), ["folder's place"], IsADirectoryError
+        lambda f: save_recording(Trials(COUNTS, 0.02).split(), f), ["in the place of a folder"], FileExistsError
     ),
     "write an object": Case(
         lambda f: save_recording(Trials(COUNTS, 0.02, attrs={"rig": {1: 2}}).split(), f / "a.h5"),
@@ -584,7 +584,6 @@ USAGE = {
     "an unknown option": (["train", "GOOD", "--out", "o", "--epoch", "3"], ["No such option", "--epoch"]),
     "no number": (["train", "GOOD", "--out", "o", "--epochs", "many"], ["'--epochs'", "a valid integer"]),
     "below one": (["train", "GOOD", "--out", "o", "--epochs", "0"], ["'--epochs'", "greater than or equal to 1"]),
-    "check: a folder for the page": (["check", "GOOD", "--out", "."], ["'--out'", "is a directory"]),
     "check: no number": (["check", "GOOD", "--bin-width", "20ms"], ["'--bin-width'", "a valid number"]),
 }
 

@@ -101,8 +101,8 @@ def check(
 
     if out and out.suffix not in _FIGURES:
         fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
-    out = _output(out, FIGURE, data)
-    json_file = _output(json_file, CHECK, data)
+    out = _output(out, FIGURE, *_files(data))
+    json_file = _output(json_file, CHECK, *_files(data))
     if out and out == json_file:
         fail(f"Two outputs cannot be in one place. Given: {out} for both. Choose another path for one of them.")
 
@@ -133,7 +133,7 @@ def baseline(
     from indl.files import write_json
     from indl.metrics import fit_baselines
 
-    lag_s, sd_s, out = _seconds("--lag", lag), _seconds("--sd", sd), _output(out, BASELINES, data)
+    lag_s, sd_s, out = _seconds("--lag", lag), _seconds("--sd", sd), _output(out, BASELINES, *_files(data))
     recording = _load(data)
     with console.status("fitting baselines"):
         found = reported(lambda: fit_baselines(recording, lag_s=lag_s, sd_s=sd_s, seed=seed))
@@ -164,7 +164,7 @@ def train(
     from indl.runs import Run
 
     params = reported(lambda: preset(preset_name, **_changes(preset_name, settings)))
-    folder = reported(lambda: check_folder(out, RUN, [data]))
+    folder = reported(lambda: check_folder(out, RUN, _files(data)))
     source = {"kind": "file", "path": str(data.expanduser().resolve())}
     _run(Run(source, params, epochs or params["epochs"], samples, lag, baselines, skip_nonfinite), folder, fresh)
 
@@ -214,7 +214,7 @@ def evaluate(
     from indl.evaluation import left_out
     from indl.files import write_json
 
-    out = _output(out, SCORES, model, data)
+    out = _output(out, SCORES, model, *_files(data))
     loaded, recording = _load_model(model), _load(data)
     with console.status("scoring"):
         scores: dict[str, Any] = {"model": reported(lambda: scores_of(loaded, recording, samples, lag_s=lag))}
@@ -242,7 +242,7 @@ def tune(
     from indl.tuning import SequentialHyperModel
 
     fixed = reported(lambda: _changes(preset_name, settings))
-    reported(lambda: check_folder(out, SEARCH, [data]))
+    reported(lambda: check_folder(out, SEARCH, _files(data)))
     names = search if search in (None, "all") else [name.strip() for name in search.split(",")]
     recording = _load(data)
     hypermodel = reported(lambda: SequentialHyperModel(recording, preset_name, names, fixed))
@@ -325,6 +325,11 @@ def _run(run: Any, out: Path, fresh: bool = False) -> None:
 def _output(path: Path | None, purpose: str, *inputs: Path | None) -> Path | None:
     """Where to write a file that was asked for, if it was."""
     return reported(lambda: output_file(path, purpose, inputs)) if path else None
+
+
+def _files(*paths: Path) -> list[Path]:
+    """Inputs that are files: where one is to be, a folder is told by who reads it."""
+    return [path for path in paths if not path.expanduser().is_dir()]
 
 
 def _is_demo(there: dict[str, Any]) -> bool:

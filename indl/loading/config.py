@@ -29,6 +29,8 @@ _KINDS = (
     keras.optimizers.schedules.LearningRateSchedule,
     keras.dtype_policies.DTypePolicy,
 )
+#: Layers that run code of elsewhere.
+_OF_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
 _DTYPES = ("float32", "float64", "bfloat16", "mixed_bfloat16", "int32", "int64", "uint8", "uint32", "bool", "string")
 #: Entries that say how many numbers a layer holds.
 _SIZES = ("units", "size", "n_channels", "output_dim", "input_dim", "filters", "n_sessions", "x_dim", "hidden_dim")
@@ -103,4 +105,4 @@ def _may_be_made(entry: dict[str, Any]) -> bool:
     if not isinstance(module, str) or module.split(".")[0] != "keras":
         return False
     found = getattr(sys.modules.get(module), str(name), None)
-    return isinstance(found, type) and issubclass(found, _KINDS) and found is not keras.layers.Lambda
+    return isinstance(found, type) and issubclass(found, _KINDS) and found.__name__ not in _OF_CODE

@@ -16,7 +16,6 @@ from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its
 from indl.model.steps.side_by_side import SideBySide
 from indl.model.steps.term_means import TermMeans
 from indl.objectives import Context, Objective
-from indl.params import completed
 from indl.sampling.draws import compiled
 
 #: Under this name the random states stand in a file, beside Keras's numbered variables.
@@ -70,11 +69,8 @@ class LatentModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LatentModel:
-        """As in Keras; parameters that are younger than the file have their defaults."""
-        known = {name: value for name, value in config.items() if name != "indl"}
-        if known["params"] is not None:
-            known["params"] = completed(known["params"])
-        return super().from_config(known, custom_objects)
+        """As in Keras, without what a file says of itself."""
+        return super().from_config({name: value for name, value in config.items() if name != "indl"}, custom_objects)
 
     def rows_at_once(self, batch_size: int | None = None) -> int:
         """How many trials inference computes at once, where `batch_size` does not say.

@@ -23,7 +23,7 @@ from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.passes import Passes
 from indl.objectives import Context, Elbo, Objective
-from indl.params import validate_params
+from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
 
@@ -121,7 +121,9 @@ class SequentialVAE(LatentModel):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SequentialVAE:
         objective = keras.saving.deserialize_keras_object(config["objective"], custom_objects)
-        return super().from_config({**config, "objective": objective}, custom_objects)
+        # Parameters that are younger than the file have their defaults.
+        params = None if config["params"] is None else completed(config["params"])
+        return super().from_config({**config, "objective": objective, "params": params}, custom_objects)
 
     @property
     def x(self) -> Any:

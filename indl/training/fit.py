@@ -214,9 +214,8 @@ def train(
                 f"Training was interrupted. The result is that of the {checkpoint.epochs_done} epochs before.",
                 stacklevel=2,
             )
-    else:
-        selection.set_model(model)
     # The callbacks of others have ended after the selection.
+    selection.set_model(model)
     selection.put_back()
     if model.params is not None and mode is not None:
         # What was measured is part of what the run was.

@@ -91,7 +91,8 @@ class PlateauRate(keras.callbacks.Callback):
             self.waited = 0
 
     def _rate(self) -> float:
-        return float(self.model.optimizer.learning_rate.value.numpy())
+        rate = self.model.optimizer.learning_rate
+        return float(rate.value.numpy() if isinstance(rate, keras.Variable) else rate)
 
     def _set_rate(self, rate: float) -> None:
         self.model.optimizer.learning_rate = rate

@@ -200,7 +200,8 @@ def test_fresh_run_leaves_nothing_of_the_old_one(finished, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         execute(replace(RUN, params=preset("default", **PLAIN)), folder, callbacks=[Stop()], fresh=True)
-    assert {path.name for path in folder.iterdir()} == {".indl.json", "run.json", "logs", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {".indl.json", "run.json", "logs", ".lock", "saved_model"}
+    assert [path.name for path in (folder / "saved_model").iterdir()] == [".indl.json"]
     with pytest.raises(RunError, match="has not finished.*metrics.json and history.json"):
         repeat(folder, tmp_path / "again")
 

@@ -152,7 +152,7 @@ class Window:
         if absent.any():
             what = f"{np.count_nonzero(absent)} of {len(absent)} {what}, the first is number {absent.argmax()}"
             if absent.all():
-                raise ValueError(f"There must be trials. Given: {what}. {advice}.")
+                raise ValueError(f"There must be {what.split()[3]}. Given: {what}. {advice}.")
             warnings.warn(f"Left out: {what}.", UserWarning, stacklevel=3)
             found = found[~absent]
         return found[self._inside(found)]
