@@ -70,6 +70,7 @@ def filled():
 
 #: Pages whose code trains for more than twenty seconds.
 LONG_PAGES = (
+    "data.md",
     "baselines.md",
     "plots.md",
     "builders.md",

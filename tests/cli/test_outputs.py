@@ -88,7 +88,15 @@ def refused(command, out, mine):
     assert listing(mine) == before, out
 
 
-@pytest.mark.parametrize("name", FILES)
+#: What goes another way into the same check.
+LIKE_ANOTHER = ("evaluate a file", "train --fresh", "export a file")
+
+
+def commands(of):
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in LIKE_ANOTHER else []) for name in of]
+
+
+@pytest.mark.parametrize("name", commands(FILES))
 def test_files_of_a_user_stay(name, mine):
     end = ".png" if name == "check --out" else ""
     outs = [path.name for path in mine.iterdir() if path.is_file() and path.name.endswith(end)]
@@ -106,7 +114,7 @@ def test_two_outputs_in_one_place_are_refused(mine):
     refused(["check", "rec.h5", "--out", "new.png", "--json", "OUT"], "new.png", mine)
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", commands(FOLDERS))
 def test_folders_of_a_user_stay(name, mine):
     outs = [".", "..", "rec.h5", "notes.txt", "hard.json", "project", "project/figures", "notes.txt/below", "/dev/null"]
     outs += ["~/project", "/", *(f"one/{name.replace('/', '_')}" for name in THEIRS)]

@@ -5,10 +5,12 @@ tests/evaluation/test_scores.py.
 """
 
 import json
+import random
 import subprocess
 import sys
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from indl import metrics, plots
 from indl.data import Series, Trials, Window, bin_spikes, examine, lorenz, standardized
 from indl.data.checks.arrays import check_scale
 from indl.params import preset
-from indl.training.fit import train
+from indl.training.fit import make_model, train
 from indl.training.hidden import hidden_nll
 from tests.checks import PLAIN, QUICK, tiny_model
 
@@ -190,18 +192,23 @@ def test_c19_one_bad_trial_is_left_out_when_asked(stop):
         bin_spikes([[0.5]], replace(window, intervals=[(1, stop)]))
 
 
-def test_c20_seeds_are_ones_own(recording):
-    """Neither numpy's global generator nor another thread has a part in a run."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    params = preset("default", **PLAIN)
+def test_c20_no_global_generator_is_set(recording):
     np.random.seed(1)
-    before = np.random.get_state()[1].copy()
-    alone = [train({**params, "seed": seed}, recording, epochs=1).history["loss"] for seed in (0, 1)]
-    assert np.array_equal(np.random.get_state()[1], before)
+    before = np.random.get_state()[1].copy(), random.getstate()
+    make_model(preset("default", **PLAIN), recording)
+    assert np.array_equal(np.random.get_state()[1], before[0]) and random.getstate() == before[1]
+
+
+@pytest.mark.slow
+def test_c20_threads_give_what_runs_in_turn_give(recording):
+    params = preset("default", **PLAIN)
+
+    def losses(seed):
+        return train({**params, "seed": seed}, recording, epochs=1).history["loss"]
+
+    alone = [losses(seed) for seed in (0, 1)]
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda seed: train({**params, "seed": seed}, recording, epochs=1).history["loss"], (0, 1)))
-    assert both == alone
+        assert list(pool.map(losses, (0, 1))) == alone
 
 
 # --- C11: memory ----------------------------------------------------------------------------------------------------

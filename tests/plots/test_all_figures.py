@@ -111,7 +111,7 @@ LAID_OUT = ("one of all", "long names", "many")
 
 
 #: Sizes of one axis alone are between those of all at once, and a constant is nearly nothing but zeros.
-BETWEEN = ("one trial", "one channel, dimension, condition", "constant")
+BETWEEN = ("one trial", "one channel, dimension, condition", "one bin", "constant")
 #: What takes longest.
 LARGE = ("many",)
 
