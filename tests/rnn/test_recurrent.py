@@ -13,13 +13,13 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 3)).astype("float32")
 HOLES = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
 EAGER, GRAPH, XLA = "eager", "graph", "XLA"
-# Without the layer's own gradient the loop is TensorFlow's, which is compiled with the slow tests.
+# Whole models run compiled in test_lfads_parity; the layer alone does with the slow tests.
 MODES = [
     pytest.param(
         own,
         mode,
         id=f"{'own gradient' if own else 'plain loop'}-{mode}",
-        marks=[pytest.mark.slow] if mode == XLA and not own else [],
+        marks=[pytest.mark.slow] if mode == XLA else [],
     )
     for own in (True, False)
     for mode in (EAGER, GRAPH, XLA)
