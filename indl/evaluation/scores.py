@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,24 +82,16 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
             return by_dimension("latent_r2", metrics.latent_r2(factors[0], train.latents, factors[1], valid.latents))
 
         out.add(latents, "latent_r2")
+
+    def bits(name: str, score: Callable[..., float], error: Callable[..., float], *given: Any) -> None:
+        out.add(lambda: {name: score(*given), f"{name}_se": error(*given, seed=seed)}, name, f"{name}_se")
+
     if recording.n_heldout and model.observation == PoissonObservation.__name__:
         held_out = (rates, valid.recon, recording.n_heldin, recording.n_times)
-        out.add(
-            lambda: {
-                "co_bps": metrics.cosmoothing(*held_out),
-                "co_bps_se": metrics.cosmoothing_se(*held_out, seed=seed),
-            },
-            *("co_bps", "co_bps_se"),
-        )
+        bits("co_bps", metrics.cosmoothing, metrics.cosmoothing_se, *held_out)
     if recording.forward_steps and model.observation == PoissonObservation.__name__:
         forward = (rates, valid.recon, recording.n_times)
-        out.add(
-            lambda: {
-                "fp_bps": metrics.forward_prediction(*forward),
-                "fp_bps_se": metrics.forward_prediction_se(*forward, seed=seed),
-            },
-            *("fp_bps", "fp_bps_se"),
-        )
+        bits("fp_bps", metrics.forward_prediction, metrics.forward_prediction_se, *forward)
     out.add(lambda: _score_averages(recording, rates), "psth_r2")
     if valid.behavior is not None:
         out.add(lambda: _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed), *_BEHAVIOR)

@@ -65,7 +65,7 @@ def nested(config):
 
 PAYLOADS = {
     # Any function of any module, called by Keras while it makes the model (CVE-2025-1550).
-    "os.system": added({**function("os", "system"), "config": {"args": ["touch /tmp/owned"]}}),
+    "os.system": added({**function("os", "system"), "config": {"args": ["touch owned"]}}),
     "subprocess": added({**function("subprocess", "run"), "class_name": "run", "config": {"args": ["id"]}}),
     "builtins": added({"module": "builtins", "class_name": "eval", "config": "1", "registered_name": "eval"}),
     "numpy.load": added(keras_layer("load", "numpy", file="/etc/passwd", allow_pickle=True)),
@@ -95,12 +95,13 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_b1_a_file_makes_nothing_but_models(name, tmp_path):
+def test_b1_a_file_makes_nothing_but_models(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     before = keras.config.floatx(), keras.config.epsilon(), keras.config.dtype_policy().name
     with pytest.raises(ModelError, match="The model is not loaded: .*Given: .*m.keras") as told:
         indl.load_model(rewritten(tmp_path / "m.keras", PAYLOADS[name]))
     assert (keras.config.floatx(), keras.config.epsilon(), keras.config.dtype_policy().name) == before
-    assert "Error:" not in str(told.value) and not Path("/tmp/owned").exists()
+    assert "Error:" not in str(told.value) and [path.name for path in tmp_path.iterdir()] == ["m.keras"]
 
 
 def complex_weight(file):
