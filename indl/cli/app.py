@@ -182,13 +182,13 @@ def rerun(
     monitor = reported(lambda: read(run))["monitor"]
     out = out or run.resolve().parent / f"{run.resolve().name}_rerun"
     folder = reported(lambda: check_folder(out, RUN, [run]))
-    for change in changed_versions(run):
-        console.print(f"another version: {change}", highlight=False)
     progress = TrainingProgress(monitor, console)
     try:
         _, differences = reported(lambda: repeat(run, folder, data, [progress]))
     finally:
         progress.close()
+    for change in changed_versions(run):
+        console.print(f"another version: {change}", highlight=False)
     if not differences:
         console.print(
             f"every number of the history and the scores is the same; the repetition is in {out}", soft_wrap=True
