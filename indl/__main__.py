@@ -1,5 +1,17 @@
 """``python -m indl``."""
 
-from indl.cli.app import app
+import sys
 
-app(prog_name="python -m indl")
+
+def main() -> None:
+    """Runs the command line; an interrupt while it is still being imported is told as any other."""
+    try:
+        from indl.cli.app import app
+    except KeyboardInterrupt:
+        print("interrupted. Nothing was written.", file=sys.stderr)
+        sys.exit(130)
+    app(prog_name="indl" if sys.argv[0].endswith("indl") else "python -m indl")
+
+
+if __name__ == "__main__":
+    main()

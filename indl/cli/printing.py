@@ -11,7 +11,12 @@ from rich.table import Table
 
 Value = TypeVar("Value")
 
+#: Where tables and progress go; see :mod:`indl.cli.options` for ``--quiet`` and ``--json``.
 console = Console()
+
+#: What a command that is interrupted leaves, to be told then.
+_NOTHING = "Nothing was written."
+_left = _NOTHING
 
 #: Beside what the model's objective says of itself.
 _LABELS = {
@@ -85,6 +90,18 @@ def reported(action: Callable[[], Value]) -> Value:
 def print_warning(message: Any, *where: Any) -> None:
     """Tells a warning in a line; the place in the library's code helps nobody here."""
     Console(stderr=True).print(f"warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def leaves(what: str = _NOTHING) -> None:
+    """Notes what is there if the command is interrupted from here on."""
+    global _left
+    _left = what
+
+
+def interrupted() -> NoReturn:
+    """Tells that the command was interrupted and what is there, and ends with exit code 130."""
+    Console(stderr=True).print(f"interrupted. {_left}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(130)
 
 
 def fail(message: str) -> NoReturn:

@@ -21,6 +21,7 @@ from indl.data.prepare.joining import JoinedRecording, join_sessions, pad_sessio
 from indl.data.prepare.rebinning import rebin
 from indl.data.prepare.smoothing import gaussian_smooth
 from indl.data.prepare.standardizing import standardized
+from indl.data.readers.any_file import Reading, read_recording, read_trials
 from indl.data.readers.mapping import read_mat, read_npz
 from indl.data.readers.nap import from_pynapple
 from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
@@ -45,6 +46,7 @@ __all__ = [
     "LabelledPart",
     "LazyArray",
     "NWBContents",
+    "Reading",
     "Recording",
     "RecordingError",
     "Series",
@@ -75,6 +77,8 @@ __all__ = [
     "read_mat",
     "read_npz",
     "read_nwb",
+    "read_recording",
+    "read_trials",
     "rebin",
     "save_recording",
     "save_trials",

@@ -50,6 +50,11 @@ class Param:
     def tunable(self) -> bool:
         return bool(self.search)
 
+    def described(self) -> dict[str, Any]:
+        """What a user is told of the row, as JSON holds it."""
+        told = ("name", "default", "allowed", "tunable", "meaning", "group", "aliases")
+        return {name: getattr(self, name) for name in told}
+
     @property
     def allowed(self) -> str:
         """The allowed values in words, for messages and tables."""

@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from indl.data.files.hdf5 import load_recording
+from indl.data.readers.any_file import read_recording
 from indl.data.simulate.lorenz import lorenz
+from indl.data.values.channel_attrs import texts_of
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.evaluation import evaluate, evaluate_baseline, left_out
@@ -45,8 +46,9 @@ class Run:
     """All that decides about the numbers of a run.
 
     Args:
-        data: where the recording comes from: ``{"kind": "file", "path": ...}`` or ``{"kind": "lorenz", ...}`` with
-            the arguments of :func:`indl.data.lorenz`.
+        data: where the recording comes from: ``{"kind": "file", "path": ..., "reading": ...}``, with the options of
+            :func:`indl.data.read_recording` where the file needs some, or ``{"kind": "lorenz", ...}`` with the
+            arguments of :func:`indl.data.lorenz`.
         params: the params dict.
         epochs: passes over the training trials.
         samples: posterior samples for the scores; 0: posterior means.
@@ -65,8 +67,9 @@ class Run:
 
     def recording(self) -> Recording:
         """The recording that the run is about."""
-        arguments = {name: value for name, value in self.data.items() if name not in ("kind", "path")}
-        return lorenz(**arguments) if self.data["kind"] == "lorenz" else load_recording(self.data["path"])
+        if self.data["kind"] == "file":
+            return read_recording(self.data["path"], **self.data.get("reading", {}))
+        return lorenz(**{name: value for name, value in self.data.items() if name != "kind"})
 
 
 class Difference(NamedTuple):
@@ -169,7 +172,13 @@ def describe(run: Run, recording: Recording) -> dict[str, Any]:
     }
     return {
         "run": asdict(run),
-        "data": {"sha256": digest(recording), "is": repr(recording)},
+        "data": {
+            "sha256": digest(recording),
+            "is": repr(recording),
+            "bin_width_s": recording.bin_width_s,
+            "n_times": recording.n_times,
+            "heldin": texts_of(recording.channel_ids[: recording.n_heldin]),
+        },
         "monitor": monitor_of(params_for(run.params, recording)),
         "starts": [start],
     }
@@ -226,7 +235,7 @@ def repeat(
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
-        settings["data"] = {"kind": "file", "path": str(Path(data).expanduser().resolve())}
+        settings["data"] = {**before["run"]["data"], "kind": "file", "path": str(Path(data).expanduser().resolve())}
     run = Run(**settings)
     recording = run.recording()
     found = digest(recording)

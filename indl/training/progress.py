@@ -23,11 +23,12 @@ class TrainingProgress(keras.callbacks.Callback):
         self.monitor = monitor
         self.console = console or Console()
         self.bar: Progress | None = None
+        #: The epoch that training began with; None: there was nothing to train.
+        self.first: int | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.start = time.monotonic()
         self.total = self.params["epochs"]
-        self.first: int | None = None
         if self.console.is_terminal:
             columns = (
                 TextColumn("epoch"),
@@ -60,6 +61,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self.close()
+        self.console.print("trained; model, scores and figures follow ...")
 
     def close(self) -> None:
         """Takes the live bar off the terminal; Keras does not say when a run has failed."""

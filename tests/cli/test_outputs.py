@@ -24,6 +24,13 @@ FILES = {
     "baseline": ["baseline", "rec.h5", "--out", "OUT"],
     "evaluate": ["evaluate", "run", "rec.h5", "--out", "OUT"],
     "evaluate a file": ["evaluate", "run/model.keras", "rec.h5", "--out", "OUT"],
+    "evaluate --json": ["evaluate", "run", "rec.h5", "--json", "OUT"],
+    "convert": ["convert", "rec.h5", "OUT"],
+    "convert --unsplit": ["convert", "rec.h5", "OUT", "--unsplit"],
+    "predict": ["predict", "run", "rec.h5", "--out", "OUT"],
+    "predict --json": ["predict", "run", "rec.h5", "--out", "rates.h5", "--json", "OUT"],
+    "params --json": ["params", "--json", "OUT"],
+    "export --json": ["export", "run", "exported", "--json", "OUT"],
 }
 FOLDERS = {
     "train": ["train", "rec.h5", "--out", "OUT"],
@@ -89,7 +96,14 @@ def refused(command, out, mine):
 
 
 #: What goes another way into the same check.
-LIKE_ANOTHER = ("evaluate a file", "train --fresh", "export a file")
+LIKE_ANOTHER = (
+    "evaluate a file",
+    "evaluate --json",
+    "convert --unsplit",
+    "export --json",
+    "train --fresh",
+    "export a file",
+)
 
 
 def commands(of):

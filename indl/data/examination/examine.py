@@ -26,8 +26,7 @@ from indl.data.examination.split import overlap_findings, two_part_findings
 from indl.data.examination.statistics import Statistics
 from indl.data.files.hdf5 import RecordingError, load_recording, load_trials, open_recording
 from indl.data.files.storage import reading
-from indl.data.readers.nwb import read_nwb
-from indl.data.spikes.window import Window
+from indl.data.readers.any_file import Reading, kind_of, read_trials
 from indl.data.values.recording import OPTIONAL, Recording, Split
 from indl.data.values.trials import Trials
 
@@ -88,41 +87,39 @@ def examine(
     return CheckReport(tuple(found), subject)
 
 
-def examine_file(
-    path: Path | str, *, counts: bool | None = None, bin_width_s: float | None = None, intervals: str | None = None
-) -> CheckReport:
+def examine_file(path: Path | str, **how: Any) -> CheckReport:
     """Examine a file, also one that `load_recording` refuses: all that is wrong is listed.
 
     Args:
-        path: File in the HDF5 convention (see :func:`~indl.data.load_recording`), or an NWB file with trials.
-        counts: False for real-valued signals. None: as the file says, else counts.
-        bin_width_s: Bin width in seconds of a file that does not state it. None for an NWB file: 20 ms.
-        intervals: Table or tag of an NWB file that holds the trials; see :func:`~indl.data.read_nwb`.
+        path: Any file that :func:`~indl.data.read_recording` reads.
+        **how: How it is read, as of :class:`~indl.data.Reading`; an NWB file without `bin_width_s` is cut into bins of
+            20 ms.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        RecordingError: If it is neither an HDF5 file nor an NWB file that can be cut into trials.
+        RecordingError: If it cannot be read at all, or not cut into trials.
+        ValueError: If an option says nothing about this kind of file.
     """
-    with opened(path, counts, bin_width_s, intervals) as data:
-        return examine(data, counts=counts, bin_width_s=bin_width_s)
+    with opened(path, **how) as data:
+        return examine(data, counts=how.get("counts"), bin_width_s=how.get("bin_width_s"))
 
 
 @contextmanager
-def opened(
-    path: Path | str, counts: bool | None = None, bin_width_s: float | None = None, intervals: str | None = None
-) -> Iterator[RawFile | Trials]:
+def opened(path: Path | str, **how: Any) -> Iterator[RawFile | Trials]:
     """What :func:`examine_file` examines; arguments as there. Large arrays stay in the file until the block ends."""
-    if Path(path).suffix.lower() == ".nwb":
+    path, options = Path(path).expanduser(), Reading.of(how)
+    kind = kind_of(path, options.dataset)
+    if kind not in ("recording", "trials") or options.chop_s is not None:
         with warnings.catch_warnings():
             # The report says the same.
             warnings.simplefilter("ignore", UserWarning)
-            width = _NWB_BIN_S if bin_width_s is None else bin_width_s
-            trials = read_nwb(path, Window(intervals=intervals, bin_width_s=width))
+            trials = read_trials(path, **({"bin_width_s": _NWB_BIN_S} if kind == "nwb" else {}) | how)
         yield trials
         return
+    options.check(path, kind)
     with reading(path) as source:
         raw = read_raw(source)
-        raw.refusal = _refusal(raw, counts, bin_width_s)
+        raw.refusal = _refusal(raw, options.counts, options.bin_width_s)
         yield raw
 
 

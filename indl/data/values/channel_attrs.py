@@ -36,3 +36,8 @@ def of_channels(attrs: Mapping[str, Any], kept: np.ndarray, n_channels: int) -> 
 def without_bins(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes where bins are no longer what they were."""
     return {name: value for name, value in attrs.items() if name not in _BY_BIN}
+
+
+def texts_of(channel_ids: np.ndarray) -> list[str]:
+    """The ids of channels as texts, which files of any kind give back alike."""
+    return [item.decode() if isinstance(item, bytes) else str(item) for item in channel_ids.tolist()]
