@@ -16,6 +16,7 @@ from indl.data.files.hdf5 import (
     save_recording,
     save_trials,
 )
+from indl.data.files.nlb_targets import write_nlb_targets
 from indl.data.prepare.chopping import chop, merge
 from indl.data.prepare.joining import JoinedRecording, join_sessions, pad_session
 from indl.data.prepare.rebinning import rebin
@@ -24,6 +25,7 @@ from indl.data.prepare.standardizing import standardized
 from indl.data.readers.any_file import Reading, read_recording, read_trials
 from indl.data.readers.mapping import read_mat, read_npz
 from indl.data.readers.nap import from_pynapple
+from indl.data.readers.nlb import read_nlb
 from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
 from indl.data.simulate.labelled import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
 from indl.data.simulate.lorenz import lorenz
@@ -32,6 +34,7 @@ from indl.data.spikes.units import Units
 from indl.data.spikes.window import Window
 from indl.data.values.chop_plan import ChopPlan
 from indl.data.values.lazy import LazyArray
+from indl.data.values.nlb_data import NLBData
 from indl.data.values.recording import Recording, Split
 from indl.data.values.series import Series
 from indl.data.values.trials import Trials
@@ -45,6 +48,7 @@ __all__ = [
     "LabelledData",
     "LabelledPart",
     "LazyArray",
+    "NLBData",
     "NWBContents",
     "Reading",
     "Recording",
@@ -75,6 +79,7 @@ __all__ = [
     "pi_vae_continuous",
     "pi_vae_discrete",
     "read_mat",
+    "read_nlb",
     "read_npz",
     "read_nwb",
     "read_recording",
@@ -84,4 +89,5 @@ __all__ = [
     "save_trials",
     "standardized",
     "tcl",
+    "write_nlb_targets",
 ]

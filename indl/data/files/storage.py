@@ -47,6 +47,12 @@ class Source:
         """What lies in the file, sorted."""
         return sorted(self.file)
 
+    def groups(self) -> list[str]:
+        """The groups that lie in the file itself, sorted."""
+        linked = self.file.get
+        own = [name for name in self.names() if isinstance(linked(name, getlink=True), h5py.HardLink)]
+        return [name for name in own if linked(name, getclass=True) is h5py.Group]
+
     def __contains__(self, name: str) -> bool:
         return name in self.file or self.file.get(name, getlink=True) is not None
 
@@ -139,16 +145,17 @@ class Source:
     def _follow(self, name: str) -> Any:
         """The object of that name if every link to it leads within the file."""
         for _ in range(16):
-            link = self.file.get(name, getlink=True)
-            if isinstance(link, h5py.HardLink):
+            parts = [part for part in name.split("/") if part]
+            for i in range(len(parts)):
+                link = self.file.get("/".join(parts[: i + 1]), getlink=True)
+                # A group that is a link may lie in another file, which is not opened.
+                if not isinstance(link, h5py.HardLink):
+                    break
+            else:
                 return self.file.get(name)
-            if not isinstance(link, h5py.SoftLink):
+            if not isinstance(link, h5py.SoftLink) or i < len(parts) - 1:
                 break
             name = link.path
-            parents = [part for part in name.strip("/").split("/")[:-1] if part]
-            steps = ["/".join(parents[: i + 1]) for i in range(len(parents))]
-            if not all(isinstance(self.file.get(step, getlink=True), h5py.HardLink) for step in steps):
-                break
         raise self.error(
             f"has no values at {name}",
             f"Found {'nothing' if link is None else f'a link ({type(link).__name__}) to elsewhere'}",
@@ -250,6 +257,16 @@ def reading(path: Path | str) -> Iterator[Source]:
         ) from error
 
 
+def output_place(path: Path | str, purpose: str) -> Path:
+    """The path of an HDF5 file to write, in a folder that exists; see :func:`writing`."""
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
+        )
+    return output_file(path, purpose)
+
+
 @contextlib.contextmanager
 def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
     """Opens an HDF5 file to write, which appears whole or not at all.
@@ -261,12 +278,7 @@ def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
         FileNotFoundError: If the folder does not exist.
         OSError: If the disk is full, or otherwise refuses; an existing file stays as it was.
     """
-    path = Path(path).expanduser()
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
-        )
-    path = output_file(path, purpose)
+    path = output_place(path, purpose)
     try:
         # From version 1.8 on, HDF5 checks the sums of its own structures.
         with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
