@@ -160,5 +160,6 @@ def test_reference_holds_every_module():
         if not path.name.startswith("__")
     }
     # A process, a command line with a page of its own, and a one-line helper have no reference.
-    assert modules - documented == {"indl.tuning.worker", "indl.cli.app", "indl.cli.printing", "indl.registry"}
+    undocumented = {name for name in modules - documented if not name.startswith("indl.cli.")}
+    assert undocumented == {"indl.tuning.worker", "indl.registry"}
     assert documented <= modules

@@ -21,8 +21,8 @@ from indl.files import output_file, write_json
 #: In place of a file: the terminal.
 _STDOUT = Path("-")
 _JSON = "--json"
-#: Arguments of commands that name what they read, and what they write.
-_INPUTS, _OUTPUTS = ("data", "model", "run"), ("out",)
+#: Arguments of commands that may name a folder that they read.
+_FOLDERS = ("model", "run")
 
 _RECORDING = "The recording"
 _SPLIT = "Split and held-out channels, where the file does not hold them"
@@ -173,14 +173,14 @@ def command(
 
 def _json_file(path: Path, purpose: str, given: Mapping[str, Any]) -> Path:
     """Where the JSON goes, if it may: over no input, and not where the command writes something else."""
-    inputs = [given[name] for name in _INPUTS if given.get(name) is not None]
+    data = given.get("data") or []
     # Where a recording is to be, a folder is told by who reads it.
-    inputs = [item for item in inputs if item is not given.get("data") or not item.expanduser().is_dir()]
+    inputs = [item for item in (data if isinstance(data, list) else [data]) if not item.expanduser().is_dir()]
+    inputs += [given[name] for name in _FOLDERS if given.get(name) is not None]
     found = reported(lambda: output_file(path, purpose, inputs))
-    for name in _OUTPUTS:
-        other = given.get(name)
-        if other is not None and found.is_relative_to(other.expanduser().resolve()):
-            fail(f"Two outputs cannot be in one place. Given: {path} and {other}. Choose another path for one of them.")
+    other = given.get("out")
+    if other is not None and found.is_relative_to(other.expanduser().resolve()):
+        fail(f"Two outputs cannot be in one place. Given: {path} and {other}. Choose another path for one of them.")
     return found
 
 

@@ -38,7 +38,7 @@ def predict(
     Args:
         model: a trained model.
         trials: what it reads: counts (or a signal), external input and labels where it needs them.
-        heldin: ids, as texts, of the channels that the encoder sees, in its order. None: the first channels of the trials.
+        heldin: ids, as texts, of the channels that the encoder sees, in its order. None: the first of the trials.
         n_times: bins that the encoder sees of trials that hold the model's forward steps too. None: all bins.
         samples: posterior samples whose rates and factors are averaged; 0: posterior means.
         seed: seed of the samples.
@@ -95,8 +95,14 @@ def save_predictions(path: Path | str, found: dict[str, np.ndarray], trials: Tri
             if getattr(trials, name) is not None:
                 write_array(file, name, getattr(trials, name))
         unit = "expected counts a bin" if trials.are_counts else "that of the signal"
-        attributes = {"bin_width_s": trials.bin_width_s, "source": trials.source, "unit_of_rates": unit, MARK: PREDICTIONS, **about}
-        for name, value in attributes.items():
+        attributes = {
+            "bin_width_s": trials.bin_width_s,
+            "source": trials.source,
+            "unit_of_rates": unit,
+            MARK: PREDICTIONS,
+            **about,
+        }
+        for name, value in {**attributes, MARK: PREDICTIONS}.items():
             write_attribute(file, name, value)
 
 

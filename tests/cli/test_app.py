@@ -5,16 +5,17 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 from typer.testing import CliRunner
 
 from indl.cli.app import app
-from indl.data.files.hdf5 import load_recording, save_recording
-from indl.data.simulate.lorenz import lorenz
+from indl.data import load_recording, load_trials, lorenz, read_recording, save_recording
 from indl.files import clear_folder
 from indl.files.kinds import RUN
+from indl.loading import load_model
 from tests.checks import QUICK
 
 # The commands do not know what network they run.
@@ -36,9 +37,23 @@ def indl(*arguments):
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def lab(data, tmp_path_factory):
+    """The same recording as a lab may have it: unsplit, with axes in MATLAB's order."""
+    trials = load_trials(data)
+    path = tmp_path_factory.mktemp("lab") / "session.npz"
+    arrays = {name: getattr(trials, name).T for name in ("counts", "truth", "latents")}
+    np.savez(path, target=trials.label, **arrays)
+    return path
+
+
+HOW = ["--axes", "channels,time,trials", "--bin", "0.02", "--map", "label=target"]
+HOW += [part for name in ("counts", "truth", "latents") for part in ("--map", f"{name}={name}")]
+
+
+@pytest.fixture(scope="module")
+def run(lab, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "out"
-    command = ["train", data, "--out", out, "--epochs", 2, "--samples", 3, *SETTINGS]
+    command = ["train", lab, *HOW, "--heldout", 2, "--out", out, "--epochs", 2, "--samples", 3, *SETTINGS]
     done = subprocess.run([sys.executable, "-m", "indl", *map(str, command)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out, done
@@ -72,9 +87,10 @@ def test_what_a_run_wrote_is_known_to_be_its_own(run, tmp_path):
     assert left == {".indl.json", ".lock", "saved_model/.indl.json", *users}
 
 
-def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
+def test_evaluate_repeats_the_scores_of_the_run(run, lab, tmp_path):
+    """The run knows how its recording was read and split."""
     out, _ = run
-    indl("evaluate", out, data, "--samples", 3, "--out", tmp_path / "scores.json")
+    indl("evaluate", out, lab, "--samples", 3, "--out", tmp_path / "scores.json")
     found = json.loads((tmp_path / "scores.json").read_text())
     expected = json.loads((out / "metrics.json").read_text())["model"]
     assert found["model"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
@@ -82,12 +98,42 @@ def test_evaluate_repeats_the_scores_of_the_run(run, data, tmp_path):
 
 
 @pytest.mark.slow
-def test_export_equals_the_model(run, data, tmp_path):
+def test_export_equals_the_model(run, lab, tmp_path):
     out, _ = run
     indl("export", out / "model.keras", tmp_path / "sm")
-    x = tf.constant(load_recording(data).valid.encod)
+    x = tf.constant(as_of(out, lab).valid.encod)
     ours, theirs = tf.saved_model.load(tmp_path / "sm"), tf.saved_model.load(out / "saved_model")
     np.testing.assert_array_equal(ours.rates(x)["rates"], theirs.rates(x)["rates"])
+
+
+def as_of(run, path):
+    """The recording of a file as that of a run was read."""
+    return read_recording(path, **json.loads((run / "run.json").read_text())["run"]["data"]["reading"])
+
+
+@pytest.mark.slow
+def test_a_run_on_any_file_is_repeated(run, tmp_path):
+    done = indl("rerun", run[0], "--out", tmp_path / "again", "--json")
+    assert json.loads(done.stdout)["differences"] == []
+
+
+def test_predictions_are_in_the_order_of_the_trials_of_the_file(run, lab, tmp_path):
+    out, _ = run
+    done = indl("predict", out, lab, "--out", tmp_path / "rates.h5", "--samples", 0, "--json")
+    recording = as_of(out, lab)
+    n_trials = len(recording.train) + len(recording.valid)
+    assert json.loads(done.stdout)["shapes"]["rates"] == [n_trials, 12, 8]
+    with h5py.File(tmp_path / "rates.h5") as file:
+        rates = file["rates"][()]
+    expected = load_model(out).rates(recording.valid.encod)
+    np.testing.assert_allclose(rates[recording.valid.inds], expected, rtol=1e-5)
+
+
+def test_predictions_of_other_bins_are_refused(run, lab, tmp_path):
+    arguments = ["predict", run[0], lab, "--out", tmp_path / "r.h5", "--bin", 0.01]
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert result.exit_code == 1 and "bins are not those of the run" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 BAD = [

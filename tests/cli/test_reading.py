@@ -15,13 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from indl.cli.app import app
-from indl.data import Trials, load_recording, load_trials, read_recording, save_trials
+from indl.data import Trials, load_recording, load_trials, save_trials
 from indl.data.values.provenance import digest
-from indl.loading import load_model
-from tests.checks import QUICK
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1"
-SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
 
 
 def indl(*arguments, code=0):
@@ -45,45 +42,6 @@ def data(tmp_path_factory):
 
 
 HOW = ["--map", "counts=spikes", "--map", "label=target", "--axes", "channels,time,trials", "--bin", "0.02"]
-
-
-@pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
-    """A run that was trained on it, with its scores."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    arguments = ["train", data, *HOW, "--heldout", 1, "--out", out, "--epochs", 1, "--samples", 2, *SETTINGS]
-    return out, result_of(*arguments)
-
-
-def test_a_run_on_any_file_is_scored_again_and_repeated_without_its_options(run, data, tmp_path):
-    """The run knows how its recording was read."""
-    out, scores = run
-    assert scores == {"folder": str(out), **json.loads((out / "metrics.json").read_text())}
-    again = result_of("evaluate", out, data, "--samples", 2, "--no-baselines")
-    assert again["model"] == pytest.approx(scores["model"], rel=1e-5, abs=1e-6)
-    other = result_of("evaluate", out, data, "--samples", 2, "--no-baselines", "--split-seed", 5)
-    assert other["model"]["nll"] != pytest.approx(scores["model"]["nll"], rel=1e-5)
-
-
-@pytest.mark.slow
-def test_a_run_on_any_file_is_repeated(run, tmp_path):
-    assert result_of("rerun", run[0], "--out", tmp_path / "again")["differences"] == []
-
-
-def test_predictions_are_in_the_order_of_the_trials_of_the_file(run, data, tmp_path):
-    out, _ = run
-    found = result_of("predict", out, data, "--out", tmp_path / "rates.h5", "--samples", 0)
-    assert found["shapes"]["rates"] == [40, 8, 4]
-    recording = read_recording(data, **json.loads((out / "run.json").read_text())["run"]["data"]["reading"])
-    with h5py.File(tmp_path / "rates.h5") as file:
-        rates = file["rates"][()]
-    expected = load_model(out).rates(recording.valid.encod)
-    np.testing.assert_allclose(rates[recording.valid.inds], expected, rtol=1e-5)
-
-
-def test_predictions_of_other_bins_are_refused(run, data, tmp_path):
-    result = indl("predict", run[0], data, "--out", tmp_path / "r.h5", "--bin", 0.01, code=1)
-    assert "bins are not those of the run" in result.stderr and list(tmp_path.iterdir()) == []
 
 
 def test_convert_writes_what_train_would_read(data, tmp_path):
@@ -127,17 +85,14 @@ def test_nwb_files_are_trained_on_and_predicted(name, how, recording_path, tmp_p
     assert shapes["rates"][2] == params["out_dim"]
 
 
-def test_every_command_gives_json_alone_or_is_quiet(run, tmp_path):
+def test_every_command_gives_json_alone_or_is_quiet(tmp_path):
+    run = GOLDEN / "run"
     save_trials(Trials(np.random.default_rng(0).poisson(1.0, (20, 6, 4)), 0.02), tmp_path / "t.h5")
     assert result_of("baseline", tmp_path / "t.h5", "--heldout", 1)["cosmoothing"]
     assert set(result_of("params")) == {"sequence", "pi_vae"}
-    exported = result_of("export", run[0], tmp_path / "export")
+    exported = result_of("export", run, tmp_path / "export")
     assert (Path(exported["folder"]) / "saved_model.pb").exists()
-    for command in (
-        ["params"],
-        ["baseline", tmp_path / "t.h5"],
-        ["export", run[0], tmp_path / "export", "--overwrite"],
-    ):
+    for command in (["params"], ["baseline", tmp_path / "t.h5"], ["export", run, tmp_path / "export", "--overwrite"]):
         done = indl(*command, "--quiet")
         assert done.stdout == "", command
     # A report with errors is a result too.

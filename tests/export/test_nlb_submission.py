@@ -7,7 +7,9 @@ import h5py
 import numpy as np
 import pytest
 from scipy.special import gammaln
+from typer.testing import CliRunner
 
+from indl.cli.app import app
 from indl.data import Trials, read_nlb
 from indl.export import write_nlb_submission
 from indl.files import OutputError
@@ -130,3 +132,14 @@ def test_what_cannot_be_submitted_is_refused(made, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"takes expected counts. Given: a model with GaussianObservation. Train"):
         write_nlb_submission(made.model, made.data, tmp_path / "s.h5")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_the_same_submission(made, tmp_path):
+    made.model.save(tmp_path / "model.keras")
+    arguments = ["submit", tmp_path / "model.keras", *made.paths, "--out", tmp_path / "s.h5", "--samples", 0, "--quiet"]
+    done = CliRunner().invoke(app, [*map(str, arguments), "--name", "mc_maze_small_20"])
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    found, expected = rates_in(tmp_path / "s.h5"), rates_in(made.submission)
+    assert found.keys() == expected.keys()
+    for name, rates in expected.items():
+        np.testing.assert_allclose(found[name], rates, rtol=1e-5)

@@ -14,9 +14,11 @@ from indl.data.files.hdf5 import load_continuous, load_recording, load_trials
 from indl.data.files.storage import RecordingError, reading
 from indl.data.prepare.chopping import chop
 from indl.data.readers.mapping import read_mat, read_npz
+from indl.data.readers.nlb import holds_nlb, read_nlb
 from indl.data.readers.nwb import read_nwb
 from indl.data.readers.nwb_file import column_of
 from indl.data.spikes.window import Window
+from indl.data.values.nlb_data import NLBData, alike
 from indl.data.values.recording import Recording
 from indl.data.values.trials import Trials
 from indl.text import nearest, shown
@@ -29,16 +31,17 @@ KINDS = {
     "nwb": "an NWB file",
     "mat": "a MATLAB file",
     "npz": "an npz file",
+    "nlb": "a file in the layout of nlb_tools",
 }
-_EVERY = ("bin_width_s", "counts")
 _CUT = ("chop_s", "overlap_s")
 _SPLIT = ("valid", "heldout", "forward", "block", "split_seed")
-_VARIABLES = ("variables", "axes", "window_s", "edges", *_CUT, *_SPLIT)
-#: Which options each kind of file takes beside those that all take.
+_VARIABLES = ("counts", "variables", "axes", "window_s", "edges", *_CUT, *_SPLIT)
+#: Which options each kind of file takes beside `bin_width_s`.
 _OPTIONS = {
-    "recording": (),
-    "trials": (*_CUT, *_SPLIT),
-    "continuous": ("dataset", *_CUT, *_SPLIT),
+    "recording": ("counts",),
+    "trials": ("counts", *_CUT, *_SPLIT),
+    "continuous": ("counts", "dataset", *_CUT, *_SPLIT),
+    "nlb": ("dataset", "valid", "split_seed"),
     "nwb": (
         *("align", "window_s", "intervals", "label", "behavior", "ext_input", "angles", "units", "edges"),
         *(*_CUT, *_SPLIT),
@@ -66,7 +69,8 @@ class Reading:
         edges: What becomes of trials that leave the recording: see :class:`~indl.data.Window`.
         variables: npz and MATLAB: "field=variable" or "field=variable:axes"; see :func:`~indl.data.read_mat`.
         axes: npz and MATLAB: the axes of the variables that do not say their own.
-        dataset: HDF5: name of an uncut recording, see :func:`~indl.data.load_continuous`.
+        dataset: HDF5: name of an uncut recording, see :func:`~indl.data.load_continuous`; or, in the layout of
+            nlb_tools, of the data set, see :func:`~indl.data.read_nlb`.
         chop_s: Cut the trials (or the uncut recording) into windows of so many seconds.
         overlap_s: Seconds that a window shares with the one before it.
         valid: Fraction of the trials for validation.
@@ -155,7 +159,7 @@ class Reading:
 
 def options_of(kind: str, split: bool = True) -> tuple[str, ...]:
     """The options that a kind of file takes; `split`: with those that say how its trials are split."""
-    return tuple(name for name in (*_EVERY, *_OPTIONS[kind]) if split or name not in _SPLIT)
+    return tuple(name for name in ("bin_width_s", *_OPTIONS[kind]) if split or name not in _SPLIT)
 
 
 def kind_of(path: Path | str, dataset: str | None = None) -> str:
@@ -176,6 +180,8 @@ def kind_of(path: Path | str, dataset: str | None = None) -> str:
     with reading(path) as source:
         if "nwb_version" in source.file.attrs:
             return "nwb"
+        if holds_nlb(source):
+            return "nlb"
         if dataset is not None:
             return "continuous"
         return "trials" if "trials_data" in source else "recording"
@@ -225,6 +231,8 @@ def read_recording(path: Path | str, **how: Any) -> Recording:
     options.check(path, kind)
     if kind == "recording":
         return load_recording(path, counts=options.counts, bin_width_s=options.bin_width_s)
+    if kind == "nlb":
+        return _nlb(path, options).recording(options.valid, seed=options.split_seed)
     return options.split(_cut(_uncut(path, options, kind), options, path))
 
 
@@ -236,6 +244,9 @@ def _uncut(path: Path, how: Reading, kind: str) -> Trials:
         return load_continuous(path, how.dataset, **about)
     if kind == "nwb":
         return _nwb(path, how)
+    if kind == "nlb":
+        data = _nlb(path, how)
+        return Trials.concatenate(alike(*(part for part in (data.train, data.evaluation) if part is not None)))
     if isinstance(how.heldout, str):
         raise RecordingError(
             f"Only an NWB file has columns that mark channels. Given: heldout={how.heldout!r} for {path}. Give a "
@@ -251,6 +262,10 @@ def _uncut(path: Path, how: Reading, kind: str) -> Trials:
         bin_width_s=how.bin_width_s,
         are_counts=how.counts is not False,
     )
+
+
+def _nlb(path: Path, how: Reading) -> NLBData:
+    return read_nlb(path, name=how.dataset or "", bin_width_s=how.bin_width_s)
 
 
 def _nwb(path: Path, how: Reading) -> Trials:

@@ -85,6 +85,13 @@ def read_nlb(*paths: Path | str, name: str = "", bin_width_s: float | None = Non
         raise RecordingError(f"{what} does not make trials. {error}") from error
 
 
+def holds_nlb(source: Source) -> bool:
+    """Whether an open HDF5 file has spikes under a name of the layout, at its root or in a group."""
+    return any(
+        f"{place}{key}" in source for place in ("", *(f"{group}/" for group in source.groups())) for key in _SPIKES
+    )
+
+
 def _places(source: Source, group: str) -> dict[str, str]:
     """Where in the file the arrays of the layout lie, by name; a group without name is the root."""
     places = {key: f"{group}/{key}" if group else key for key in NAMES}

@@ -134,7 +134,7 @@ class NLBData:
         """
         trials, valid = self.train, None
         if self.evaluation is not None and not self.hidden:
-            trials = Trials.concatenate(_alike(self.train, self.evaluation))
+            trials = Trials.concatenate(alike(self.train, self.evaluation))
             valid = np.arange(len(self.train), len(trials))
         heldout = np.arange(self.n_heldin, self.train.n_channels)
         return trials.split(valid_fraction, valid=valid, heldout=heldout, forward_steps=self.forward_steps, seed=seed)
@@ -204,7 +204,7 @@ def check_told(name: str, bin_width_s: float) -> float:
     return width
 
 
-def _alike(*parts: Trials) -> list[Trials]:
+def alike(*parts: Trials) -> list[Trials]:
     """The parts without what not all of them have."""
     absent = [name for name in PER_TRIAL if any(getattr(part, name) is None for part in parts)]
     return [replace(part, **dict.fromkeys(absent)) for part in parts]

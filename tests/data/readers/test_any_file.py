@@ -15,6 +15,7 @@ from indl.data import (
     load_recording,
     load_trials,
     lorenz,
+    read_nlb,
     read_nwb,
     read_recording,
     read_trials,
@@ -24,6 +25,7 @@ from indl.data import (
 from indl.data.readers.any_file import kind_of
 from indl.data.spikes.window import Window
 from indl.data.values.provenance import digest
+from tests.nlb_files import written
 
 COUNTS = np.random.default_rng(0).poisson(2.0, (30, 12, 5))
 
@@ -159,3 +161,16 @@ def test_the_same_options_give_the_same_recording(tmp_path):
     recording = lorenz(n_neurons=4, n_conditions=2, n_trials=8, n_bins=6)
     save_recording(recording, tmp_path / "r.h5")
     assert digest(read_recording(tmp_path / "r.h5", bin_width_s=0.02)) == digest(recording)
+
+
+def test_files_of_nlb_tools_are_read_by_their_content(tmp_path):
+    """faults.md D: every user of the Neural Latents Benchmark has these."""
+    paths = written(tmp_path)
+    assert [kind_of(path) for path in paths] == ["nlb"] * 3
+    expected = read_nlb(paths[0], bin_width_s=0.02).recording(0.3, seed=5)
+    assert digest(read_recording(paths[0], bin_width_s=0.02, valid=0.3, split_seed=5)) == digest(expected)
+    np.testing.assert_array_equal(
+        read_trials(paths[0], bin_width_s=0.02).counts, read_nlb(paths[0], bin_width_s=0.02).train.counts
+    )
+    with pytest.raises(ValueError, match="nlb_tools"):
+        read_recording(paths[0], bin_width_s=0.02, heldout=3)

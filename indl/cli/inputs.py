@@ -1,0 +1,73 @@
+"""What commands read, and where they write: recordings, models, and files that may be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from indl.cli.printing import fail, reported
+from indl.files import output_file
+
+Data = Annotated[Path, typer.Argument(help="Recording: HDF5, NWB, MATLAB or npz (see the documentation).")]
+Model = Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")]
+Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
+Lag = Annotated[float, typer.Option(help="Seconds by which behaviour is later than the rates.")]
+Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on the same data.")]
+
+
+def output_place(path: Path | None, purpose: str, *inputs: Path | None) -> Path | None:
+    """Where to write a file that was asked for, if it was."""
+    return reported(lambda: output_file(path, purpose, inputs)) if path else None
+
+
+def files_among(*paths: Path) -> list[Path]:
+    """Inputs that are files: where one is to be, a folder is told by who reads it."""
+    return [path for path in paths if not path.expanduser().is_dir()]
+
+
+def read_data(path: Path, how: dict[str, Any], model: Path | None = None) -> Any:
+    """The recording of a file; where a model is given, read as that of its run was."""
+    from indl.data import read_recording
+
+    known = {} if model is None else known_of(model)
+    return reported(lambda: read_recording(path, **read_as_run(path, how, known, split=True)))
+
+
+def known_of(model: Path) -> dict[str, Any]:
+    """What the folder of a run says of its recording; nothing for a model alone."""
+    from indl.runs import read
+
+    if not (model.expanduser() / "run.json").is_file():
+        return {}
+    found = reported(lambda: read(model.expanduser()))
+    return {**found["data"], "reading": found["run"]["data"].get("reading", {})}
+
+
+def read_as_run(path: Path, how: dict[str, Any], known: dict[str, Any], split: bool = False) -> dict[str, Any]:
+    """Options of reading: those given, and those of the run as far as a file of this kind takes them."""
+    from indl.data.readers.any_file import kind_of, options_of
+
+    if not known.get("reading"):
+        return how
+    kind = reported(lambda: kind_of(path, how.get("dataset", known["reading"].get("dataset"))))
+    return {name: value for name, value in known["reading"].items() if name in options_of(kind, split)} | how
+
+
+def check_same_bins(trials: Any, known: dict[str, Any], model: Path) -> None:
+    """Refuses bins of another width than those that the run was trained on."""
+    width = known.get("bin_width_s", trials.bin_width_s)
+    if not np.isclose(width, trials.bin_width_s):
+        fail(
+            f"The bins are not those of the run. Given: {trials.bin_width_s:g} s, and {width:g} s in {model}. Say "
+            "--bin where the file has spike times, or use indl.data.rebin."
+        )
+
+
+def model_at(path: Path) -> Any:
+    """The model that a command was given."""
+    from indl.loading import load_model
+
+    return reported(lambda: load_model(path))
