@@ -50,12 +50,12 @@ def atomic(path: Path | str, last: str | None = None, clear: Callable[[], None] 
                 os.replace(file, place)
         else:
             os.replace(temporary, path)
-    except (OutputError, WriteError):
-        raise
     except Exception as error:
-        if isinstance(error, OSError) or refusal(error) is not None:
-            raise WriteError(path, error, kept) from error
-        raise
+        # What has been told already is told again only where it names what is to vanish.
+        told = isinstance(error, WriteError) and temporary not in error.path.parents
+        if isinstance(error, OutputError) or told or not (isinstance(error, OSError) or refusal(error) is not None):
+            raise
+        raise WriteError(path, error, kept) from error
     finally:
         # What cannot be removed is swept by who writes next.
         with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ _DENSE, _GATE, _LATENT, _CHANNEL = 2, 4, 8, 6
 _OTHERS = 64
 #: Sizes that the recording decides.
 _OF_THE_DATA = ("out_dim", "x_dim", "u_dim", "ext_input_dim", "forward_steps")
-#: How many settings a message names, and the least share of the whole that is saved by halving each.
+#: How many settings a message names, and the least share of the whole that each must have.
 _NAMED, _SHARE = 3, 0.05
 
 #: Parameters of an observation a channel, where they are several; the last has scales beside the read-out.
@@ -68,19 +68,20 @@ def check_memory(
         named = ", ".join(f"{key}={params[key]!r}" for key in heaviest(params, memory_of))
         raise ValueError(
             f"The model would take about {wanted / 2**30:.1f} GiB in training, more than the {available / 2**30:.1f} "
-            f"GiB of this machine. Given: {named or 'its params'}, for {data!r}. Make the first of them smaller."
+            f"GiB of this machine. Given: {named}, for {data!r}. Make the first of them smaller."
         )
 
 
 def heaviest(params: Params, memory_of: Callable[[Params], Memory]) -> list[str]:
-    """The settings that weigh most, three at most: those of which half would save most of the memory."""
+    """The settings that weigh most, three at most: those without which, at 1, most of the memory would be saved."""
     whole = memory_of(params).bytes
+    sizes = {key: value for key, value in params.items() if key not in _OF_THE_DATA and _is_size(value)}
     saved = {
-        key: whole - memory_of({**params, key: half}).bytes
-        for key, half in ((key, _half(value)) for key, value in params.items() if key not in _OF_THE_DATA)
-        if half is not None
+        key: whole - memory_of({**params, key: [1] * len(value) if isinstance(value, list) else 1}).bytes
+        for key, value in sizes.items()
     }
-    return [key for key in sorted(saved, key=saved.get, reverse=True) if saved[key] > _SHARE * whole][:_NAMED]
+    first, *others = sorted(saved, key=saved.get, reverse=True)
+    return [first, *(key for key in others if saved[key] > _SHARE * whole)][:_NAMED]
 
 
 def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> Memory:
@@ -248,9 +249,8 @@ def _of_sessions(sessions: int, trials: int, rows: int, inputs: int, outputs: in
     return Memory(sessions * one.weights, one.step + copies)
 
 
-def _half(value: Any) -> Any:
-    """Half of a size, or of each of a list; None for what is no size, or cannot be halved."""
+def _is_size(value: Any) -> bool:
+    """Whether a setting is a whole number above 1, or a list of whole numbers."""
     if isinstance(value, list):
-        halves = [_half(size) for size in value]
-        return None if None in halves else halves
-    return value // 2 if isinstance(value, int) and value > 1 else None
+        return all(isinstance(size, int) for size in value)
+    return isinstance(value, int) and value > 1

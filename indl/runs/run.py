@@ -137,10 +137,11 @@ def execute(
             ) from error
         if isinstance(error, OSError):
             raise
-        sizes = [] if recording is None else heaviest_settings(run.params, recording)
+        loaded = recording is not None
+        sizes = heaviest_settings(run.params, recording) if loaded else ["a recording that is too large"]
         raise RunError(
             f"The memory of the machine, or of its graphics card, is not enough. Given: {folder}, with "
-            f"{', '.join(sizes) or 'a recording too large to load'}. Make the first of them smaller, in a new folder "
+            f"{', '.join(sizes)}. Make the first of them smaller, in a new folder "
             "or with --fresh (fresh=True)."
         ) from error
 
