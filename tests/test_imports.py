@@ -14,13 +14,13 @@ import indl
 ROOT = Path(indl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 PRIVATE = ("tf_keras", "keras.src", "tensorflow.python", "tensorflow.compiler", "tensorflow_probability.python")
-KERAS_FREE = ("data", "metrics", "params", "plots", "text", "files")
+KERAS_FREE = ("data", "metrics", "params", "plots", "text", "files", "machine")
 # From the bottom up: a folder, or a file of the root, imports itself and strictly lower rows.
 FLOORS = {
     "indl": [
         {"text"},
         {"__init__"},
-        {"files", "registry"},
+        {"files", "machine", "registry"},
         {"params", "data", "sampling"},
         {"metrics", "feed", "layers"},
         {"plots", "rnn"},

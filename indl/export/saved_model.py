@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from indl.files import OutputError, atomic, check_folder, claim_folder, clear_folder, mark_folder
+from indl.files import OutputError, WriteError, atomic, check_folder, claim_folder, clear_folder, mark_folder, refusal
 from indl.files.kinds import SAVED_MODEL
 from indl.model.latent_model import LatentModel
 
@@ -31,7 +31,7 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
 
     Raises:
         OutputError: the folder holds an export and `overwrite` is not set, or it is not one that this wrote.
-        OSError: the disk is full, or otherwise refuses.
+        WriteError: the disk is full, or otherwise refuses.
     """
     folder = check_folder(path, SAVED_MODEL)
     if (folder / _LOADED_BY).exists() and not overwrite:
@@ -43,17 +43,21 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
     archive.track(model)
     for name in ("rates", "encode"):
         archive.add_endpoint(name, *model.inference_function(name))
-    with atomic(folder, last=_LOADED_BY) as temporary:
+
+    def clear() -> None:
+        # From here on the folder is known as an export, whatever happens.
+        claim_folder(folder, SAVED_MODEL)
+        clear_folder(folder, SAVED_MODEL)
+
+    with atomic(folder, last=_LOADED_BY, clear=clear) as temporary:
         try:
             archive.write_out(str(temporary), verbose=False)
+        except tf.errors.ResourceExhaustedError as error:
+            # The same error tells of memory and of disks.
+            if refusal(error) is None:
+                raise
+            raise WriteError(folder, error) from error
         except tf.errors.OpError as error:
-            raise OSError(
-                f"The export could not be written. Given: {path} ({type(error).__name__}). What was there before is "
-                "still there. Make room, or write elsewhere."
-            ) from error
+            raise WriteError(folder, error) from error
         mark_folder(temporary, SAVED_MODEL)
-        if folder.exists():
-            # From here on the folder is known as an export, whatever happens.
-            claim_folder(folder, SAVED_MODEL)
-            clear_folder(folder, SAVED_MODEL)
     return Path(path)

@@ -1,13 +1,15 @@
 """Files that appear whole or not at all, and never in the place of a user's own."""
 
+from indl.files.errors import DISK_FULL, OutputError, WriteError, refusal
 from indl.files.lock import exclusive
 from indl.files.marks import figure_metadata, marked
-from indl.files.outputs import OutputError, check_folder, claim_folder, clear_folder, mark_folder, output_file, written
-from indl.files.whole import DISK_FULL, atomic, save_model, write_json
+from indl.files.outputs import check_folder, claim_folder, clear_folder, mark_folder, output_file, written
+from indl.files.whole import atomic, write_json
 
 __all__ = [
     "DISK_FULL",
     "OutputError",
+    "WriteError",
     "atomic",
     "check_folder",
     "claim_folder",
@@ -17,7 +19,7 @@ __all__ = [
     "mark_folder",
     "marked",
     "output_file",
-    "save_model",
+    "refusal",
     "write_json",
     "written",
 ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from indl.files.errors import WriteError
+
 
 @contextlib.contextmanager
 def exclusive(folder: Path | str) -> Iterator[None]:
@@ -15,6 +17,7 @@ def exclusive(folder: Path | str) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds it.
+        WriteError: the system refuses to write there.
     """
     try:
         held = FileLock(Path(folder) / ".lock", blocking=False).acquire()
@@ -22,5 +25,7 @@ def exclusive(folder: Path | str) -> Iterator[None]:
         raise BlockingIOError(
             f"Another process is working in this folder. Given: {folder}. Wait for it, or choose another folder."
         ) from error
+    except OSError as error:
+        raise WriteError(Path(folder) / ".lock", error) from error
     with held:
         yield

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from indl.files.errors import OutputError
 from indl.files.kinds import FolderKind
 from indl.files.marks import FIGURE, MARK, marked
 from indl.files.whole import write_json
@@ -23,10 +24,6 @@ MARKER = ".indl.json"
 _LONGEST = 230
 #: What a folder may hold that counts as empty: what desktops and killed processes leave.
 _NOTHING = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\..*\.partial\d+.*")
-
-
-class OutputError(FileExistsError):
-    """A path that the library may not write to, because something of somebody else is there."""
 
 
 def output_file(path: Path | str, purpose: str, inputs: Iterable[Path | str | None] = ()) -> Path:
@@ -98,7 +95,8 @@ def check_folder(path: Path | str, kind: FolderKind, inputs: Iterable[Path | str
 def claim_folder(path: Path | str, kind: FolderKind, inputs: Iterable[Path | str | None] = ()) -> Path:
     """Makes a folder, or takes one, that :func:`check_folder` lets pass, and marks it."""
     found = check_folder(path, kind, inputs)
-    found.mkdir(parents=True, exist_ok=True)
+    with _told(path):
+        found.mkdir(parents=True, exist_ok=True)
     if _owner(found) is None:
         mark_folder(found, kind)
     # Another process may have been faster.

@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 
 import indl.model.families  # noqa: F401  registers the classes of all families
@@ -14,6 +15,8 @@ from indl.loading.config import problem_of
 from indl.model.latent_model import LatentModel
 
 _SUFFIX = ".keras"
+#: Endings of the format before, in which Keras does not heed its safe mode (CVE-2025-9905).
+_OLDER = (".h5", ".hdf5")
 _CONFIG = "config.json"
 
 
@@ -56,9 +59,9 @@ def load_model(path: Path | str) -> LatentModel:
     # A damaged or foreign part fails with the error of whatever was made of it.
     except Exception as error:
         raise ModelError(
-            f"The model cannot be read. Given: {file}, written by indl {version} and read by {__version__} "
-            f"({_told(error)}). Use another copy of the file; if the model has layers of your own, import the modules "
-            "that register them first."
+            f"The model cannot be read: a part of it is damaged, or not as this library writes it. Given: {file}, "
+            f"written by indl {version} and read by {__version__}. Use another copy of the file; if the model has "
+            "layers of your own, import the modules that register them first."
         ) from error
 
 
@@ -66,6 +69,11 @@ def _file(path: Path) -> Path:
     """The file of the model at a path."""
     file = path / f"model{_SUFFIX}" if path.is_dir() else path
     if file.is_file():
+        if file.suffix in _OLDER or h5py.is_hdf5(file):
+            raise ModelError(
+                "A model in an HDF5 file is not loaded: Keras cannot keep such files from running code. Given: "
+                f"{file}. Ask whoever wrote it for model.save('model{_SUFFIX}')."
+            )
         if file.suffix != _SUFFIX:
             raise ModelError(
                 f"The file does not hold a model: its name does not end in {_SUFFIX}. Given: {file}. Name a file that "
@@ -99,12 +107,9 @@ def _described(file: Path) -> tuple[str, str, str | None]:
         return kind, str(config["config"].get("indl", "0.1.0 or earlier")), problem
     # Archives and texts from elsewhere are broken in more ways than their readers name.
     except Exception as error:
+        refused = isinstance(error, OSError) and error.strerror
+        what = f"it cannot be read ({refused})" if refused else "it is no archive of Keras, or damaged"
         raise ModelError(
-            f"The file does not hold a model: it is no archive of Keras. Given: {file} ({_told(error)}). Use another "
-            f"copy, or name a file that model.save('model{_SUFFIX}') wrote."
+            f"The file does not hold a model: {what}. Given: {file}. Use another copy, or name a file that "
+            f"model.save('model{_SUFFIX}') wrote."
         ) from error
-
-
-def _told(error: Exception) -> str:
-    """The first line of an error, with its kind."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"

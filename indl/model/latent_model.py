@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from indl import __version__
+from indl.files import atomic
 from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.model.steps.side_by_side import SideBySide
 from indl.model.steps.term_means import TermMeans
@@ -235,18 +237,29 @@ class LatentModel(keras.Model):
                 "indl.train(params, recording), which does."
             )
 
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As in Keras, as ``.keras`` alone.
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """As in Keras, as ``.keras`` alone; a file on this machine appears whole or not at all.
+
+        Args:
+            filepath: the file; a leading ``~`` is the home of the user.
+            overwrite: replace a file that is there; False: Keras asks.
+            **kwargs: as in Keras.
 
         Raises:
             ValueError: another ending: older formats do not hold these models.
+            WriteError: the disk is full, or otherwise refuses; a file that was there stays as it was.
         """
         if not str(filepath).endswith(".keras"):
             raise ValueError(
                 f"A model is saved as a .keras file. Given: {filepath}. Write model.save('model.keras'), or call "
                 "indl.export_saved_model(model, folder) for use without this library."
             )
-        super().save(filepath, *args, **kwargs)
+        path = Path(filepath).expanduser()
+        if "://" in str(filepath) or (path.exists() and not overwrite):
+            super().save(filepath, overwrite, **kwargs)
+            return
+        with atomic(path) as temporary:
+            super().save(temporary, **kwargs)
 
     def export(self, *args: Any, **kwargs: Any) -> None:
         """Refused: a flat SavedModel, on posterior means, needs :func:`indl.export.export_saved_model`."""

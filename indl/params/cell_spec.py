@@ -33,6 +33,11 @@ class CellSpec(NamedTuple):
             return cls(None, False)
         return cls(rnn_type.removeprefix(BOTH), rnn_type.startswith(BOTH))
 
+    @property
+    def blocks(self) -> int:
+        """Columns of its kernels for each unit, of both directions; 0 for layers that are not recurrent."""
+        return (2 if self.both else 1) * _GATES[self.kind]
+
     def recurrent_entries(self, units: int | Sequence[int]) -> int:
         """Entries of the recurrent kernels of layers of so many units; 0 for layers that are not recurrent."""
-        return (2 if self.both else 1) * _GATES[self.kind] * sum(n * n for n in as_list(units))
+        return self.blocks * sum(n * n for n in as_list(units))

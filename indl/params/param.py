@@ -10,6 +10,20 @@ from typing import Any
 
 from indl.text import nearest, shown
 
+# The largest values: far above any use, so that what lies beyond is a slip, told before it takes memory or time. What a
+# model of smaller sizes takes in all is estimated before it is built, in indl.model.memory.
+MOST_UNITS = 16_384  # Of a layer or a latent: a square kernel of so many takes 1 GiB.
+MOST_LAYERS = 100  # In a row, or blocks of a flow: each is traced by itself.
+MOST_CHANNELS = 1_000_000  # Or classes, or dimensions of what is recorded beside them.
+MOST_BINS = 1_000_000  # Three hours in bins of 10 ms.
+MOST_SESSIONS = 10_000  # Each has weights of its own.
+MOST_SAMPLES = 10_000  # The error of a mean over so many is a hundredth of their spread.
+MOST_TRIALS = 1_000_000  # In a batch.
+MOST_PARTS = 1_024  # Of a batch, one a core.
+MOST_EPOCHS = 10_000_000  # Or steps: at ten a second they take eleven days.
+LARGEST = 1e9  # A scale, a weight or a time constant: float32 holds sums of its square.
+LARGEST_SEED = 2**31 - 1
+
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
 
 
@@ -25,7 +39,7 @@ class Param:
         meaning: one line, with the unit.
         group: heading under which the generated tables list the row.
         choices: allowed values of a choice.
-        low, high: closed range of a number (of every entry of a list).
+        low, high: closed range of a number (of every entry of a list). A list of units has :data:`MOST_LAYERS` at most.
         none: whether ``None`` is allowed.
         search: what a tuner may try by default: ``("float", low, high)``, ``("log", low, high)`` or
             ``("choice", values)``. A row with a search space is *tunable*.
@@ -72,6 +86,7 @@ class Param:
             bounds = [f">= {self.low:g}"] if self.low > -math.inf else []
             bounds += [f"<= {self.high:g}"] if self.high < math.inf else []
             text = " ".join([noun, " and ".join(bounds)]).strip()
+            text += f", {MOST_LAYERS} at most" if self.kind == "units" else ""
         return f"{text}, or None" if self.none else text
 
 
@@ -114,7 +129,8 @@ def checked(row: Param, key: str, value: Any) -> Any:
         return bool(value)
     if row.kind in ("units", "vector") and not isinstance(value, numbers.Real | str):
         values = value.tolist() if hasattr(value, "tolist") else value
-        if not isinstance(values, list | tuple) or not values:
+        most = MOST_LAYERS if row.kind == "units" else MOST_CHANNELS
+        if not isinstance(values, list | tuple) or not 0 < len(values) <= most:
             raise bad_value(row, key, value)
         return [_number(row, key, entry, value) for entry in values]
     return _number(row, key, value, value)

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from indl.params.param import ACTIVATIONS, Param, family_row
+from indl.params.param import (
+    ACTIVATIONS,
+    LARGEST,
+    LARGEST_SEED,
+    MOST_CHANNELS,
+    MOST_EPOCHS,
+    MOST_LAYERS,
+    MOST_TRIALS,
+    MOST_UNITS,
+    Param,
+    family_row,
+)
 from indl.params.table import Table
 
 _SIZES, _ENC, _DEC, _PRIOR, _TRAIN = "Sizes", "Encoder", "Decoder", "Label prior", "Training"
@@ -18,8 +29,13 @@ def _mlp(prefix: str, what: str, group: str, units: int | None, activation: str,
     """The three rows of one network."""
     rule = ", at least channels // 4 (None: just that)" if units is None else ""
     rows = {
-        "n_hidden_layers": (2, "int", f"hidden layers of {what}", {"low": 0}),
-        "hidden_layer_dim": (units, "int", f"units of each of them{rule}", {"low": 1, "none": units is None}),
+        "n_hidden_layers": (2, "int", f"hidden layers of {what}", {"low": 0, "high": MOST_LAYERS}),
+        "hidden_layer_dim": (
+            units,
+            "int",
+            f"units of each of them{rule}",
+            {"low": 1, "high": MOST_UNITS, "none": units is None},
+        ),
         "hidden_layer_activation": (activation, "choice", "their activation", {"choices": ACTIVATIONS}),
     }
     return tuple(
@@ -31,39 +47,43 @@ def _mlp(prefix: str, what: str, group: str, units: int | None, activation: str,
 # fmt: off
 TABLE: tuple[Param, ...] = (
     family_row("pi_vae"),
-    Param("x_dim", None, "int", "channels of the observation", _SIZES, low=1, none=True),
-    Param("u_dim", None, "int", "number of classes, or length of a continuous label", _SIZES, low=1, none=True),
-    Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1),
+    Param("x_dim", None, "int", "channels of the observation", _SIZES, low=1, high=MOST_CHANNELS, none=True),
+    Param("u_dim", None, "int", "number of classes, or length of a continuous label", _SIZES,
+          low=1, high=MOST_CHANNELS, none=True),
+    Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1, high=MOST_UNITS),
     Param("discrete_labels", True, "bool", "labels are classes counted from 0 (False: real vectors)", _SIZES),
     *_mlp("encoder", "the encoder", _ENC, 120, "tanh"),
-    Param("decoder_n_gin_blocks", 2, "int", "GIN blocks: a permutation, then couplings", _DEC, low=0),
-    Param("decoder_gin_block_depth", 2, "int", "affine couplings of a block", _DEC, low=1),
+    Param("decoder_n_gin_blocks", 2, "int", "GIN blocks: a permutation, then couplings", _DEC, low=0, high=MOST_LAYERS),
+    Param("decoder_gin_block_depth", 2, "int", "affine couplings of a block", _DEC, low=1, high=MOST_LAYERS),
     Param("decoder_affine_input_layer_slice_dim", None, "int",
-          "coordinates that a coupling keeps, below x_dim (None: x_dim // 2)", _DEC, low=1, none=True),
+          "coordinates that a coupling keeps, below x_dim (None: x_dim // 2)", _DEC,
+          low=1, high=MOST_CHANNELS, none=True),
     Param("decoder_share_couplings", False, "bool",
           "the couplings of a block share their weights, as in the PyTorch port", _DEC),
     *_mlp("decoder_affine", "the network of a coupling", _DEC, None, "relu"),
     *_mlp("decoder_nflow", "the network that lifts z to the channels", _DEC, None, "relu"),
     Param("decoder_observation_model", "poisson", "choice", "observations: counts or signals", _DEC,
           choices=("poisson", "gaussian")),
-    Param("decoder_fr_clamp_min", 1e-7, "float", "smallest expected count a bin (Poisson)", _DEC, low=1e-30),
-    Param("decoder_fr_clamp_max", 1e7, "float", "largest expected count a bin (Poisson)", _DEC, low=1e-30),
+    Param("decoder_fr_clamp_min", 1e-7, "float", "smallest expected count a bin (Poisson)", _DEC,
+          low=1e-30, high=LARGEST),
+    Param("decoder_fr_clamp_max", 1e7, "float", "largest expected count a bin (Poisson)", _DEC,
+          low=1e-30, high=LARGEST),
     *_mlp("z_prior", "the network of a continuous label", _PRIOR, 20, "tanh", alias="label_prior"),
-    Param("z_prior_min_variance", 0.0, "float", "added to every variance of p(z | u)", _PRIOR, low=0),
+    Param("z_prior_min_variance", 0.0, "float", "added to every variance of p(z | u)", _PRIOR, low=0, high=LARGEST),
     Param("alpha", 0.0, "float",
           "share of KL(q(z|x) || p(z|u)) in the divergence; the rest is KL(q(z|x,u) || p(z|u)), which alone gives "
           "the bound", _TRAIN, low=0, high=1, search=("float", 0.0, 0.9)),
-    Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0),
-    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0, search=("log", 1e-4, 5e-3)),
+    Param("kl_weight", 1.0, "float", "weight of the divergence", _TRAIN, low=0, high=LARGEST),
+    Param("learning_rate", 5e-4, "float", "step size of Adam", _TRAIN, low=0, high=1, search=("log", 1e-4, 5e-3)),
     Param("jit_compile", "on", "choice", "compile the training step with XLA; off pays for short runs", _TRAIN,
           choices=("on", "off")),
-    Param("epochs", 500, "int", "passes over the training rows", _TRAIN, low=1),
+    Param("epochs", 500, "int", "passes over the training rows", _TRAIN, low=1, high=MOST_EPOCHS),
     Param("patience", 0, "int", "epochs without improvement of the monitor after which training stops (0: never)",
-          _TRAIN, low=0),
+          _TRAIN, low=0, high=MOST_EPOCHS),
     Param("monitor", "val_neg_elbo", "choice", "validation metric that selects the epoch", _TRAIN,
           choices=("val_neg_elbo", "val_nll")),
-    Param("batch_size", 200, "int", "bins of a batch", _TRAIN, low=1),
-    Param("seed", 0, "int", "seed of draws and of the order of rows", _TRAIN, low=0),
+    Param("batch_size", 200, "int", "bins of a batch", _TRAIN, low=1, high=MOST_TRIALS),
+    Param("seed", 0, "int", "seed of draws and of the order of rows", _TRAIN, low=0, high=LARGEST_SEED),
 )
 # fmt: on
 

@@ -14,7 +14,7 @@ from indl.data.values.recording import Recording
 from indl.data.values.trials import time_mask
 from indl.evaluation import decode_behavior
 from indl.export import export_saved_model
-from indl.files import OutputError, claim_folder, output_file, save_model, write_json
+from indl.files import OutputError, WriteError, claim_folder, output_file, write_json
 from indl.files.kinds import RUN
 from indl.files.marks import FIGURE
 from indl.model.families.pi_vae import rows_of
@@ -40,7 +40,7 @@ def save_run(out: Path | str, result: TrainingResult) -> None:
         OutputError: the folder holds other things, and is none of a run.
     """
     out = claim_folder(out, RUN)
-    save_model(result.model, out / "model.keras")
+    result.model.save(out / "model.keras")
     export_saved_model(result.model, out / "saved_model", overwrite=True)
     write_json(out / "params.json", result.model.params)
     write_json(out / "history.json", result.history)
@@ -76,8 +76,8 @@ def save_figures(
         Paths of the figures that could be drawn.
 
     Warns:
-        UserWarning: a figure could not be drawn of these data, or a file of its name is there that is none of the
-            library's.
+        UserWarning: a figure could not be drawn of these data, or not be written, or a file of its name is there that
+            is none of the library's.
     """
     folder = Path(folder)
     if isinstance(model, PiVAE):
@@ -89,7 +89,7 @@ def save_figures(
         try:
             path = output_file(folder / f"{name}.png", FIGURE)
             draw(path)
-        except (ValueError, ArithmeticError, OutputError) as error:
+        except (ValueError, ArithmeticError, OutputError, WriteError) as error:
             warnings.warn(f"The figure {name} is left out: {error}", stacklevel=2)
         else:
             drawn.append(path)

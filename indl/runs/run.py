@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,11 +22,23 @@ from indl.data.values.channel_attrs import texts_of
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.evaluation import evaluate, evaluate_baseline, left_out
-from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json, written
+from indl.files import (
+    DISK_FULL,
+    OutputError,
+    WriteError,
+    check_folder,
+    claim_folder,
+    clear_folder,
+    exclusive,
+    refusal,
+    write_json,
+    written,
+)
 from indl.files.kinds import RUN
 from indl.params import completed
+from indl.runs.logs import Logs
 from indl.runs.report import save_figures, save_run
-from indl.training.fit import TrainingResult, monitor_of, params_for, train
+from indl.training.fit import TrainingResult, heaviest_settings, monitor_of, params_for, train
 
 #: Packages that decide about the numbers of a run.
 _PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
@@ -109,20 +120,32 @@ def execute(
     Raises:
         BlockingIOError: another process is training in the folder.
         OutputError: the folder holds other things, and is none of a run.
-        RunError: the disk is full.
+        RunError: the disk is full, or the memory is not enough.
     """
     folder = claim_folder(folder, RUN, [run.data.get("path")])
     try:
         with exclusive(folder):
             if fresh:
                 clear_folder(folder, RUN)
-            return _execute(run, folder, run.recording() if recording is None else recording, callbacks)
-    except (OSError, tf.errors.ResourceExhaustedError) as error:
-        if isinstance(error, OSError) and error.errno not in DISK_FULL:
+            recording = run.recording() if recording is None else recording
+            return _execute(run, folder, recording, callbacks)
+    # TensorFlow tells of memory and of disks by one error.
+    except (OSError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+        number = refusal(error)
+        if number in DISK_FULL:
+            where = error.path if isinstance(error, WriteError) else folder
+            raise RunError(
+                f"The disk is full. Given: {where} ({os.strerror(number)}). What was written before is whole: make "
+                "room and start the same call again, which goes on from it."
+            ) from error
+        if isinstance(error, OSError):
             raise
+        loaded = recording is not None
+        sizes = heaviest_settings(run.params, recording) if loaded else ["a recording that is too large"]
         raise RunError(
-            f"The disk is full. Given: {folder} ({error}). What was written before is whole: make room and start the "
-            "same call again, which goes on from it."
+            f"The memory of the machine, or of its graphics card, is not enough. Given: {folder}, with "
+            f"{', '.join(sizes)}. Make the first of them smaller, in a new folder "
+            "or with --fresh (fresh=True)."
         ) from error
 
 
@@ -141,12 +164,11 @@ def _execute(
             )
         described["starts"] = [*there["starts"], *described["starts"]]
     write_json(folder / "run.json", described)
-    _write_hparams(folder / "logs", run.params)
     result = train(
         run.params,
         recording,
         epochs=run.epochs,
-        callbacks=[keras.callbacks.TensorBoard(folder / "logs", write_graph=False), *callbacks],
+        callbacks=[Logs(folder / "logs", run.params), *callbacks],
         folder=folder,
         skip_nonfinite=run.skip_nonfinite,
     )
@@ -303,19 +325,6 @@ def _item(values: Any, key: Any) -> Any:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and np.isnan(value)
-
-
-def _write_hparams(folder: Path, params: Mapping[str, Any]) -> None:
-    """The params for TensorBoard's table of runs."""
-    from tensorboard.plugins.hparams import api
-
-    plain = {
-        name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in params.items()
-    }
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default():
-        api.hparams(plain)
-    writer.close()
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from indl.files import DISK_FULL, atomic
+from indl.files import DISK_FULL, WriteError, atomic
 from indl.params import completed
 
 _FORMAT = 2
@@ -106,7 +106,7 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             with atomic(self.path) as temporary, temporary.open("wb") as file:
                 np.savez(file, meta=np.array(json.dumps(meta)), **arrays)
-        except OSError as error:
+        except WriteError as error:
             why = ": the disk is full" if error.errno in DISK_FULL else ""
             kept = (
                 "make room and start the same call again"
@@ -116,7 +116,7 @@ class Checkpoint(keras.callbacks.Callback):
             )
             raise CheckpointError(
                 f"The state of epoch {self.epochs_done - 1} could not be written{why}. "
-                f"Given: {self.path} ({error}). To mend it, {kept}."
+                f"Given: {self.path} ({error.reason}). To mend it, {kept}."
             ) from error
 
 

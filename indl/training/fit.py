@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from indl.data.checks.arrays import check_scale, check_whole
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
-from indl.files import check_folder, claim_folder, save_model
+from indl.files import WriteError, check_folder, claim_folder
 from indl.files.kinds import RUN
 from indl.model.families import family_of
 from indl.model.families.sequence import make_optimizer
 from indl.model.latent_model import LatentModel
+from indl.model.memory import check_memory, heaviest
 from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
 from indl.sampling.seeding import seeded
@@ -31,6 +32,7 @@ __all__ = [
     "TrainingResult",
     "first_epoch",
     "fit_batches",
+    "heaviest_settings",
     "make_callbacks",
     "make_model",
     "make_optimizer",
@@ -67,9 +69,20 @@ def params_for(params: Mapping[str, Any], recording: Recording) -> Mapping[str, 
     """The complete params with all that the recording determines: channels, forward steps, sessions, classes and so on.
 
     Raises:
-        ValueError: params that do not validate, or that the recording does not fit.
+        ValueError: params that do not validate, that the recording does not fit, or of a model that would take more
+            memory than the machine has.
     """
-    return family_of(params).params_for(params, recording)
+    family = family_of(params)
+    p = family.params_for(params, recording)
+    check_memory(p, lambda sizes: family.memory(sizes, recording), recording)
+    return p
+
+
+def heaviest_settings(params: Mapping[str, Any], recording: Recording) -> list[str]:
+    """What weighs most in the memory that training takes, ``"batch_size=64"`` and so on, three at most."""
+    family = family_of(params)
+    p = family.params_for(params, recording)
+    return [f"{key}={p[key]!r}" for key in heaviest(p, lambda sizes: family.memory(sizes, recording))]
 
 
 def make_model(params: Mapping[str, Any], recording: Recording, epochs: int | None = None) -> LatentModel:
@@ -157,7 +170,8 @@ def train(
 
     Raises:
         TypeError: `recording` is something else.
-        ValueError: params or arrays that do not validate, or a model with another optimizer.
+        ValueError: params or arrays that do not validate, params of a model that would take more memory than the
+            machine has, or a model with another optimizer.
         KeyboardInterrupt: training was interrupted, and `folder` has the state to go on from.
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
@@ -230,7 +244,7 @@ def train(
 def _keep(model: LatentModel, path: Path) -> str:
     """Saves the last good weights, and says where; a full disk must not hide why the run broke down."""
     try:
-        save_model(model, path)
-    except OSError as error:
-        return f" The weights before it could not be written to {path} ({error})."
+        model.save(path)
+    except WriteError as error:
+        return f" The weights before it could not be written to {path} ({error.reason})."
     return f" The weights before it are in {path}."

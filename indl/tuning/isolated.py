@@ -9,13 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import keras_tuner as kt
 
 from indl.data.files.hdf5 import load_recording, save_recording
 from indl.data.values.provenance import digest
-from indl.files import claim_folder, clear_folder, mark_folder, write_json
+from indl.files import WriteError, claim_folder, clear_folder, mark_folder, write_json
 from indl.files.kinds import RUN, TRIALS
 from indl.loading import load_model
 from indl.params import completed
@@ -135,15 +135,23 @@ def _read(path: Path) -> dict[str, Any]:
     return {**found, "params": completed(found["params"])}
 
 
+def _log(path: Path) -> IO[str]:
+    """A new log, open to write."""
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise WriteError(path, error) from error
+
+
 def run_job(
     folder: Path, params: dict[str, Any], recording: Path, epochs: int | None, hidden_every: int
 ) -> dict[str, Any]:
     """Runs one training job in a process of its own, if its result is not there yet, and returns its metrics.
 
     Raises:
+        WriteError: the system refuses to write to `folder`.
         RuntimeError: the job ended without a result; the message ends with the last lines of its log.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     # Within the folder of a search, which is claimed.
     mark_folder(folder, RUN)
     job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
@@ -153,8 +161,7 @@ def run_job(
         return json.loads(result.read_text())
     result.unlink(missing_ok=True)
     write_json(asked, job)
-    (folder / "log.txt").unlink(missing_ok=True)
-    with (folder / "log.txt").open("w") as log:
+    with _log(folder / "log.txt") as log:
         command = [sys.executable, "-m", "indl.tuning.worker", str(folder), str(os.getpid())]
         code = subprocess.call(command, stdout=log, stderr=log)
     if code != 0 or not result.exists():

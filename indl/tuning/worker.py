@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 
 from indl.data.files.hdf5 import load_recording
-from indl.files import save_model, write_json
+from indl.files import write_json
 from indl.training.fit import train
 from indl.training.history import best_epoch
 
@@ -41,7 +41,7 @@ def main(folder: Path, parent: int) -> None:
         callbacks=[StopWithParent(parent)],
         folder=folder,
     )
-    save_model(result.model, folder / "model.keras")
+    result.model.save(folder / "model.keras")
     write_json(folder / "history.json", result.history)
     epoch = best_epoch(result.history, result.monitor, result.first_epoch)
     metrics = {name: values[epoch] for name, values in result.history.items()}

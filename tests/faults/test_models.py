@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 import indl
 from indl.loading import ModelError
+from tests.messages import faults
 
 MODEL = Path(__file__).parents[1] / "golden" / "1" / "models" / "default.keras"
 
@@ -136,3 +138,39 @@ def test_b1_archives_without_their_parts(tmp_path):
 def test_what_is_not_tampered_with_loads(tmp_path):
     model = indl.load_model(rewritten(tmp_path / "m.keras", lambda config: None, lambda file: None))
     np.testing.assert_array_equal(model.get_weights()[0], indl.load_model(MODEL).get_weights()[0])
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.hdf5", "m.keras"])
+def test_models_in_hdf5_are_refused(name, tmp_path, monkeypatch):
+    """faults.md B1: Keras loads these without its safe mode, and runs their code (CVE-2025-9905)."""
+    monkeypatch.chdir(tmp_path)
+    trap = keras.layers.Lambda(lambda x: Path("owned").touch() or x)
+    keras.Sequential([keras.Input((2,)), trap, keras.layers.Dense(1)]).save(tmp_path / "written.h5")
+    Path("owned").unlink(missing_ok=True)
+    (tmp_path / "written.h5").rename(tmp_path / name)
+    with pytest.raises(ModelError, match=f"A model in an HDF5 file is not loaded.*Given: .*{name}.*model.save") as told:
+        indl.load_model(tmp_path / name)
+    assert not faults(str(told.value), [tmp_path]) and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_cannot_be_read_is_told_in_words_of_our_own(tmp_path, monkeypatch):
+    """faults.md B1: 40 of 128 messages handed on a raw exception."""
+
+    def absent(config):
+        layers(config)[-1]["config"].pop("name")
+        layers(config)[-1]["inbound_nodes"] = "none"
+
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with pytest.raises(ModelError, match="a part of it is damaged.*written by indl .* and read by") as part:
+        indl.load_model(rewritten(tmp_path / "m.keras", absent))
+    (tmp_path / "m.keras").write_bytes(MODEL.read_bytes()[:3000])
+    with pytest.raises(ModelError, match="it is no archive of Keras, or damaged") as cut:
+        indl.load_model(tmp_path / "m.keras")
+    monkeypatch.setattr(zipfile, "ZipFile", locked)
+    with pytest.raises(ModelError, match=r"it cannot be read \(Permission denied\)") as rights:
+        indl.load_model(tmp_path / "m.keras")
+    for told in (part, cut, rights):
+        assert not faults(str(told.value), [tmp_path]) and not re.search(r"Error|Errno|Exception", str(told.value))
+        assert told.value.__cause__ is not None

@@ -1,5 +1,7 @@
 """Params of every family are told apart by their key ``family``, presets by their name."""
 
+import math
+
 import pytest
 
 from indl.params import (
@@ -18,6 +20,7 @@ from indl.params import (
 from indl.params.param import checked
 from indl.params.pi_vae import PI_VAE
 from indl.params.presets import SEQUENCE
+from tests.messages import faults
 
 TABLES = pytest.mark.parametrize("table", FAMILIES.values(), ids=FAMILIES)
 
@@ -115,3 +118,24 @@ def test_as_markdown_every_row_once(table):
 
 def test_the_known_names_are_those_of_the_sequential_models():
     assert SEQUENCE.rows is TABLE
+
+
+SIZED = [row for table in FAMILIES.values() for row in table.rows if row.kind in ("int", "float", "units")]
+
+
+@pytest.mark.parametrize("row", SIZED, ids=lambda row: row.name)
+def test_every_size_has_a_largest_value(row):
+    """faults.md B5: sizes without a sane bound hang, or take all memory."""
+    assert math.isfinite(row.high) and f"<= {row.high:g}" in row.allowed
+    with pytest.raises(ValueError, match=f"'{row.name}'.*Given: .*Allowed: .*<= "):
+        checked(row, row.name, int(row.high) + 1)
+
+
+@pytest.mark.parametrize(
+    "key, value", [("n_sessions", 10**9), ("z_latent_size", 10**6), ("q_f_samples", 10**8), ("f_units", [4] * 10**5)]
+)
+def test_absurd_sizes_are_refused_at_once(key, value):
+    """faults.md B5: `n_sessions=1000000000`, `z_latent_size=1000000`, `q_f_samples=100000000`."""
+    with pytest.raises(ValueError, match=f"'{key}'.*Given: .*Allowed: ") as told:
+        preset("default", **{key: value})
+    assert not faults(str(told.value))

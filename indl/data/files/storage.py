@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import numpy as np
 from indl.data.files.heaps import Heaps
 from indl.data.files.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.values.lazy import LazyArray
-from indl.files import atomic, output_file
+from indl.files import OutputError, WriteError, atomic, output_file
+from indl.machine import memory
 from indl.text import shown
 
 _CHUNK_BYTES = 2**20
@@ -81,7 +81,7 @@ class Source:
         """The values of a dataset; texts as str."""
         found = self.dataset(name, kinds)
         wanted = 4 * found.size if found.dtype.kind in NUMBERS else 0
-        if wanted > _memory():
+        if wanted > memory():
             raise self.error(
                 f"is too large for the memory: {name} is {wanted / 2**30:.1f} GiB in float32",
                 f"Given: shape {found.shape}",
@@ -276,19 +276,18 @@ def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
     Raises:
         OutputError: If another file is there.
         FileNotFoundError: If the folder does not exist.
-        OSError: If the disk is full, or otherwise refuses; an existing file stays as it was.
+        WriteError: If the disk is full, or otherwise refuses; an existing file stays as it was.
     """
     path = output_place(path, purpose)
     try:
         # From version 1.8 on, HDF5 checks the sums of its own structures.
         with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
             yield file
+    except (OutputError, WriteError):
+        raise
+    # HDF5 does not always say what the system has refused.
     except (OSError, RuntimeError) as error:
-        reason = "No space left on device" if "No space left" in str(error) else str(error).partition("\n")[0]
-        raise OSError(
-            f"{path} could not be written. Given: {reason}. What was there before is still there. Make room, or write "
-            "elsewhere."
-        ) from error
+        raise WriteError(path, error) from error
 
 
 def write_array(file: h5py.File, name: str, values: Any, smallest: bool = False) -> None:
@@ -362,11 +361,3 @@ def _smallest(values: Any, pieces: list[slice]) -> np.dtype:
             return values.dtype
         top = max(top, int(part.max()))
     return np.min_scalar_type(top)
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine, where it tells."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf

@@ -8,6 +8,7 @@ from typing import Any
 
 from indl.data.values.recording import Recording
 from indl.model.latent_model import LatentModel
+from indl.model.memory import Memory
 from indl.params.table import Table
 
 
@@ -25,6 +26,10 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def params_for(self, params: Mapping[str, Any], recording: Recording) -> Mapping[str, Any]:
         """The complete params with all sizes that the recording determines."""
+
+    def memory(self, params: Mapping[str, Any], recording: Recording) -> Memory:
+        """What training will take in memory, estimated without building anything; nothing where nobody knows."""
+        return Memory()
 
     @abc.abstractmethod
     def build(self, params: Mapping[str, Any], recording: Recording) -> LatentModel:

@@ -10,6 +10,7 @@ import numpy as np
 
 from indl.data.values.recording import Recording, Split
 from indl.model.families.base import Family
+from indl.model.memory import Memory, pi_vae_memory
 from indl.model.pi_vae.builders import build_pi_vae, compile_pi_vae
 from indl.model.pi_vae.model import PiVAE
 from indl.params.pi_vae import PI_VAE
@@ -31,6 +32,9 @@ class PiVAEFamily(Family):
         elif u_dim is None and recording.train.behavior is not None:
             u_dim = recording.train.behavior.shape[-1]
         return self.table.validate({**p, "x_dim": recording.n_heldin, "u_dim": u_dim})
+
+    def memory(self, params: Mapping[str, Any], recording: Recording) -> Memory:
+        return pi_vae_memory(params, len(recording.train.encod) * recording.n_times)
 
     def build(self, params: Mapping[str, Any], recording: Recording) -> PiVAE:
         return build_pi_vae(params, params["x_dim"], params["u_dim"])

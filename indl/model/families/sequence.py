@@ -16,6 +16,7 @@ from indl.feed.tf_data import dataset
 from indl.model.assemble import build_sequential_vae
 from indl.model.families.base import Family
 from indl.model.inputs.of_recording import arrays_of, inputs_of
+from indl.model.memory import Memory, sequence_memory
 from indl.model.sequence_model import SequentialVAE
 from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
@@ -59,6 +60,9 @@ class SequenceFamily(Family):
                 f"Given: f_enc_input_samps={p['f_enc_input_samps']}, {recording.n_times} bins. Shorten the segment."
             )
         return p
+
+    def memory(self, params: Mapping[str, Any], recording: Recording) -> Memory:
+        return sequence_memory(params, len(recording.train.encod), recording.n_times, recording.n_heldin)
 
     def build(self, params: Mapping[str, Any], recording: Recording) -> SequentialVAE:
         """The model, with its read-out at the mean rates of the training trials."""

@@ -306,7 +306,7 @@ def test_texts_in_all_their_forms(path):
 
 
 def test_arrays_too_large_for_the_memory_name_the_way_out(path, monkeypatch):
-    monkeypatch.setattr("indl.data.files.storage._memory", lambda: 100.0)
+    monkeypatch.setattr("indl.data.files.storage.memory", lambda: 100.0)
     with pytest.raises(RecordingError, match="too large for the memory: train_encod_data.*Use open_recording"):
         load_recording(path)
 
