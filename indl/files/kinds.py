@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from indl.files.plain import read_plain
+
 
 @dataclass(frozen=True)
 class FolderKind:
@@ -37,7 +39,7 @@ class FolderKind:
 
 def _holds(path: Path, names: frozenset[str]) -> bool:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(read_plain(path))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and names <= found.keys()

@@ -16,6 +16,7 @@ from pathlib import Path
 from indl.files.errors import OutputError
 from indl.files.kinds import FolderKind
 from indl.files.marks import FIGURE, MARK, marked
+from indl.files.plain import read_plain
 from indl.files.whole import write_json
 
 #: The file that tells whose a folder is.
@@ -143,7 +144,7 @@ def written(folder: Path, kind: FolderKind) -> list[Path]:
 def _owner(folder: Path) -> str | None:
     """What a folder says that wrote it."""
     try:
-        return str(json.loads((folder / MARKER).read_text())[MARK])
+        return str(json.loads(read_plain(folder / MARKER))[MARK])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

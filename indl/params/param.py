@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,6 +140,8 @@ def checked(row: Param, key: str, value: Any) -> Any:
 def _number(row: Param, key: str, entry: Any, given: Any) -> int | float:
     real = isinstance(entry, numbers.Real) and not isinstance(entry, bool)
     whole = row.kind in ("int", "units")
-    if not real or not math.isfinite(entry) or not row.low <= entry <= row.high or (whole and entry != int(entry)):
+    # A whole number may be larger than any float.
+    finite = real and abs(entry) <= sys.float_info.max
+    if not finite or not row.low <= entry <= row.high or (whole and entry != int(entry)):
         raise bad_value(row, key, given)
     return int(entry) if whole else float(entry)

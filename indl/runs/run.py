@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,15 +35,18 @@ from indl.files import (
     written,
 )
 from indl.files.kinds import RUN
-from indl.params import completed
+from indl.files.schema import read_json
+from indl.params import validate_params
+from indl.runs import schema
 from indl.runs.logs import Logs
 from indl.runs.report import save_figures, save_run
+from indl.training.checkpoint import not_longer
 from indl.training.fit import TrainingResult, heaviest_settings, monitor_of, params_for, train
 
 #: Packages that decide about the numbers of a run.
 _PACKAGES = ("indl", "keras", "tensorflow", "numpy", "scipy", "scikit-learn")
 #: What a finished run has, without its ending.
-_FINISHED = ("metrics", "history")
+_FINISHED = {"metrics": schema.METRICS, "history": schema.HISTORY}
 #: Scores that tell of the machine and not of the model.
 _OF_THE_MACHINE = ("seconds",)
 
@@ -105,7 +108,7 @@ def execute(
     ``run.json`` (settings, data with their hash, and for every start versions and machine), ``state.npz`` (for going
     on after a crash), ``model.keras``, ``saved_model/``, ``params.json``, ``history.json``, ``latent_use.json``,
     ``metrics.json``, ``figures/`` and ``logs/`` (TensorBoard). The same call on the same folder goes on where a killed
-    one was.
+    one was, and one of more epochs where a run of fewer has ended (see :func:`indl.training.train`).
 
     Args:
         run: what to do.
@@ -120,7 +123,8 @@ def execute(
     Raises:
         BlockingIOError: another process is training in the folder.
         OutputError: the folder holds other things, and is none of a run.
-        RunError: the disk is full, or the memory is not enough.
+        RunError: the folder holds another run, or one that cannot be read; or the disk is full, or the memory is not
+            enough.
     """
     folder = claim_folder(folder, RUN, [run.data.get("path")])
     try:
@@ -144,8 +148,7 @@ def execute(
         sizes = heaviest_settings(run.params, recording) if loaded else ["a recording that is too large"]
         raise RunError(
             f"The memory of the machine, or of its graphics card, is not enough. Given: {folder}, with "
-            f"{', '.join(sizes)}. Make the first of them smaller, in a new folder "
-            "or with --fresh (fresh=True)."
+            f"{', '.join(sizes)}. Make the first of them smaller, in a new folder or with --fresh (fresh=True)."
         ) from error
 
 
@@ -157,10 +160,12 @@ def _execute(
     if (folder / "run.json").exists():
         there = read(folder)
         changed = _differing(there, described)
-        if changed:
+        problem = not_longer(run.params, there["run"]["epochs"], run.epochs)
+        if changed and (changed != ["epochs"] or problem):
+            why = f", {problem}" if changed == ["epochs"] else ""
             raise RunError(
-                f"The folder belongs to another run. Given: {folder}, which differs in {', '.join(changed)}. Repeat "
-                "the first call, choose a new folder, or say --fresh (fresh=True) to replace that run."
+                f"The folder belongs to another run. Given: {folder}, which differs in {', '.join(changed)}{why}. "
+                "Repeat the first call, choose a new folder, or say --fresh (fresh=True) to replace that run."
             )
         described["starts"] = [*there["starts"], *described["starts"]]
     write_json(folder / "run.json", described)
@@ -168,7 +173,7 @@ def _execute(
         run.params,
         recording,
         epochs=run.epochs,
-        callbacks=[Logs(folder / "logs", run.params), *callbacks],
+        callbacks=[_unfinished(folder), Logs(folder / "logs", run.params), *callbacks],
         folder=folder,
         skip_nonfinite=run.skip_nonfinite,
     )
@@ -183,6 +188,16 @@ def _execute(
     write_json(folder / "metrics.json", scores)
     save_figures(folder / "figures", result.model, recording, result.history, result.latent_use, run.lag_s)
     return result, scores
+
+
+def _unfinished(folder: Path) -> keras.callbacks.Callback:
+    """While a run trains it has not finished, even if it had before."""
+
+    def begin(logs: Any = None) -> None:
+        for name in _FINISHED:
+            (folder / f"{name}.json").unlink(missing_ok=True)
+
+    return keras.callbacks.LambdaCallback(on_train_begin=begin)
 
 
 def describe(run: Run, recording: Recording) -> dict[str, Any]:
@@ -207,22 +222,14 @@ def describe(run: Run, recording: Recording) -> dict[str, Any]:
 
 
 def read(folder: Path | str) -> dict[str, Any]:
-    """The content of ``run.json`` of a run's folder.
+    """The content of ``run.json`` of a run's folder, with today's default of every parameter that it does not hold.
 
     Raises:
-        RunError: there is none, or it cannot be read.
+        RunError: there is none, or it cannot be read as that of a run.
     """
     path = Path(folder) / "run.json"
-    try:
-        found = json.loads(path.read_text())
-        Run(**found["run"])
-        _ = found["data"]["sha256"], found["data"]["is"], found["monitor"], found["starts"][-1]["versions"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise RunError(
-            f"The folder does not hold a run. Given: {folder} ({type(error).__name__}: {error}). Name a folder that "
-            "`indl train` or `indl demo` wrote."
-        ) from error
-    return found
+    todo = "Name a folder that `indl train` or `indl demo` wrote, or use another copy of the file"
+    return read_json(path, schema.RUN, RunError, "The folder does not hold a run", todo)
 
 
 def repeat(
@@ -241,7 +248,7 @@ def repeat(
 
     Raises:
         OutputError: `out` is the folder of the run, or holds other things or another run.
-        RunError: the folder holds no finished run, or the recording is another one by its hash.
+        RunError: the folder holds no finished run that can be read, or the recording is another one by its hash.
     """
     before, folder, out = read(folder), Path(folder), Path(out)
     out = check_folder(out, RUN, [folder])
@@ -252,8 +259,9 @@ def repeat(
             f"The run has not finished. Given: {folder}, without {' and '.join(missing)}. Start it again with its own "
             "command, which goes on with it."
         )
+    numbers = _numbers(folder)
     # The mode that was measured to be faster then: another one draws other numbers.
-    chosen = json.loads((folder / "params.json").read_text())
+    chosen = _part(folder, "params", schema.PARAMS)
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
@@ -267,7 +275,7 @@ def repeat(
             f"{before['data']['sha256'][:12]} ({before['data']['is']}). Name the right file with --data."
         )
     _, scores = execute(run, out, recording, callbacks, fresh=True)
-    return scores, list(_differences(*(_numbers(place) for place in (folder, out))))
+    return scores, list(_differences(numbers, _numbers(out)))
 
 
 def check_replaced(folder: Path, replaces: Callable[[dict[str, Any]], bool]) -> None:
@@ -288,7 +296,7 @@ def check_replaced(folder: Path, replaces: Callable[[dict[str, Any]], bool]) -> 
 
 def _differing(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What decides about the model and is not the same in two descriptions; where the data lie does not."""
-    settings = [{**completed(found["run"]["params"]), "epochs": found["run"]["epochs"]} for found in (there, now)]
+    settings = [{**validate_params(found["run"]["params"]), "epochs": found["run"]["epochs"]} for found in (there, now)]
     names = sorted({*settings[0], *settings[1]} - {"jit_compile", "batch_parts"})
     changed = [name for name in names if settings[0].get(name) != settings[1].get(name)]
     return [*(["data"] if there["data"]["sha256"] != now["data"]["sha256"] else []), *changed]
@@ -302,7 +310,13 @@ def changed_versions(folder: Path | str) -> list[str]:
 
 
 def _numbers(folder: Path) -> dict[str, Any]:
-    return {name: json.loads((folder / f"{name}.json").read_text()) for name in _FINISHED}
+    return {name: _part(folder, name, kind) for name, kind in _FINISHED.items()}
+
+
+def _part(folder: Path, name: str, kind: Any) -> Any:
+    """What a file of a finished run holds."""
+    todo = "Use another copy of the run, or start it anew in another folder"
+    return read_json(folder / f"{name}.json", kind, RunError, "The folder does not hold a finished run", todo)
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[Difference]:

@@ -161,7 +161,9 @@ def train(
         model: a model to go on with, instead of a new one, compiled with :func:`make_optimizer`. Epochs and schedules
             start again at 0.
         folder: where the state of the run is written after every epoch (``state.npz``). Called again with the same
-            arguments after a crash, the run goes on from there and ends at the numbers of an uninterrupted one.
+            arguments after a crash, the run goes on from there and ends at the numbers of an uninterrupted one. So it
+            does with more epochs, unless `lr_schedule` is ``"cosine"``; where the epochs before were no multiple of
+            `hidden_every`, the last of them has a score of its own, which a run of that length from the start has not.
         skip_nonfinite: leave out steps whose loss or gradient is not finite, and log their count as
             ``skipped_steps``, instead of stopping.
 

@@ -7,6 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from indl.files.schema import Count
 
 
 class NonFiniteError(FloatingPointError):
@@ -27,6 +31,10 @@ class NonFiniteError(FloatingPointError):
         )
 
 
+class _Numbers(TypedDict):
+    count: Count
+
+
 class FiniteGuard(keras.callbacks.Callback):
     """Watches every step for values that are not finite.
 
@@ -35,6 +43,8 @@ class FiniteGuard(keras.callbacks.Callback):
             number of steps left out so far is logged as ``skipped_steps``. An epoch without any other step ends the
             run all the same.
     """
+
+    numbers = TypeAdapter(_Numbers)
 
     def __init__(self, skip: bool = False):
         super().__init__()
@@ -47,7 +57,7 @@ class FiniteGuard(keras.callbacks.Callback):
         return {"count": self.count}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.count = int(state["count"])
+        self.count = state["count"]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from indl.data.values.recording import Split
 from indl.layers.coordinated_dropout import hidden_input
@@ -62,6 +64,10 @@ def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, model.context.forward_steps), (0, width - x.shape[2])))
 
 
+class _Numbers(TypedDict):
+    value: float | None
+
+
 class HiddenValidation(keras.callbacks.Callback):
     """Logs ``val_hidden_nll`` (:func:`hidden_nll` of the validation trials) at the end of epochs.
 
@@ -71,6 +77,8 @@ class HiddenValidation(keras.callbacks.Callback):
         first: epoch from which the score may choose weights; it is evaluated then in any case.
         folds, seed: see :func:`hidden_nll`.
     """
+
+    numbers = TypeAdapter(_Numbers)
 
     def __init__(self, part: Split | np.ndarray, every: int = 1, first: int = 0, folds: int = 4, seed: int = 0):
         super().__init__()

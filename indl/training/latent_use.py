@@ -6,11 +6,17 @@ from typing import Any
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from indl.data.values.recording import Split
 from indl.data.values.trials import time_mask
 from indl.dists.priors import Prior
 from indl.model.inputs.of_recording import inputs_of
+
+
+class _Numbers(TypedDict):
+    """All of the state are arrays."""
 
 
 class LatentUse(keras.callbacks.Callback):
@@ -26,6 +32,8 @@ class LatentUse(keras.callbacks.Callback):
         kl: by latent, ``"f"`` and ``"z"``, one array (dimensions,) for each recorded epoch.
     """
 
+    numbers = TypeAdapter(_Numbers)
+
     def __init__(self, part: Split, every: int = 5, trials: int | None = None):
         super().__init__()
         self.part = part
@@ -40,6 +48,21 @@ class LatentUse(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         self.epochs = [int(epoch) for epoch in state["epochs"]]
         self.kl = {name: state[name] for name in ("f", "z")}
+
+    def fits(self, state: dict[str, Any], model: Any, epochs_done: int) -> bool:
+        """Whether a state records epochs in their order, and for each of them every dimension."""
+        epochs = state["epochs"]
+        if not all(epoch.shape == () and epoch.dtype.kind in "iu" for epoch in epochs):
+            return False
+        in_order = [-1, *map(int, epochs), epochs_done]
+        if not all(a < b for a, b in zip(in_order, in_order[1:], strict=False)):
+            return False
+        records = [rows for rows in (state["f"], state["z"]) if rows]
+        return all(
+            len(rows) == len(epochs)
+            and all(row.ndim == 1 and row.shape == rows[0].shape and row.dtype.kind == "f" for row in rows)
+            for rows in records
+        )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from indl.model.steps.side_by_side import divisible, parts_for
 from indl.sampling.draws import compiled
@@ -18,6 +20,13 @@ WORTH_S = 60.0
 _MARGIN = 0.9
 _REPEATS = 4
 _OPERATIONS_PER_S = 1e10
+#: More parts than any machine has cores would be traced for hours.
+_MOST_PARTS = 1024
+
+
+class _Numbers(TypedDict):
+    compiled: bool | None
+    parts: Annotated[int, Field(ge=0, le=_MOST_PARTS)]
 
 
 class Mode:
@@ -32,6 +41,8 @@ class Mode:
         compiled: whether the step is compiled; None: not chosen yet.
         parts: in how many parts; 1 for the whole batch.
     """
+
+    numbers = TypeAdapter(_Numbers)
 
     def __init__(self, setting: str, parts: int = 0):
         self.compiled: bool | None = {"on": True, "off": False}.get(setting)

@@ -6,6 +6,16 @@ import math
 from typing import Any
 
 import keras
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from indl.files.schema import Count, Finite, Score
+
+
+class _Numbers(TypedDict):
+    smoothed: Finite | None
+    best: Score
+    waited: Count
 
 
 class PlateauRate(keras.callbacks.Callback):
@@ -25,6 +35,8 @@ class PlateauRate(keras.callbacks.Callback):
         first: first epoch that is looked at. LFADS begins with 0; the end of the ramps is the choice where the metric
             grows with the weight of the KL terms.
     """
+
+    numbers = TypeAdapter(_Numbers)
 
     def __init__(
         self,

@@ -7,6 +7,16 @@ from typing import Any
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from indl.files.schema import Count, Score
+
+
+class _Numbers(TypedDict):
+    best: Score
+    epoch: Count | None
+    waited: Count
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -19,6 +29,8 @@ class BestWeights(keras.callbacks.Callback):
         first: first epoch that may be chosen.
         patience: epochs without improvement after which training stops. 0: it never does.
     """
+
+    numbers = TypeAdapter(_Numbers)
 
     def __init__(self, monitor: str, first: int = 0, patience: int = 0):
         super().__init__()
@@ -36,6 +48,15 @@ class BestWeights(keras.callbacks.Callback):
     def restore(self, state: dict[str, Any]) -> None:
         self.best, self.epoch = state["best"], state["epoch"]
         self.waited, self.weights = state["waited"], state["weights"]
+
+    def fits(self, state: dict[str, Any], model: Any, epochs_done: int) -> bool:
+        """Whether the weights of a state are those of an epoch of this model, or of none."""
+        epoch, weights = state["epoch"], state["weights"]
+        if epoch is None:
+            return not weights
+        wanted = [(weight.shape, weight.dtype) for weight in model.get_weights()]
+        alike = [(weight.shape, weight.dtype) for weight in weights] == wanted
+        return epoch < epochs_done and alike and all(np.isfinite(weight).all() for weight in weights)
 
     @property
     def exhausted(self) -> bool:

@@ -2,5 +2,6 @@
 
 from indl.tuning.hypermodel import SequentialHyperModel
 from indl.tuning.isolated import IsolatedRandomSearch, IsolatedTrials
+from indl.tuning.schema import SearchError
 
-__all__ = ["IsolatedRandomSearch", "IsolatedTrials", "SequentialHyperModel"]
+__all__ = ["IsolatedRandomSearch", "IsolatedTrials", "SearchError", "SequentialHyperModel"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +19,10 @@ from indl.data.values.provenance import digest
 from indl.files import WriteError, claim_folder, clear_folder, mark_folder, write_json
 from indl.files.kinds import RUN, TRIALS
 from indl.loading import load_model
-from indl.params import completed
+from indl.params.families import table_of
+from indl.params.param import checked
 from indl.tuning.hypermodel import SequentialHyperModel
+from indl.tuning.schema import SearchError, cannot_go_on, check_files, read_job, read_result, read_search
 
 _SEED_OF_ZERO = 2**31 - 1
 
@@ -34,11 +37,14 @@ class IsolatedTrials:
 
     Raises:
         OutputError: the folder holds other things, and is none of such a search.
+        SearchError: the folder holds a search with files that cannot be read.
     """
 
     hypermodel: SequentialHyperModel
     # What the tuner has that this is mixed into.
     project_dir: str
+    tuner_id: str
+    oracle: Any
     get_trial_dir: Callable[[str], str]
     get_best_hyperparameters: Callable[[int], list[Any]]
 
@@ -57,20 +63,75 @@ class IsolatedTrials:
         seed = {"seed": kwargs["seed"] or _SEED_OF_ZERO} if kwargs.get("seed") is not None else {}
         super().__init__(*args, **{**kwargs, **seed, "directory": folder.parent, "project_name": folder.name})
 
+    def reload(self) -> None:
+        """Takes the search on from its folder, as keras-tuner does, once its files have been looked at."""
+        folder = Path(self.project_dir)
+        check_files(folder, self.tuner_id)
+        try:
+            super().reload()  # type: ignore[misc]
+            self._check_reloaded(folder)
+        except SearchError:
+            raise
+        # keras-tuner answers to what cannot be with errors of many kinds.
+        except Exception as error:
+            raise cannot_go_on(folder, "whose entries contradict one another, or those of this version") from error
+
+    def _check_reloaded(self, folder: Path) -> None:
+        """Looks at what keras-tuner has made of the files: the space, and of every trial its values and its score."""
+        rows, objective = table_of(self.hypermodel.base).by_name, self.oracle.objective.name
+        for entry in self.oracle.hyperparameters.space:
+            for value in (entry.min_value, entry.max_value) if hasattr(entry, "min_value") else entry.values:
+                if entry.name in rows:
+                    checked(rows[entry.name], entry.name, value)
+        for trial in self.oracle.trials.values():
+            values = trial.hyperparameters.copy()
+            self.hypermodel.params(values)
+            if values.values.keys() != trial.hyperparameters.values.keys():
+                raise cannot_go_on(folder, f"where trial {trial.trial_id} has not all values that were searched")
+            ended = trial.status == "COMPLETED"
+            best = trial.metrics.get_best_value(objective) if trial.metrics.exists(objective) else None
+            if ended and (best is None or trial.score != best):
+                raise cannot_go_on(folder, f"where trial {trial.trial_id} has another score than its metrics")
+
     def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
         """Trains one trial in a process of its own and returns the metrics of its best epoch."""
         folder = Path(self.get_trial_dir(trial.trial_id))
         params = self.hypermodel.params(trial.hyperparameters)
         try:
-            return run_job(folder, params, self.recording_file(), epochs, hidden_every)
+            found = run_job(folder, params, self.recording_file(), epochs, hidden_every)
         except RuntimeError as error:
             raise kt.errors.FailedTrialError(str(error)) from error
+        monitor = self.hypermodel.base["monitor"]
+        if monitor not in found:
+            raise SearchError(
+                f"The result of a trial lacks what trials are compared by. Given: {folder / 'result.json'}, without "
+                f"{monitor}. Remove it to train the trial anew."
+            )
+        return found
 
     def recording_file(self) -> Path:
-        """The recording as a file that the trials read, written once."""
+        """The recording as a file that the trials read, written once.
+
+        Raises:
+            SearchError: the file is there and does not hold the recording.
+        """
+        return self._recording_file
+
+    @cached_property
+    def _recording_file(self) -> Path:
         path = Path(self.project_dir) / "recording.h5"
         if not path.exists():
             save_recording(self.hypermodel.recording, path)
+            return path
+        try:
+            with warnings.catch_warnings():
+                # Whoever has the recording has been told of what is odd about it.
+                warnings.simplefilter("ignore")
+                found = digest(load_recording(path))
+        except (OSError, ValueError) as error:
+            raise _not_the_recording(path, "which is damaged") from error
+        if found != digest(self.hypermodel.recording):
+            raise _not_the_recording(path, "which holds other data")
         return path
 
     def search(self, *args: Any, epochs: int | None = None, **kwargs: Any) -> Any:
@@ -78,9 +139,16 @@ class IsolatedTrials:
 
         Raises:
             ValueError: the folder belongs to a search of other data, params, search space or epochs.
+            SearchError: a file in the folder cannot be read; or trials failed one after the other.
         """
         self.claim(epochs)
-        return super().search(*args, epochs=epochs, **kwargs)  # type: ignore[misc]
+        try:
+            return super().search(*args, epochs=epochs, **kwargs)  # type: ignore[misc]
+        except RuntimeError as error:
+            raise SearchError(
+                f"The search has ended: too many trials failed one after the other. Given: {self.project_dir}, with "
+                f"{len(self.oracle.trials)} trials. Read the log.txt in the folders of the last ones."
+            ) from error
 
     def claim(self, epochs: int | None) -> bool:
         """Makes the folder that of one search, so that going on never mixes scores that cannot be compared.
@@ -92,7 +160,7 @@ class IsolatedTrials:
         ours = {"data": digest(given.recording), "params": given.base, "search": given.names, "epochs": epochs}
         path = Path(self.project_dir) / "search.json"
         if path.exists():
-            theirs = _read(path)
+            theirs = read_search(path)
         elif (path.parent / "recording.h5").exists():
             # A search from before its folder said what it was.
             theirs = {**ours, "data": digest(load_recording(path.parent / "recording.h5"))}
@@ -129,10 +197,11 @@ class IsolatedRandomSearch(IsolatedTrials, kt.RandomSearch):
         super().__init__(hypermodel, objective=hypermodel.objective, **kwargs)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """What a search or a job was, with today's defaults of parameters that are younger."""
-    found = json.loads(path.read_text())
-    return {**found, "params": completed(found["params"])}
+def _not_the_recording(path: Path, why: str) -> SearchError:
+    return SearchError(
+        f"The file of the search does not hold its recording. Given: {path}, {why}. Remove it: the same call writes it "
+        "anew."
+    )
 
 
 def _log(path: Path) -> IO[str]:
@@ -151,14 +220,15 @@ def run_job(
     Raises:
         WriteError: the system refuses to write to `folder`.
         RuntimeError: the job ended without a result; the message ends with the last lines of its log.
+        SearchError: what an earlier job has left cannot be read.
     """
     # Within the folder of a search, which is claimed.
     mark_folder(folder, RUN)
     job = {"params": params, "recording": str(recording.resolve()), "epochs": epochs, "hidden_every": hidden_every}
     result, asked = folder / "result.json", folder / "job.json"
-    if result.exists() and asked.exists() and _read(asked) == job:
+    if result.exists() and asked.exists() and read_job(asked) == job:
         # The search was killed before it took notice of the result.
-        return json.loads(result.read_text())
+        return read_result(result)
     result.unlink(missing_ok=True)
     write_json(asked, job)
     with _log(folder / "log.txt") as log:
@@ -169,4 +239,4 @@ def run_job(
         raise RuntimeError(
             f"A trial ended without a result. Given: exit code {code} in {folder}. Its log ends:\n{tail}"
         )
-    return json.loads(result.read_text())
+    return read_result(result)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from indl.data.files.hdf5 import load_recording
 from indl.files import write_json
 from indl.training.fit import train
 from indl.training.history import best_epoch
+from indl.tuning.schema import read_job
 
 
 class StopWithParent(keras.callbacks.Callback):
@@ -32,7 +32,7 @@ class StopWithParent(keras.callbacks.Callback):
 
 def main(folder: Path, parent: int) -> None:
     """Trains the job in `folder` for the process `parent`."""
-    job = json.loads((folder / "job.json").read_text())
+    job = read_job(folder / "job.json")
     result = train(
         job["params"],
         load_recording(job["recording"]),

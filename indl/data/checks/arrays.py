@@ -7,6 +7,7 @@ where first), and what to do. :func:`~indl.data.examine` lists the same findings
 
 import math
 import numbers
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -194,7 +195,8 @@ def check_whole(value, name, low=0, high=math.inf):
         ValueError: If the value is not a whole number in that range.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-    if not real or not low <= value <= high or not math.isfinite(value) or value != int(value):
+    # A whole number may be larger than any float.
+    if not real or not low <= value <= high or not abs(value) <= sys.float_info.max or value != int(value):
         bounds = f"from {low} to {high}" if math.isfinite(high) else f"from {low} on"
         raise ValueError(f"{name} must be a whole number {bounds}. Given: {shown(value)}. Give it as an int.")
     return int(value)

@@ -1,13 +1,24 @@
 """Seeded synthetic recordings whose rates and latents are known."""
 
+from numbers import Real
+
 import numpy as np
 
 from indl.data.checks.arrays import check_bin_width, check_whole
 from indl.data.values.recording import Recording, Split
+from indl.text import shown
 
 _STEP_S = 0.001
 _EULER_DT = 0.006
 _BURN_IN_STEPS = 500
+
+#: The largest that each size may be.
+LIMITS = {"n_neurons": 10_000, "n_conditions": 10_000, "n_trials": 100_000, "n_bins": 100_000}
+#: The most milliseconds of a trial, and the highest rate, in Hz, of one spike each.
+_MOST_STEPS = 1_000_000
+MOST_HZ = 1000.0
+#: The most numbers in one array, 1 GiB of them.
+_MOST_NUMBERS = 2**28
 
 
 def lorenz(
@@ -42,12 +53,12 @@ def lorenz(
     0.0001 nats a bin, far below what separates models.
 
     Args:
-        n_neurons: Number of channels.
+        n_neurons: Number of channels; the largest sizes are those of `LIMITS`.
         n_conditions: Number of trajectories.
         n_trials: Trials of each condition.
         n_bins: Bins of a trial.
         bin_width_s: Bin width in seconds, a whole number of milliseconds.
-        base_rate_hz: Rate in Hz where the latents are zero.
+        base_rate_hz: Rate in Hz where the latents are zero, 1000 at most.
         seed: Seed of everything that is drawn.
         heldout: How many channels (the last ones) the encoder does not see.
 
@@ -57,8 +68,8 @@ def lorenz(
         validation trials.
 
     Raises:
-        ValueError: If a size is smaller than one, there are fewer than 5 trials in all, or the
-            bin width is no whole number of milliseconds.
+        ValueError: If a size is smaller than one or too large, there are fewer than 5 trials in all,
+            or the bin width is no whole number of milliseconds.
 
     Example:
         >>> from indl.data import lorenz
@@ -66,7 +77,10 @@ def lorenz(
         (12, 10, 6)
     """
     steps_per_bin = _steps_per_bin(bin_width_s)
-    _check_sizes(n_neurons, n_conditions, n_trials, n_bins, base_rate_hz, heldout)
+    sizes = {"n_neurons": n_neurons, "n_conditions": n_conditions, "n_trials": n_trials, "n_bins": n_bins}
+    n_neurons, n_conditions, n_trials, n_bins = (check_whole(sizes[name], name, 1, LIMITS[name]) for name in sizes)
+    _check_others(n_neurons, n_conditions, n_trials, base_rate_hz, heldout)
+    _check_volume(n_neurons, n_conditions, n_trials, n_bins, steps_per_bin)
     rng = np.random.default_rng(check_whole(seed, "seed"))
     latents = _trajectories(n_conditions, n_bins * steps_per_bin, rng)
     latents -= latents.mean(axis=1, keepdims=True)
@@ -128,20 +142,30 @@ def _steps_per_bin(bin_width_s):
     return round(steps)
 
 
-def _check_sizes(n_neurons, n_conditions, n_trials, n_bins, base_rate_hz, heldout):
-    sizes = {"n_neurons": n_neurons, "n_conditions": n_conditions, "n_trials": n_trials, "n_bins": n_bins}
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1. Given: {size}. Give a positive number.")
+def _check_others(n_neurons, n_conditions, n_trials, base_rate_hz, heldout):
     if n_conditions * n_trials < 5:
         raise ValueError(
             "Every fifth trial is for validation, which needs 5 trials. Given: "
             f"{n_conditions} conditions of {n_trials} trials. Raise n_conditions or n_trials."
         )
-    if not base_rate_hz > 0:
-        raise ValueError(f"base_rate_hz must be positive. Given: {base_rate_hz}. Give a rate in Hz, e.g. 5.")
+    if isinstance(base_rate_hz, bool) or not isinstance(base_rate_hz, Real) or not 0 < base_rate_hz <= MOST_HZ:
+        raise ValueError(
+            f"base_rate_hz must be positive, and {MOST_HZ:g} at most. Given: {shown(base_rate_hz)}. Give a rate in Hz, "
+            "e.g. 5."
+        )
     if not 0 <= heldout < n_neurons:
         raise ValueError(
             f"heldout must leave at least one channel for the encoder. Given: {heldout} of "
             f"{n_neurons} channels. Give a number from 0 to {n_neurons - 1}."
+        )
+
+
+def _check_volume(n_neurons, n_conditions, n_trials, n_bins, steps_per_bin):
+    """Refuses what no memory is taken for: the counts of all trials, and the raster of a condition."""
+    steps = n_bins * steps_per_bin
+    most = max(n_conditions * n_trials * n_bins, max(n_conditions, n_trials) * steps) * n_neurons
+    if steps > _MOST_STEPS or most > _MOST_NUMBERS:
+        raise ValueError(
+            f"The recording is too large to simulate. Given: trials of {steps} ms, and {most} numbers in one array, of "
+            f"{_MOST_NUMBERS} at most. Lower n_neurons, n_conditions, n_trials or n_bins."
         )

@@ -99,7 +99,12 @@ def test_seed_and_heldout():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"n_neurons": 0}, "n_neurons must be at least 1"),
+        ({"n_neurons": 0}, "n_neurons must be a whole number from 1 to 10000"),
+        ({"n_trials": 10**400}, "n_trials must be a whole number from 1 to 100000"),
+        ({"n_bins": 50.5}, "n_bins must be a whole number"),
+        ({"n_bins": 100_000}, "too large to simulate"),
+        ({"n_neurons": 10_000, "n_conditions": 10_000}, "too large to simulate"),
+        ({"base_rate_hz": 1e6}, "1000 at most"),
         ({"n_conditions": 1, "n_trials": 4}, "needs 5 trials"),
         ({"bin_width_s": 0.0025}, "whole number of milliseconds"),
         ({"bin_width_s": 20}, "give 0.02"),
