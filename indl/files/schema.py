@@ -122,7 +122,7 @@ def _told(error: ErrorDetails, within: str = "") -> str:
     where = f"where {place}" if place else "which"
     if kind == "missing":
         return f"{where} is missing"
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{where} is not known to this version"
     if kind == "value_error":
         # A check of the library's own, which has said it all.
