@@ -28,3 +28,12 @@ def faults(message, names=(), may_say_none=False):
         "says None": re.search(r"(Given:|Found) None\b", message) is not None and not may_say_none,
     }
     return [rule for rule, broken in rules.items() if broken]
+
+
+def raw_words(message):
+    """Words of an exception of Python, or of another library, that a message hands on."""
+    return re.findall(
+        r"\b[A-Z]\w*(?:Error|Exception|Warning)\b|Errno|'\w+' object\b|[Ii]nput should|pydantic|expected value at|"
+        r"invalid literal|not subscriptable|unhashable|unexpected keyword|allow_pickle|codec can't",
+        message,
+    )

@@ -53,7 +53,7 @@ class Settings(TypedDict):
     params: Params
     epochs: Positive
     samples: NotRequired[Annotated[int, Field(ge=0, le=1_000_000)]]
-    lag_s: NotRequired[Finite]
+    lag_s: NotRequired[Annotated[Finite, Field(ge=-1000, le=1000)]]
     baselines: NotRequired[bool]
     skip_nonfinite: NotRequired[bool]
 
@@ -76,6 +76,8 @@ class Start(TypedDict):
     """When and on what a run was started."""
 
     versions: dict[str, str]
+    at: NotRequired[str]
+    machine: NotRequired[dict[str, Any]]
 
 
 class Described(TypedDict):

@@ -88,13 +88,11 @@ class Checkpoint(keras.callbacks.Callback):
         for name, part in self.parts.items():
             lists = {key: [arrays[f"{name}/{key}/{i}"] for i in range(n)] for key, n in meta["lists"][name].items()}
             states[name] = {**meta["parts"][name], **lists}
-            if lists and not part.fits(states[name], model, meta["epochs_done"]):
-                raise unreadable(self.path, f"(the arrays of {name} are not those of this run)")
-        finite = {id(weight) for weight in (*model.weights, *model.optimizer.variables)}
+            if not part.fits(states[name], model, meta["history"]):
+                raise unreadable(self.path, f"(parts.{name} is not of this history and model)")
         values = {(kind, i): arrays[f"{kind}/{i}"] for kind, found in variables.items() for i in range(len(found))}
         for (kind, i), value in values.items():
-            # Sums of metrics, which begin anew with every epoch, may be of a step that was left out.
-            if id(variables[kind][i]) in finite and not np.isfinite(value).all():
+            if not np.isfinite(value).all():
                 raise unreadable(self.path, f"({variables[kind][i].path} of the {kind} is not finite)")
         for (kind, i), value in values.items():
             variables[kind][i].assign(value)
@@ -122,7 +120,7 @@ class Checkpoint(keras.callbacks.Callback):
         done, asked = meta["epochs_done"], meta["settings"].get("epochs", math.inf)
         if done > asked:
             raise unreadable(self.path, f"(it is of {done} epochs of {asked})")
-        if done and "loss" not in meta["history"]:
+        if "loss" not in meta["history"]:
             raise unreadable(self.path, "(its history has no loss)")
         for name, values in meta["history"].items():
             if len(values) != done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -55,6 +56,10 @@ class FiniteGuard(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         return {"count": self.count}
+
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state has the number of steps that was logged last."""
+        return state["count"] == history.get("skipped_steps", [0])[-1]
 
     def restore(self, state: dict[str, Any]) -> None:
         self.count = state["count"]

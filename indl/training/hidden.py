@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -91,6 +92,11 @@ class HiddenValidation(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         return {"value": self.value}
+
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state has the score that was logged last."""
+        value, last = state["value"], history.get("val_hidden_nll", [None])[-1]
+        return value == last or (value != value and last != last)
 
     def restore(self, state: dict[str, Any]) -> None:
         self.value = state["value"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -49,12 +50,12 @@ class LatentUse(keras.callbacks.Callback):
         self.epochs = [int(epoch) for epoch in state["epochs"]]
         self.kl = {name: state[name] for name in ("f", "z")}
 
-    def fits(self, state: dict[str, Any], model: Any, epochs_done: int) -> bool:
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
         """Whether a state records epochs in their order, and for each of them every dimension."""
         epochs = state["epochs"]
         if not all(epoch.shape == () and epoch.dtype.kind in "iu" for epoch in epochs):
             return False
-        in_order = [-1, *map(int, epochs), epochs_done]
+        in_order = [-1, *map(int, epochs), len(history["loss"])]
         if not all(a < b for a, b in zip(in_order, in_order[1:], strict=False)):
             return False
         records = [rows for rows in (state["f"], state["z"]) if rows]

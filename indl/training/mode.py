@@ -51,6 +51,10 @@ class Mode:
     def state(self) -> dict[str, Any]:
         return {"compiled": self.compiled, "parts": self.parts}
 
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state has the mode that was asked for, if one was."""
+        return self.compiled in (None, state["compiled"])
+
     def restore(self, state: dict[str, Any]) -> None:
         self.compiled, self.parts = state["compiled"], state["parts"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -66,6 +67,11 @@ class PlateauRate(keras.callbacks.Callback):
 
     def state(self) -> dict[str, Any]:
         return {"smoothed": self.smoothed, "best": self.best, "waited": self.waited}
+
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state has waited no longer than training has lasted, for less than the lowest it has seen."""
+        seen = state["smoothed"] is None or state["best"] <= state["smoothed"]
+        return seen and state["waited"] <= len(history["loss"])
 
     def restore(self, state: dict[str, Any]) -> None:
         self.smoothed, self.best, self.waited = state["smoothed"], state["best"], state["waited"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -49,14 +50,16 @@ class BestWeights(keras.callbacks.Callback):
         self.best, self.epoch = state["best"], state["epoch"]
         self.waited, self.weights = state["waited"], state["weights"]
 
-    def fits(self, state: dict[str, Any], model: Any, epochs_done: int) -> bool:
-        """Whether the weights of a state are those of an epoch of this model, or of none."""
-        epoch, weights = state["epoch"], state["weights"]
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state has the score of its epoch, and weights of this model."""
+        best, epoch, weights = state["best"], state["epoch"], state["weights"]
         if epoch is None:
-            return not weights
+            return best == math.inf and not weights
         wanted = [(weight.shape, weight.dtype) for weight in model.get_weights()]
         alike = [(weight.shape, weight.dtype) for weight in weights] == wanted
-        return epoch < epochs_done and alike and all(np.isfinite(weight).all() for weight in weights)
+        scores = history.get(self.monitor, [])
+        scored = epoch < len(scores) and scores[epoch] == best and state["waited"] <= len(scores)
+        return scored and alike and all(np.isfinite(weight).all() for weight in weights)
 
     @property
     def exhausted(self) -> bool:

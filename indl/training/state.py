@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NotRequired, Protocol
 
@@ -26,17 +26,16 @@ class CheckpointError(RuntimeError):
 
 
 class Stateful(Protocol):
-    """A callback, or the like, whose state is kept with that of the run.
-
-    Where its state has lists of arrays, it has ``fits(state, model, epochs_done)`` too: whether a state whose numbers
-    are of their kinds can be one of this model after so many epochs.
-    """
+    """A callback, or the like, whose state is kept with that of the run."""
 
     #: What the entries of the state are that are no lists of arrays.
     numbers: ClassVar[TypeAdapter[Any]]
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on: numbers, and lists of arrays."""
+
+    def fits(self, state: dict[str, Any], model: Any, history: Mapping[str, list[float]]) -> bool:
+        """Whether a state, whose numbers are of their kinds, can be one of this model after the epochs of a history."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes a state on."""
@@ -63,7 +62,7 @@ class Meta(TypedDict):
     """What is not an array."""
 
     settings: Settings
-    epochs_done: Count
+    epochs_done: Positive
     history: dict[str, list[float]]
     parts: dict[str, dict[str, Any]]
     lists: dict[str, dict[str, Count]]
@@ -90,8 +89,9 @@ def read_state(path: Path, check: Callable[[Meta, dict[str, Stored]], None]) -> 
     try:
         size = check_plain(path)
         with zipfile.ZipFile(path) as archive:
-            stored = _headers(archive, size)
-            meta = _meta(path, archive, stored.pop(_META))
+            members = _members(archive, size)
+            meta = _meta(path, archive, members.pop(_META))
+            stored = {name: _stored(archive, member) for name, member in members.items()}
             check(meta, stored)
             return meta, {name: _array(archive, name) for name in stored}
     except CheckpointError:
@@ -109,29 +109,37 @@ def unreadable(path: Path, why: str) -> CheckpointError:
     )
 
 
-def _headers(archive: zipfile.ZipFile, size: int) -> dict[str, Stored]:
-    """Shape and dtype of every array by name, borne out by the bytes that are there.
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The members of an archive by name, which are together no larger than the file.
 
     Raises:
-        ValueError: a member is not as it was written.
+        ValueError: they are not as they were written.
     """
-    found: dict[str, Stored] = {}
-    if sum(member.file_size for member in archive.infolist()) > size:
-        raise ValueError("the members are larger than the file")
-    for member in archive.infolist():
-        with archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            n_bytes = file.tell() + math.prod(shape) * dtype.itemsize
-        name = member.filename.removesuffix(".npy")
-        as_written = version == (1, 0) and member.compress_type == zipfile.ZIP_STORED and not dtype.hasobject
-        if not as_written or n_bytes != member.file_size or name in found:
-            raise ValueError(f"the member {name} is not as it was written")
-        found[name] = Stored(shape, dtype)
+    members = archive.infolist()
+    found = {member.filename.removesuffix(".npy"): member for member in members}
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    if not stored or len(found) != len(members) or sum(member.file_size for member in members) > size:
+        raise ValueError("the members are not as they were written")
     return found
 
 
-def _meta(path: Path, archive: zipfile.ZipFile, stored: Stored) -> Meta:
+def _stored(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
+    """Shape and dtype of an array, borne out by the bytes that are there.
+
+    Raises:
+        ValueError: the array is not as it was written.
+    """
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        n_bytes = file.tell() + math.prod(shape) * dtype.itemsize
+    if version != (1, 0) or dtype.hasobject or n_bytes != member.file_size:
+        raise ValueError("the array is not as it was written")
+    return Stored(shape, dtype)
+
+
+def _meta(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Meta:
+    stored = _stored(archive, member)
     if stored.dtype.kind != "U" or stored.shape:
         raise ValueError("the description is no text")
     text = str(_array(archive, _META))

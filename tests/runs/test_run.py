@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ from tests.checks import PLAIN, QUICK
 
 SMALL = {**QUICK, "f_latent_size": 2}
 DATA = {"n_neurons": 8, "n_conditions": 8, "n_trials": 10, "n_bins": 10, "seed": 1, "heldout": 2}
+GOLDEN_RUN = Path(__file__).parents[1] / "golden" / "1" / "run"
 RUN = Run({"kind": "lorenz", **DATA}, preset("default", **SMALL, seed=3), epochs=3, samples=2)
 
 pytestmark = pytest.mark.usefixtures("graphs_as_elsewhere")
@@ -204,6 +206,32 @@ def test_fresh_run_leaves_nothing_of_the_old_one(finished, tmp_path):
     assert [path.name for path in (folder / "saved_model").iterdir()] == [".indl.json"]
     with pytest.raises(RunError, match="has not finished.*metrics.json and history.json"):
         repeat(folder, tmp_path / "again")
+
+
+def test_a_finished_run_is_given_more_epochs(tmp_path, monkeypatch):
+    """faults.md D: while it goes on it has not finished, and run.json tells of both starts."""
+    for name in ("save_figures", "export_saved_model"):
+        monkeypatch.setattr(f"indl.runs.report.{name}", lambda *args, **kwargs: None)
+    monkeypatch.setattr("indl.runs.run.save_figures", lambda *args, **kwargs: None)
+    folder = shutil.copytree(GOLDEN_RUN, tmp_path / "run")
+    run = Run(**read(folder)["run"])
+    before, there = json.loads((folder / "history.json").read_text()), []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            there.append({path.name for path in folder.glob("*.json")})
+
+    with pytest.raises(RunError, match="differs in epochs, which are not more"):
+        execute(replace(run, epochs=1), folder)
+    result, scores = execute(replace(run, epochs=4), folder, callbacks=[Look()])
+    assert there == [{".indl.json", "run.json", "params.json"}] * 2
+    assert scores["epochs"] == 4 and {name: values[:2] for name, values in result.history.items()} == before
+    assert (read(folder)["run"]["epochs"], len(read(folder)["starts"])) == (4, 2)
+    falling = read(folder)
+    falling["run"]["params"]["lr_schedule"] = "cosine"
+    (folder / "run.json").write_text(json.dumps(falling))
+    with pytest.raises(RunError, match="over which the step size falls.*--fresh"):
+        execute(Run(**{**falling["run"], "epochs": 5}), folder)
 
 
 def test_full_disk_is_told(tmp_path, monkeypatch):

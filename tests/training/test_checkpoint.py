@@ -19,9 +19,9 @@ from indl.data.simulate.lorenz import lorenz
 from indl.files import claim_folder
 from indl.files.kinds import RUN
 from indl.params import preset
-from indl.training.checkpoint import Checkpoint, CheckpointError
+from indl.training.checkpoint import Checkpoint, CheckpointError, not_longer
 from indl.training.fit import make_model, make_optimizer, train
-from tests.checks import QUICK
+from tests.checks import PLAIN, QUICK
 from tests.restarted import Restarted
 
 PARAMS = preset(
@@ -205,7 +205,7 @@ def test_ten_kills_at_random_moments(uninterrupted, tmp_path):
     "change, words",
     [
         ({"params": {**PARAMS, "learning_rate": 1e-4}}, "learning_rate"),
-        ({"epochs": EPOCHS + 1}, f"epochs \\({EPOCHS}, now {EPOCHS + 1}\\)"),
+        ({"epochs": EPOCHS + 1}, f"epochs \\({EPOCHS}, now {EPOCHS + 1}\\), over which the step size falls"),
         ({"recording": lorenz(**{**DATA, "seed": 2})}, "data"),
     ],
 )
@@ -215,6 +215,43 @@ def test_folder_of_another_run_is_refused(recording, cut_off, change, words):
     with pytest.raises(CheckpointError, match=f"belongs to another run.*{words}.*new folder"):
         train(**{**call, **change}, folder=cut_off)
     assert (cut_off / "state.npz").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def constant():
+    """A run whose step size stays, of a network that is traced fast, from a model at its start."""
+    params = preset("default", **PLAIN, batch_size=16, kl_f_schedule="linear", kl_f_ramp=2, epochs=2)
+    recording = lorenz(**{**DATA, "n_neurons": 6})
+    start = Restarted(params, recording, 2)
+    return lambda epochs, **how: train(
+        {**params, "epochs": epochs}, recording, epochs=epochs, hidden_every=2, model=start(), **how
+    )
+
+
+def test_a_finished_run_is_given_more_epochs(constant, tmp_path):
+    """faults.md D: it goes on to the numbers of a run of that length from the start."""
+    wanted = Left(constant(6))
+    assert len(constant(2, folder=tmp_path).history["loss"]) == 2
+    with pytest.raises(KeyboardInterrupt):
+        constant(4, folder=tmp_path, callbacks=[Stop(3, 0)])
+    assert_same_run(constant(6, folder=tmp_path), wanted)
+    with pytest.raises(CheckpointError, match=r"epochs \(6, now 5\), which are not more"):
+        constant(5, folder=tmp_path)
+    assert not_longer({"lr_schedule": "plateau"}, 2, 3) is None
+    assert "falls" in not_longer({"lr_schedule": "cosine"}, 2, 3)
+
+
+def test_terms_that_are_not_logged_in_every_epoch_keep_their_place(constant, tmp_path):
+    """faults.md B3: every term has a value for every epoch, so that what was taken out of a history shows."""
+
+    class Sometimes(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch % 2:
+                logs["now"] = epoch
+
+    result = constant(4, folder=tmp_path, callbacks=[Sometimes()])
+    np.testing.assert_array_equal(result.history["now"], [np.nan, 1, np.nan, 3])
+    np.testing.assert_array_equal(constant(4, folder=tmp_path).history["now"], result.history["now"])
 
 
 def test_a_run_from_before_a_parameter_goes_on(tmp_path):
