@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from indl.files import OutputError, atomic, check_folder, claim_folder, clear_folder, mark_folder
+from indl.files import OutputError, atomic, check_folder, claim_folder, clear_folder, expanded, mark_folder
 from indl.files.kinds import SAVED_MODEL
 from indl.model.latent_model import LatentModel
 
@@ -56,4 +56,4 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
             # From here on the folder is known as an export, whatever happens.
             claim_folder(folder, SAVED_MODEL)
             clear_folder(folder, SAVED_MODEL)
-    return Path(path)
+    return expanded(path)

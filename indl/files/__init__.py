@@ -3,7 +3,7 @@
 from indl.files.lock import exclusive
 from indl.files.marks import figure_metadata, marked
 from indl.files.outputs import OutputError, check_folder, claim_folder, clear_folder, mark_folder, output_file, written
-from indl.files.whole import DISK_FULL, atomic, save_model, write_json
+from indl.files.whole import DISK_FULL, atomic, expanded, save_model, write_json
 
 __all__ = [
     "DISK_FULL",
@@ -13,6 +13,7 @@ __all__ = [
     "claim_folder",
     "clear_folder",
     "exclusive",
+    "expanded",
     "figure_metadata",
     "mark_folder",
     "marked",

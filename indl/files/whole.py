@@ -18,13 +18,18 @@ from indl.files.marks import MARK
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def expanded(path: Path | str) -> Path:
+    """The path, in which a leading ``~`` is somebody's home; that of nobody stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 @contextlib.contextmanager
 def atomic(path: Path | str, last: str | None = None) -> Iterator[Path]:
     """Gives a temporary path beside `path` that replaces it when the block ends well and vanishes when it fails.
 
     The files of a folder go one by one into a folder that is there, the one called `last` after all others.
     """
-    path = Path(path)
+    path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     # The ending stays last: writers choose their format by it.

@@ -22,7 +22,17 @@ from indl.data.simulate.lorenz import lorenz
 from indl.data.values.provenance import digest
 from indl.data.values.recording import Recording
 from indl.evaluation import evaluate, evaluate_baseline, left_out
-from indl.files import DISK_FULL, OutputError, check_folder, claim_folder, clear_folder, exclusive, write_json, written
+from indl.files import (
+    DISK_FULL,
+    OutputError,
+    check_folder,
+    claim_folder,
+    clear_folder,
+    exclusive,
+    expanded,
+    write_json,
+    written,
+)
 from indl.files.kinds import RUN
 from indl.params import completed
 from indl.runs.report import save_figures, save_run
@@ -181,7 +191,7 @@ def read(folder: Path | str) -> dict[str, Any]:
     Raises:
         RunError: there is none, or it cannot be read.
     """
-    path = Path(folder) / "run.json"
+    path = expanded(folder) / "run.json"
     try:
         found = json.loads(path.read_text())
         Run(**found["run"])
@@ -212,7 +222,7 @@ def repeat(
         OutputError: `out` is the folder of the run, or holds other things or another run.
         RunError: the folder holds no finished run, or the recording is another one by its hash.
     """
-    before, folder, out = read(folder), Path(folder), Path(out)
+    before, folder, out = read(folder), expanded(folder), expanded(out)
     out = check_folder(out, RUN, [folder])
     check_replaced(out, lambda there: _differing(there, before) == [])
     missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
@@ -226,7 +236,7 @@ def repeat(
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
-        settings["data"] = {"kind": "file", "path": str(Path(data).expanduser().resolve())}
+        settings["data"] = {"kind": "file", "path": str(expanded(data).resolve())}
     run = Run(**settings)
     recording = run.recording()
     found = digest(recording)

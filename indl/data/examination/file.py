@@ -13,7 +13,7 @@ from indl.data.checks.arrays import as_trials
 from indl.data.checks.findings import Finding
 from indl.data.examination.parts import Part
 from indl.data.files.convention import conversion_factor
-from indl.data.files.storage import LABELS, RecordingError, Source
+from indl.data.files.storage import LABELS, RecordingError, Source, system_reason
 from indl.data.values.recording import OPTIONAL
 
 # Larger datasets stay in the file and are gone through in pieces.
@@ -156,5 +156,5 @@ def _absent(source: Source, keys: list[str]) -> Finding:
 def _unreadable(key: str, error: Exception) -> Finding:
     if isinstance(error, RecordingError):
         return Finding("error", "unreadable", key, str(error), "", "")
-    got = f"Given: {type(error).__name__}: {' '.join(str(error).split())}."
+    got = f"Given: {system_reason(error) or 'values that HDF5 cannot read'}."
     return Finding("error", "unreadable", key, f"{key} is damaged.", got, "Copy or download the file again.")

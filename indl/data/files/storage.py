@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,19 @@ import numpy as np
 from indl.data.files.heaps import Heaps
 from indl.data.files.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.values.lazy import LazyArray
-from indl.files import atomic, output_file
+from indl.files import atomic, expanded, output_file
 from indl.text import shown
 
 _CHUNK_BYTES = 2**20
 #: Kinds of numpy's types: numbers, what may name or label something, and lists of indices (R) beside numbers.
 NUMBERS, LABELS, RAGGED = "buif", "buifSO", "buifR"
+
+
+#: What is wrong with a file that HDF5 opens, and that is still not of the form.
+_OF_HDF5 = {
+    "HDF5": "it is damaged",
+    "NWB": "it is HDF5, but not NWB, of a version or an extension that pynwb does not know, or damaged",
+}
 
 
 class RecordingError(ValueError):
@@ -75,7 +83,7 @@ class Source:
         """The values of a dataset; texts as str."""
         found = self.dataset(name, kinds)
         wanted = 4 * found.size if found.dtype.kind in NUMBERS else 0
-        if wanted > _memory():
+        if wanted > memory_bytes():
             raise self.error(
                 f"is too large for the memory: {name} is {wanted / 2**30:.1f} GiB in float32",
                 f"Given: shape {found.shape}",
@@ -129,7 +137,9 @@ class Source:
                 texts = [item.decode() if isinstance(item, bytes) else str(item) for item in value.flat]
                 return np.array(texts, dtype=np.str_).reshape(value.shape)
         except UnicodeDecodeError as error:
-            raise self.error(f"is damaged: {name} is no text", f"Given: {error}", "Copy the file again") from error
+            raise self.error(
+                f"is damaged: {name} is no text", "Given: bytes that are not UTF-8", "Copy the file again"
+            ) from error
         return value
 
     def error(self, problem: str, got: str, advice: str) -> RecordingError:
@@ -227,7 +237,7 @@ def reading(path: Path | str) -> Iterator[Source]:
         FileNotFoundError: If there is no such file.
         RecordingError: If the file is not HDF5, is damaged, or does not hold what is asked of it.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "nothing"
         raise FileNotFoundError(
@@ -243,11 +253,8 @@ def reading(path: Path | str) -> Iterator[Source]:
         raise RecordingError(f"{path} is not a usable recording. {error}") from error
     except (OSError, RuntimeError, KeyError, TypeError, OverflowError, SystemError, MemoryError) as error:
         # HDF5 answers to damage with any of these.
-        raise RecordingError(
-            f"{path} cannot be read as HDF5: it is another kind of file, or truncated or damaged. Given: "
-            f"{path.stat().st_size} bytes ({type(error).__name__}: {error}). Copy or download the file again, or "
-            "convert it with Trials and save_trials."
-        ) from error
+        advice = "Copy or download the file again, or convert it with Trials and save_trials"
+        raise unreadable(path, "HDF5", error, advice) from error
 
 
 @contextlib.contextmanager
@@ -261,7 +268,7 @@ def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
         FileNotFoundError: If the folder does not exist.
         OSError: If the disk is full, or otherwise refuses; an existing file stays as it was.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
@@ -272,11 +279,46 @@ def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
         with atomic(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v108")) as file:
             yield file
     except (OSError, RuntimeError) as error:
-        reason = "No space left on device" if "No space left" in str(error) else str(error).partition("\n")[0]
+        reason = system_reason(error) or "a value that HDF5 does not take"
         raise OSError(
             f"{path} could not be written. Given: {reason}. What was there before is still there. Make room, or write "
             "elsewhere."
         ) from error
+
+
+def unreadable(path: Path, form: str, error: Exception, advice: str) -> RecordingError:
+    """The error of a file that cannot be read, with its cause where that can be told.
+
+    Args:
+        path: The file.
+        form: What it should be, ``"HDF5"``, ``"NWB"`` or another form.
+        error: What reading it has raised.
+        advice: What to do about a file that is another one or damaged, without the full stop.
+    """
+    said, size = str(error), f"{path.stat().st_size} bytes"
+    if "unable to lock file" in said:
+        return RecordingError(
+            f"{path} is open in another process, which may be writing it. Given: a file that HDF5 found locked. Close "
+            "it there, or set HDF5_USE_FILE_LOCKING=FALSE in the environment to read it all the same."
+        )
+    if isinstance(error, PermissionError) or "Permission denied" in said:
+        return RecordingError(
+            f"{path} may not be read by this user. Given: {size}, permission denied. Change its permissions."
+        )
+    if "truncated file" in said:
+        what = "it is truncated, which an interrupted copy leaves"
+    elif form in _OF_HDF5:
+        what = _OF_HDF5[form] if h5py.is_hdf5(path) else "it is another kind of file"
+    else:
+        what = "it is another kind of file, or damaged"
+    return RecordingError(f"{path} cannot be read as {form}: {what}. Given: {size}. {advice}.")
+
+
+def system_reason(error: Exception) -> str:
+    """What the operating system answered, such as "No space left on device"; empty where HDF5 alone has refused."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    number = getattr(error, "errno", None)
+    return found[1] if found else os.strerror(number) if number else ""
 
 
 def write_array(file: h5py.File, name: str, values: Any, smallest: bool = False) -> None:
@@ -314,13 +356,11 @@ def write_attribute(file: h5py.File, name: str, value: Any) -> None:
         RecordingError: If the value cannot be one.
     """
     try:
-        if value is None or isinstance(value, dict):
-            raise TypeError(f"HDF5 attributes cannot hold {type(value).__name__}")
         file.attrs[name] = _storable(value)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RecordingError(
-            f"The entry {name!r} of attrs cannot be stored in HDF5. Given: {shown(value)} ({error}). "
-            "Use strings, numbers or arrays of them, or remove the entry."
+            f"The entry {name!r} of attrs cannot be stored in HDF5. Given: {shown(value)} of type "
+            f"{type(value).__name__}. Use texts without NUL, numbers, dates, arrays or dicts of them, or remove it."
         ) from error
 
 
@@ -352,7 +392,7 @@ def _smallest(values: Any, pieces: list[slice]) -> np.dtype:
     return np.min_scalar_type(top)
 
 
-def _memory() -> float:
+def memory_bytes() -> float:
     """Bytes of memory of this machine, where it tells."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
