@@ -7,7 +7,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from indl.files import OutputError, WriteError, atomic, check_folder, claim_folder, clear_folder, mark_folder, refusal
+from indl.files import (
+    OutputError,
+    WriteError,
+    atomic,
+    check_folder,
+    claim_folder,
+    clear_folder,
+    expanded,
+    mark_folder,
+    refusal,
+)
 from indl.files.kinds import SAVED_MODEL
 from indl.model.latent_model import LatentModel
 
@@ -60,4 +70,4 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
         except tf.errors.OpError as error:
             raise WriteError(folder, error) from error
         mark_folder(temporary, SAVED_MODEL)
-    return Path(path)
+    return expanded(path)

@@ -4,7 +4,7 @@ from indl.files.errors import DISK_FULL, OutputError, WriteError, refusal
 from indl.files.lock import exclusive
 from indl.files.marks import figure_metadata, marked
 from indl.files.outputs import check_folder, claim_folder, clear_folder, mark_folder, output_file, written
-from indl.files.whole import atomic, write_json
+from indl.files.whole import atomic, expanded, write_json
 
 __all__ = [
     "DISK_FULL",
@@ -15,6 +15,7 @@ __all__ = [
     "claim_folder",
     "clear_folder",
     "exclusive",
+    "expanded",
     "figure_metadata",
     "mark_folder",
     "marked",

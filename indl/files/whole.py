@@ -15,6 +15,11 @@ from indl.files.errors import OutputError, WriteError, refusal
 from indl.files.marks import MARK
 
 
+def expanded(path: Path | str) -> Path:
+    """The path, in which a leading ``~`` is somebody's home; that of nobody stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 @contextlib.contextmanager
 def atomic(path: Path | str, last: str | None = None, clear: Callable[[], None] | None = None) -> Iterator[Path]:
     """Gives a temporary path beside `path` that replaces it when the block ends well and vanishes when it fails.
@@ -29,7 +34,7 @@ def atomic(path: Path | str, last: str | None = None, clear: Callable[[], None] 
     Raises:
         WriteError: the system refuses to write.
     """
-    path = Path(path)
+    path = expanded(path)
     # The ending stays last: writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.partial{os.getpid()}{path.suffix}")
     kept = "what was there before is still there"

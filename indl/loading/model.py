@@ -11,6 +11,7 @@ import keras
 
 import indl.model.families  # noqa: F401  registers the classes of all families
 from indl import __version__
+from indl.files import expanded
 from indl.loading.config import problem_of
 from indl.model.latent_model import LatentModel
 
@@ -41,7 +42,7 @@ def load_model(path: Path | str) -> LatentModel:
         >>> model = indl.load_model("run")  # the folder that indl.runs.execute, or the command line, wrote
         >>> rates = model.rates(recording.valid.encod)
     """
-    file = _file(Path(path).expanduser())
+    file = _file(expanded(path))
     kind, version, problem = _described(file)
     found = keras.saving.get_registered_object(kind)
     if not (isinstance(found, type) and issubclass(found, LatentModel)):

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from indl.data.checks.masks import as_array
+from indl.data.values.forms import with_dimensions
 from indl.metrics.bootstrap import standard_error
 from indl.metrics.r2 import r2_per_column, r2_resamples
 
@@ -229,6 +230,7 @@ def _lagged(features, behavior, part, lag, reach):
 
 def _pair(features, behavior, part):
     features, behavior = as_array(features, np.float64), as_array(behavior, np.float64)
+    behavior = with_dimensions(behavior, len(features), features.shape[1:2])
     fits = features.ndim == 3 and behavior.ndim == 3 and features.shape[:2] == behavior.shape[:2]
     if not fits:
         raise ValueError(

@@ -30,6 +30,7 @@ from indl.files import (
     claim_folder,
     clear_folder,
     exclusive,
+    expanded,
     refusal,
     write_json,
     written,
@@ -227,7 +228,7 @@ def read(folder: Path | str) -> dict[str, Any]:
     Raises:
         RunError: there is none, or it cannot be read as that of a run.
     """
-    path = Path(folder) / "run.json"
+    path = expanded(folder) / "run.json"
     todo = "Name a folder that `indl train` or `indl demo` wrote, or use another copy of the file"
     return read_json(path, schema.RUN, RunError, "The folder does not hold a run", todo)
 
@@ -250,7 +251,7 @@ def repeat(
         OutputError: `out` is the folder of the run, or holds other things or another run.
         RunError: the folder holds no finished run that can be read, or the recording is another one by its hash.
     """
-    before, folder, out = read(folder), Path(folder), Path(out)
+    before, folder, out = read(folder), expanded(folder), expanded(out)
     out = check_folder(out, RUN, [folder])
     check_replaced(out, lambda there: _differing(there, before) == [])
     missing = [f"{name}.json" for name in _FINISHED if not (folder / f"{name}.json").exists()]
@@ -265,7 +266,7 @@ def repeat(
     mode = {name: chosen[name] for name in ("jit_compile", "batch_parts") if name in chosen}
     settings = {**before["run"], "params": {**before["run"]["params"], **mode}}
     if data is not None:
-        settings["data"] = {**before["run"]["data"], "kind": "file", "path": str(Path(data).expanduser().resolve())}
+        settings["data"] = {**before["run"]["data"], "kind": "file", "path": str(expanded(data).resolve())}
     run = Run(**settings)
     recording = run.recording()
     found = digest(recording)

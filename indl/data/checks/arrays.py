@@ -237,7 +237,8 @@ def trial_findings(x, y=None, *, counts=True, missing=False, names=("x", "y")) -
 def as_trials(array, name):
     """A numeric array (trials, time, channels) and None, or None and the finding that it is none."""
     advice = "Give one numeric array (trials, time, channels); pad or cut trials to one length."
-    if not isinstance(getattr(array, "dtype", None), np.dtype) or np.ma.isMaskedArray(array):
+    dtype = getattr(array, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind == "O" or np.ma.isMaskedArray(array):
         try:
             given, array = type(array).__name__, as_array(array)
         except (ValueError, TypeError) as error:

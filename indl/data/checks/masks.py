@@ -1,4 +1,4 @@
-"""Masked arrays at the borders of the library: what is masked was not recorded, and is NaN."""
+"""What arrays are at the borders of the library: what is masked is NaN, and objects that are numbers are numbers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
+_NUMBER = (bool, int, float, np.bool_, np.number)
+
 
 def as_array(values: Any, dtype: Any = None) -> np.ndarray:
     """As ``numpy.asarray``, which forgets masks: masked entries of a ``numpy.ma`` array are NaN here.
+
+    An array of Python objects that are all numbers, as tables often hold, becomes one of numbers.
 
     Args:
         values: Anything that numpy makes an array of; whole numbers become real ones where some are masked.
@@ -18,7 +22,7 @@ def as_array(values: Any, dtype: Any = None) -> np.ndarray:
         ValueError: If entries are masked that are no numbers.
     """
     if not np.ma.is_masked(values):
-        return np.asarray(values, dtype)
+        return _of_numbers(np.asarray(values, dtype))
     if values.dtype.kind not in "buif":
         raise ValueError(
             f"Only numbers can be masked. Given: {int(np.ma.getmaskarray(values).sum())} masked entries of dtype "
@@ -26,3 +30,9 @@ def as_array(values: Any, dtype: Any = None) -> np.ndarray:
         )
     real = values.dtype if values.dtype.kind == "f" else np.result_type(values.dtype, np.float32)
     return np.asarray(np.ma.filled(values.astype(real), np.nan), dtype)
+
+
+def _of_numbers(array: np.ndarray) -> np.ndarray:
+    """An array of Python numbers as one of numpy's; any other as it is."""
+    are_numbers = array.dtype == object and array.size and all(isinstance(item, _NUMBER) for item in array.flat)
+    return np.array(array.tolist()) if are_numbers else array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from indl.data.examination.parts import Part
 from indl.data.files.convention import conversion_factor
 from indl.data.files.storage import LABELS, RecordingError, Source
 from indl.data.values.recording import OPTIONAL
+from indl.files import refusal
 
 # Larger datasets stay in the file and are gone through in pieces.
 _MAX_IN_MEMORY = 2**30
@@ -156,5 +158,6 @@ def _absent(source: Source, keys: list[str]) -> Finding:
 def _unreadable(key: str, error: Exception) -> Finding:
     if isinstance(error, RecordingError):
         return Finding("error", "unreadable", key, str(error), "", "")
-    got = f"Given: {type(error).__name__}: {' '.join(str(error).split())}."
+    number = refusal(error)
+    got = f"Given: {'values that HDF5 cannot read' if number is None else os.strerror(number)}."
     return Finding("error", "unreadable", key, f"{key} is damaged.", got, "Copy or download the file again.")

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from indl.data.checks.arrays import check_bin_width, check_trials, pieces
+from indl.data.files.attributes import read_attrs, stored_attrs
 from indl.data.files.storage import LABELS, RAGGED, Source, write_array, write_attribute
 from indl.data.values.provenance import digest
 from indl.data.values.recording import OPTIONAL, Recording, Split
@@ -103,7 +104,7 @@ class Reader:
 
     def attrs(self) -> dict[str, Any]:
         """The attributes of the file, and the datasets that are kept with them."""
-        found = {name: value for name, value in self.stated.items() if name not in _DERIVED}
+        found = read_attrs({name: value for name, value in self.stated.items() if name not in _DERIVED}, self.source)
         for name in (*_KEPT, *_KEPT_OF_PARTS):
             if name in self.source:
                 found[name] = self.source.array(name, RAGGED)
@@ -308,7 +309,7 @@ def write_trials(trials: Trials, file: h5py.File) -> None:
 def _write_attrs(file: h5py.File, container: Recording | Trials, about: Mapping[str, Any]) -> None:
     write_array(file, "channel_ids", container.channel_ids)
     attrs = {"source": container.source, **container.attrs, "bin_width_s": container.bin_width_s, **about}
-    for name, value in attrs.items():
+    for name, value in stored_attrs(attrs).items():
         if name in (*_KEPT, *_KEPT_OF_PARTS, *_BEHAVIOR_OF_PARTS):
             write_array(file, name, value)
         else:

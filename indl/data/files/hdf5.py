@@ -14,9 +14,10 @@ The layout of a recording is the one that lfads-torch and the Neural Latents Ben
 | `channel_ids` | (channels,) | in the order of `*_recon_data` |
 
 The attribute `bin_width_s` is needed, `missing` says that NaN marks samples that were not recorded, all others are kept
-in `attrs`. So are the datasets `readin_weight`, `readout_bias`, `psth`, `alignment_matrix_cxf`, `alignment_bias_c`,
-`*_cond_idx`, `*_decode_mask` and `*_jitter`, under their names. Whatever else a file holds, a `test` part too, is left
-alone. Unsplit trials have the same names with `trials_data` and `trials_*`.
+in `attrs`; `json_attrs` lists those that are dicts, written as JSON. So are the datasets `readin_weight`,
+`readout_bias`, `psth`, `alignment_matrix_cxf`, `alignment_bias_c`, `*_cond_idx`, `*_decode_mask` and `*_jitter`, under
+their names. Whatever else a file holds, a `test` part too, is left alone. Unsplit trials have the same names with
+`trials_data` and `trials_*`.
 """
 
 from __future__ import annotations
@@ -192,7 +193,8 @@ def save_recording(recording: Recording, path: Path | str) -> None:
 
     The file appears whole or not at all: it is written beside its place and then moved there.
     It replaces a recording that this function wrote, and no other file. Values carry checksums, and the attribute
-    `sha256` is a hash of them all.
+    `sha256` is a hash of them all. Entries of `attrs` that are None are left out; dates, times and paths are read back
+    as texts; dicts as dicts with texts as keys, in which arrays are lists.
 
     Args:
         recording: The `Recording`; arrays that stay on disk are copied piece by piece.
@@ -201,7 +203,7 @@ def save_recording(recording: Recording, path: Path | str) -> None:
     Raises:
         FileNotFoundError: If the folder does not exist.
         OutputError: If there is a file that this function did not write.
-        RecordingError: If an entry of `attrs` cannot be an HDF5 attribute.
+        RecordingError: If an entry of `attrs` is neither text, number, date, path, array nor a dict or list of them.
         OSError: If the disk is full, or otherwise refuses.
     """
     _require(recording, Recording)

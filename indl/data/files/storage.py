@@ -17,13 +17,20 @@ import numpy as np
 from indl.data.files.heaps import Heaps
 from indl.data.files.integrity import extents, filters, overlapping, unknown_filters
 from indl.data.values.lazy import LazyArray
-from indl.files import OutputError, WriteError, atomic, output_file
+from indl.files import OutputError, WriteError, atomic, expanded, output_file
 from indl.machine import memory
 from indl.text import shown
 
 _CHUNK_BYTES = 2**20
 #: Kinds of numpy's types: numbers, what may name or label something, and lists of indices (R) beside numbers.
 NUMBERS, LABELS, RAGGED = "buif", "buifSO", "buifR"
+
+
+#: What is wrong with a file that HDF5 opens, and that is still not of the form.
+_OF_HDF5 = {
+    "HDF5": "it is damaged",
+    "NWB": "it is HDF5, but not NWB, of a version or an extension that pynwb does not know, or damaged",
+}
 
 
 class RecordingError(ValueError):
@@ -135,7 +142,9 @@ class Source:
                 texts = [item.decode() if isinstance(item, bytes) else str(item) for item in value.flat]
                 return np.array(texts, dtype=np.str_).reshape(value.shape)
         except UnicodeDecodeError as error:
-            raise self.error(f"is damaged: {name} is no text", f"Given: {error}", "Copy the file again") from error
+            raise self.error(
+                f"is damaged: {name} is no text", "Given: bytes that are not UTF-8", "Copy the file again"
+            ) from error
         return value
 
     def error(self, problem: str, got: str, advice: str) -> RecordingError:
@@ -234,7 +243,7 @@ def reading(path: Path | str) -> Iterator[Source]:
         FileNotFoundError: If there is no such file.
         RecordingError: If the file is not HDF5, is damaged, or does not hold what is asked of it.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "nothing"
         raise FileNotFoundError(
@@ -250,16 +259,13 @@ def reading(path: Path | str) -> Iterator[Source]:
         raise RecordingError(f"{path} is not a usable recording. {error}") from error
     except (OSError, RuntimeError, KeyError, TypeError, OverflowError, SystemError, MemoryError) as error:
         # HDF5 answers to damage with any of these.
-        raise RecordingError(
-            f"{path} cannot be read as HDF5: it is another kind of file, or truncated or damaged. Given: "
-            f"{path.stat().st_size} bytes ({type(error).__name__}: {error}). Copy or download the file again, or "
-            "convert it with Trials and save_trials."
-        ) from error
+        advice = "Copy or download the file again, or convert it with Trials and save_trials"
+        raise unreadable(path, "HDF5", error, advice) from error
 
 
 def output_place(path: Path | str, purpose: str) -> Path:
     """The path of an HDF5 file to write, in a folder that exists; see :func:`writing`."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"There is no folder to write {path.name} to. Given: {path.parent}. Make the folder first."
@@ -288,6 +294,34 @@ def writing(path: Path | str, purpose: str) -> Iterator[h5py.File]:
     # HDF5 does not always say what the system has refused.
     except (OSError, RuntimeError) as error:
         raise WriteError(path, error) from error
+
+
+def unreadable(path: Path, form: str, error: Exception, advice: str) -> RecordingError:
+    """The error of a file that cannot be read, with its cause where that can be told.
+
+    Args:
+        path: The file.
+        form: What it should be, ``"HDF5"``, ``"NWB"`` or another form.
+        error: What reading it has raised.
+        advice: What to do about a file that is another one or damaged, without the full stop.
+    """
+    said, size = str(error), f"{path.stat().st_size} bytes"
+    if "unable to lock file" in said:
+        return RecordingError(
+            f"{path} is open in another process, which may be writing it. Given: a file that HDF5 found locked. Close "
+            "it there, or set HDF5_USE_FILE_LOCKING=FALSE in the environment to read it all the same."
+        )
+    if isinstance(error, PermissionError) or "Permission denied" in said:
+        return RecordingError(
+            f"{path} may not be read by this user. Given: {size}, permission denied. Change its permissions."
+        )
+    if "truncated file" in said:
+        what = "it is truncated, which an interrupted copy leaves"
+    elif form in _OF_HDF5:
+        what = _OF_HDF5[form] if h5py.is_hdf5(path) else "it is another kind of file"
+    else:
+        what = "it is another kind of file, or damaged"
+    return RecordingError(f"{path} cannot be read as {form}: {what}. Given: {size}. {advice}.")
 
 
 def write_array(file: h5py.File, name: str, values: Any, smallest: bool = False) -> None:
@@ -325,13 +359,11 @@ def write_attribute(file: h5py.File, name: str, value: Any) -> None:
         RecordingError: If the value cannot be one.
     """
     try:
-        if value is None or isinstance(value, dict):
-            raise TypeError(f"HDF5 attributes cannot hold {type(value).__name__}")
         file.attrs[name] = _storable(value)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RecordingError(
-            f"The entry {name!r} of attrs cannot be stored in HDF5. Given: {shown(value)} ({error}). "
-            "Use strings, numbers or arrays of them, or remove the entry."
+            f"The entry {name!r} of attrs cannot be stored in HDF5. Given: {shown(value)} of type "
+            f"{type(value).__name__}. Use texts without NUL, numbers, dates, arrays or dicts of them, or remove it."
         ) from error
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from indl.data.files.storage import RecordingError
+from indl.data.files.storage import RecordingError, unreadable
 from indl.data.readers.mapped_spikes import trials_of_spikes
 from indl.data.readers.matlab import load_matlab
 from indl.data.readers.variables import follow, found_in, sequence, vector
 from indl.data.spikes.window import Window, check_window
 from indl.data.values.trials import Trials
+from indl.files import expanded
 from indl.text import nearest, shown
 
 _SEQUENCES = ("counts", "behavior", "ext_input", "truth", "latents")
@@ -74,6 +75,7 @@ def read_mat(
     bin_width_s: float | None = None,
     are_counts: bool = True,
     missing: bool = False,
+    empty: str = "raise",
     attrs: Mapping[str, Any] | None = None,
     **units: Any,
 ) -> Trials:
@@ -100,6 +102,7 @@ def read_mat(
         bin_width_s: Width of one bin in seconds, if neither the file nor `window` holds it.
         are_counts: False for a real-valued signal.
         missing: Whether NaN marks samples that were not recorded.
+        empty: Of trials of different length, what becomes of those without a bin: "raise", or "drop" with a warning.
         attrs: What else is known.
         **units: With spike times, `sampling_rate_hz`, `offset_s` and `obs_intervals`, as of :class:`~indl.data.Units`.
 
@@ -122,7 +125,7 @@ def read_mat(
         ((20, 30, 4), [0, 1])
     """
     given = {"axes": axes, "bin_width_s": bin_width_s, "are_counts": are_counts, "missing": missing, "attrs": attrs}
-    return _trials(load_matlab, path, mapping, window, **given, **units)
+    return _trials(load_matlab, path, mapping, window, empty=empty, **given, **units)
 
 
 def _load_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -144,10 +147,7 @@ def _load_npz(path: Path, names: Collection[str] | None = None) -> dict[str, Any
                             raise
                         found[name] = None
     except Exception as error:  # zip and numpy raise of many kinds on a broken file
-        raise RecordingError(
-            f"{path} cannot be read as npz: it is another kind of file, or damaged. Given: {path.stat().st_size} bytes "
-            f"({type(error).__name__}: {str(error)[:300]}). Write it again with numpy.savez."
-        ) from error
+        raise unreadable(path, "npz", error, "Write it again with numpy.savez") from error
     return found
 
 
@@ -161,10 +161,11 @@ def _trials(
     bin_width_s: float | None = None,
     are_counts: bool = True,
     missing: bool = False,
+    empty: str = "raise",
     attrs: Mapping[str, Any] | None = None,
     **units: Any,
 ) -> Trials:
-    path = Path(path)
+    path = expanded(path)
     if window is not None:
         check_window(window)
     if not mapping or not {"counts", "spike_times"} & set(mapping):
@@ -215,15 +216,15 @@ def _trials(
             raise ValueError(f"Counts are in bins already. Given: {', '.join(needless)}. Leave that out.")
         common["bin_width_s"] = bin_width_s
         sequences = {name: sequence(value, order[name], name) for name, value in found.items()}
-        return _from_counts(sequences, **vectors, **common, are_counts=are_counts, missing=missing)
+        return _from_counts(sequences, empty, **vectors, **common, are_counts=are_counts, missing=missing)
     except (ValueError, TypeError) as error:
         raise RecordingError(f"{path} does not make trials with this mapping. {error}{found_in(load(path))}") from error
 
 
-def _from_counts(sequences: dict[str, Any], **fields: Any) -> Trials:
+def _from_counts(sequences: dict[str, Any], empty: str, **fields: Any) -> Trials:
     counts, bin_width_s = sequences.pop("counts"), fields.pop("bin_width_s")
     if not any(isinstance(value, list) for value in (counts, *sequences.values())):
         return Trials(counts, bin_width_s, **sequences, **fields)
     return Trials.from_list(
-        list(counts), bin_width_s, **{name: list(value) for name, value in sequences.items()}, **fields
+        list(counts), bin_width_s, empty=empty, **{name: list(value) for name, value in sequences.items()}, **fields
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import scipy.io
 import scipy.sparse
 from scipy.io.matlab import MatlabFunction, MatlabObject, MatlabOpaque
 
-from indl.data.files.storage import RecordingError, Source, reading
+from indl.data.files.storage import Source, reading, unreadable
+from indl.files import expanded
+from indl.machine import memory
 
 
 def load_matlab(path: Path | str, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -31,17 +34,14 @@ def load_matlab(path: Path | str, names: Collection[str] | None = None) -> dict[
         FileNotFoundError: If there is no such file.
         RecordingError: If the file is not MATLAB's, or is damaged.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.is_file() and not h5py.is_hdf5(path):
         try:
             found = scipy.io.loadmat(path, variable_names=None if names is None else list(names))
             return {name: _from_scipy(value) for name, value in found.items() if not name.startswith("__")}
         except Exception as error:  # scipy raises of many kinds on a broken file
-            raise RecordingError(
-                f"{path} cannot be read as a MATLAB file: it is another kind of file, or damaged. Given: "
-                f"{path.stat().st_size} bytes ({type(error).__name__}: {str(error)[:300]}). Save it again in MATLAB, "
-                "e.g. save('file.mat', 'data', '-v7.3')."
-            ) from error
+            advice = "Save it again in MATLAB, e.g. save('file.mat', 'data', '-v7.3')"
+            raise unreadable(path, "a MATLAB file", error, advice) from error
     with reading(path) as source:
         # What begins with # is MATLAB's own.
         wanted = [name for name in source.names() if not name.startswith("#") and (names is None or name in names)]
@@ -50,7 +50,8 @@ def load_matlab(path: Path | str, names: Collection[str] | None = None) -> dict[
 
 def _from_scipy(value: Any) -> Any:
     if scipy.sparse.issparse(value):
-        return value.toarray()
+        columns = value.tocsc()
+        return _dense(columns.data, columns.indices, columns.indptr, columns.shape[0])
     if isinstance(value, (MatlabFunction, MatlabObject, MatlabOpaque)) or not isinstance(value, np.ndarray):
         return None
     if value.dtype.names is not None:
@@ -68,11 +69,7 @@ def _from_hdf5(item: h5py.Group | h5py.Dataset, source: Source) -> Any:
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if isinstance(item, h5py.Group):
         if "MATLAB_sparse" in item.attrs:
-            parts = (
-                [source.dataset(f"{item.name}/{name}")[()] for name in ("data", "ir", "jc")] if "data" in item else None
-            )
-            shape = (int(item.attrs["MATLAB_sparse"]), len(item["jc"]) - 1)
-            return scipy.sparse.csc_array(tuple(parts), shape=shape).toarray() if parts else np.zeros(shape)
+            return _sparse(item, source)
         return _struct({name: item[name] for name in item}, source) if kind in ("struct", "") else None
     references = h5py.check_ref_dtype(item.dtype) is not None
     if "MATLAB_empty" in item.attrs:
@@ -87,6 +84,49 @@ def _from_hdf5(item: h5py.Group | h5py.Dataset, source: Source) -> Any:
     if kind == "char":
         return _text(["".join(map(chr, row)) for row in np.atleast_2d(array)])
     return array.astype(bool) if kind == "logical" else array
+
+
+def _sparse(item: h5py.Group, source: Source) -> np.ndarray:
+    """A sparse matrix as an array, once its parts belong together."""
+    n_rows = np.asarray(item.attrs["MATLAB_sparse"])
+    # A matrix of zeros has the ends of its columns alone.
+    parts = {name: source.dataset(f"{item.name}/{name}")[()] for name in ("data", "ir", "jc") if name in item}
+    try:
+        if n_rows.size != 1 or n_rows.dtype.kind not in "iu":
+            raise ValueError(f"{n_rows.size} numbers of rows")
+        values, rows = parts.get("data", np.zeros(0)), parts.get("ir", np.zeros(0, np.int64))
+        return _dense(values, rows, parts.get("jc", np.zeros(0)), int(n_rows.item()))
+    except ValueError as error:
+        raise source.error(
+            f"has a sparse matrix that is damaged: {item.name}", f"Given: {error}", "Save it again in MATLAB"
+        ) from error
+
+
+def _dense(values: np.ndarray, rows: np.ndarray, ends: np.ndarray, n_rows: int) -> np.ndarray:
+    """The array of a matrix in compressed columns, whose indices are looked at first: scipy would write anywhere.
+
+    Args:
+        values: The entries that are not zero, (entries,).
+        rows: The row of each, (entries,).
+        ends: Where each column begins among them, and where the last one ends, (columns + 1,).
+        n_rows: Number of rows.
+
+    Raises:
+        ValueError: With what was found, if the parts do not make a matrix, or not one that the memory holds.
+    """
+    if any(part.ndim != 1 for part in (values, rows, ends)) or not len(ends) or ends.dtype.kind not in "iu":
+        raise ValueError(f"entries {values.shape}, rows {rows.shape} and columns {ends.shape}")
+    ends = ends.astype(np.int64)
+    if len(values) != len(rows) or ends[0] != 0 or ends[-1] != len(rows) or (np.diff(ends) < 0).any():
+        raise ValueError(f"{len(values)} entries in {len(rows)} rows, with columns from {ends[0]} to {ends[-1]}")
+    if len(rows) and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n_rows):
+        raise ValueError(f"rows from {rows.min()} to {rows.max()} of {n_rows}")
+    shape = n_rows, len(ends) - 1
+    if n_rows < 0 or math.prod(shape) * values.dtype.itemsize > memory():
+        raise ValueError(f"{shape[0]} rows and {shape[1]} columns, more than the memory holds")
+    found = np.zeros(shape, values.dtype)
+    np.add.at(found, (rows.astype(np.int64), np.repeat(np.arange(shape[1]), np.diff(ends))), values)
+    return found
 
 
 def _struct(fields: dict[str, Any], source: Source) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,25 @@ import numpy as np
 from indl.data.files.storage import RecordingError
 from indl.data.readers.nwb_file import NWBFile, column_of, marks, opened
 from indl.data.spikes.binning import bin_spikes
+from indl.data.spikes.signals import bin_signals
 from indl.data.spikes.units import Units
 from indl.data.spikes.window import Window, check_window
 from indl.data.values.trials import Trials
+from indl.files import expanded
 
 
 def read_nwb(
     path: str | Path,
     window: Window,
     *,
+    signals: str | Sequence[str] | None = None,
     behavior: str | Sequence[str] | None = None,
     ext_input: str | Sequence[str] | None = None,
     angles: str | Sequence[str] = (),
     unit_filter: Mapping[str, Any] | Callable[[Any], Any] | None = None,
     heldout: str | None = None,
 ) -> Trials:
-    """Binned trials of the units in an NWB file. :func:`describe_nwb` shows what a file holds. Needs pynwb.
+    """Binned trials of the units, or of signals, in an NWB file. :func:`describe_nwb` shows what is there. Needs pynwb.
 
     Args:
         path: The file.
@@ -39,6 +43,9 @@ def read_nwb(
             - `intervals`: what the trials are. None: the table of trials. Otherwise the name of another table of
               intervals, a tag of the epochs (e.g. "wake"), or times.
             - `label`: the column of the trials with their condition.
+        signals: Names of time series whose dimensions are the channels, instead of the units' spikes: fluorescence,
+            field potentials. Without a bin width the trials have that of the samples; see
+            :func:`~indl.data.spikes.signals.bin_signals`.
         behavior, ext_input: Names of one or more time series, anywhere in the file: the last part of the path, or as
             much of it as makes it unique ("Position/x"). Interpolated at the centres of the bins, in the file's units.
         angles: Those of the names that are angles: their cosines and sines are taken.
@@ -49,7 +56,8 @@ def read_nwb(
 
     Returns:
         :class:`~indl.data.Trials`. Bins outside the `obs_intervals` of a unit are NaN, with a warning. `channel_ids`
-        are the ids of the units, in the file's order; `inds` are rows of the table.
+        are the ids of the units, in the file's order, or, with a warning, their rows where ids repeat; of signals the
+        names of their dimensions. `inds` are rows of the table of trials.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -64,7 +72,7 @@ def read_nwb(
         ... )  # doctest: +SKIP
         Trials(mc_maze_small_test.nwb, 100 trials, 140 bins of 5 ms, 107 channels, mean 4.4 Hz)
     """
-    path = Path(path)
+    path = expanded(path)
     check_window(window)
     wanted = {"behavior": _names(behavior), "ext_input": _names(ext_input)}
     unused = set(_names(angles)).difference(*wanted.values())
@@ -73,34 +81,34 @@ def read_nwb(
             f"angles must be among the series that are read. Given: {sorted(unused)}. Name them in behavior or "
             "ext_input, too."
         )
+    if signals is not None and (unit_filter is not None or heldout is not None):
+        raise ValueError(
+            "unit_filter and heldout choose among units. Given: one of them, and signals. Choose channels of the "
+            "trials that come back, with trials.channels and trials.split."
+        )
     with opened(path) as file:
-        units, times, observed = file.units(electrodes=unit_filter is not None)
+        if signals is None:
+            units, times, observed = file.units(electrodes=unit_filter is not None)
+            marked = None if heldout is None else marks(column_of(units, heldout, "the units", path), heldout, path)
+        else:
+            channels, valid = [file.series(one, max_gap_s=window.max_gap_s) for one in _names(signals)], file.valid()
         trials = _trials(file, window)
-        series = {}
+        about: dict[str, Any] = {"attrs": file.attrs(), "source": str(path)}
         for name, names in wanted.items():
-            series[name] = [file.series(one, one in _names(angles), window.max_gap_s) for one in names] or None
-        attrs: dict[str, Any] = file.attrs()
-        marked = None if heldout is None else marks(column_of(units, heldout, "the units", path), heldout, path)
+            about[name] = [file.series(one, one in _names(angles), window.max_gap_s) for one in names] or None
+    aligned = "given times" if isinstance(window.events, np.ndarray) else window.events or "start_time"
+    about["attrs"]["align_event"] = "start_time to stop_time" if window.window_s is None else aligned
+    if signals is not None:
+        with _cutting(path):
+            return bin_signals(channels, replace(window, **trials), observed=valid, **about)
     # Outside, where an error in the user's own function stays what it is.
     chosen = _chosen(units, unit_filter, path)
     if marked is not None:
-        attrs["heldout"] = np.flatnonzero(marked[chosen])
-    aligned = "given times" if isinstance(window.events, np.ndarray) else window.events or "start_time"
-    attrs["align_event"] = "start_time to stop_time" if window.window_s is None else aligned
-    try:
-        found = bin_spikes(
-            Units(
-                [times[i] for i in chosen],
-                units.index.to_numpy()[chosen],
-                obs_intervals=None if observed is None else [observed[i] for i in chosen],
-            ),
-            replace(window, **trials),
-            attrs=attrs,
-            source=str(path),
-            **series,
-        )
-    except ValueError as error:
-        raise RecordingError(f"{path} cannot be cut into these trials. {error}") from error
+        about["attrs"]["heldout"] = np.flatnonzero(marked[chosen])
+    obs_intervals = None if observed is None else [observed[i] for i in chosen]
+    with _cutting(path):
+        spikes = Units([times[i] for i in chosen], _ids(units, chosen, path), obs_intervals=obs_intervals)
+        found = bin_spikes(spikes, replace(window, **trials), **about)
     missing = np.isnan(found.counts[found.mask]).any(axis=0)
     if observed is not None and missing.any():
         samples = np.count_nonzero(np.isnan(found.counts[found.mask]))
@@ -165,7 +173,7 @@ def describe_nwb(path: str | Path) -> NWBContents:
         ImportError: If pynwb is not installed.
         RecordingError: If the file cannot be read.
     """
-    path = Path(path)
+    path = expanded(path)
     with opened(path) as file:
         units, times, _ = file.units(electrodes=True) if file.has_spikes() else (None, [], None)
         return NWBContents(
@@ -178,6 +186,30 @@ def describe_nwb(path: str | Path) -> NWBContents:
             epochs=tuple(file.tagged()),
             series={name: _sampling(series) for name, series in file.series_paths().items()},
         )
+
+
+@contextlib.contextmanager
+def _cutting(path: Path) -> Iterator[None]:
+    """Names the file where it cannot be cut as asked."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordingError(f"{path} cannot be cut into these trials. {error}") from error
+
+
+def _ids(units: Any, chosen: np.ndarray, path: Path) -> np.ndarray:
+    """Ids of the chosen units; their rows where ids repeat."""
+    ids = units.index.to_numpy()[chosen]
+    values, counts = np.unique(ids, return_counts=True)
+    if len(values) == len(ids):
+        return ids
+    warnings.warn(
+        f"{path.name} has units that share an id. Given: {values[counts > 1].tolist()[:10]} more than once among "
+        f"{len(ids)} units. They are numbered anew: channel_ids are their rows in the table of units, from 0.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return chosen
 
 
 def _names(names: str | Sequence[str] | None) -> list[str]:

@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 
 from indl.data.files.heaps import broken_heap
-from indl.data.files.storage import LABELS, NUMBERS, RecordingError, Source
+from indl.data.files.storage import LABELS, NUMBERS, RecordingError, Source, unreadable
 from indl.data.values.series import Series
-from indl.text import nearest
+from indl.text import nearest, shown
 
 # HDF5 hangs on damaged texts, so they are looked through first, unless the file is too large to be.
 _SCANNED_BYTES = 2**31
@@ -35,14 +35,15 @@ def opened(path: Path) -> Iterator[NWBFile]:
         import pynwb
     except ImportError as error:
         raise ImportError(
-            f"Reading NWB files needs pynwb. Given: {error}. Install it: pip install 'pynwb>=3.0'."
+            "Reading NWB files needs pynwb. Given: a Python in which it is not installed, or is incomplete. Install "
+            "it: pip install 'pynwb>=4.2'."
         ) from error
-    if path.stat().st_size < _SCANNED_BYTES and (where := broken_heap(path)) is not None:
-        raise RecordingError(
-            f"{path} is damaged: its texts cannot be read. Found the damage at byte {where}. Copy or download the file "
-            "again."
-        )
     try:
+        if path.stat().st_size < _SCANNED_BYTES and (where := broken_heap(path)) is not None:
+            raise RecordingError(
+                f"{path} is damaged: its texts cannot be read. Found the damage at byte {where}. Copy or download the "
+                "file again."
+            )
         with warnings.catch_warnings():
             # Both are about how the file was written, not about what is read.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="hdmf|pynwb")
@@ -52,10 +53,8 @@ def opened(path: Path) -> Iterator[NWBFile]:
     except RecordingError:
         raise
     except Exception as error:  # hdmf, h5py and pynwb raise of many kinds on a broken file
-        raise RecordingError(
-            f"{path} cannot be read as NWB: it is another kind of file, or damaged. Given: {path.stat().st_size} bytes "
-            f"({type(error).__name__}: {str(error)[:300]}). Copy or download it again; pynwb.validate tells more."
-        ) from error
+        advice = "Copy or download it again, or install its extensions; pynwb.validate tells more"
+        raise unreadable(path, "NWB", error, advice) from error
 
 
 class NWBFile:
@@ -89,9 +88,10 @@ class NWBFile:
         table = self.nwb.units
         if not self.has_spikes():
             found = "no table of units" if table is None else f"units with the columns {', '.join(table.colnames)}"
+            series = shown([*self.series_paths()]) if self.series_paths() else "none"
             raise RecordingError(
-                f"{self.path} has no spike times. Found {found}. Give a file with sorted units, whose table has "
-                "spike_times."
+                f"{self.path} has no spike times. Found {found}, and the time series {series}. Name those that are to "
+                "be the channels, read_nwb(path, window, signals=...), or give a file whose units have spike_times."
             )
         frame = self.frame(table)
         if electrodes and "electrodes" in table.colnames:
@@ -124,6 +124,10 @@ class NWBFile:
             spans = [_ALWAYS] * len(times) if observed is None else observed
             observed = [_without(span, invalid) for span in spans]
         return frame, times, observed
+
+    def valid(self) -> np.ndarray:
+        """The intervals (n, 2) that are left for analyses."""
+        return _without(_ALWAYS, self.invalid())
 
     def invalid(self) -> np.ndarray:
         """The intervals (n, 2) that the file says to leave out of every analysis."""

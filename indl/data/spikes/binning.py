@@ -72,7 +72,8 @@ def bin_spikes(
         "Check recording_s and obs_intervals",
     )
     if not recorded.all():
-        counts, bins = counts[recorded], bins[recorded]
+        bins = bins[recorded]
+        counts = counts[recorded, : bins.n_bins.max()]
     # Read-only already, so that it is not copied to be so.
     counts.flags.writeable = False
     fields = fields_of(bins, bins.centers, window, behavior=behavior, ext_input=ext_input, attrs=attrs)

@@ -11,6 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from indl.files import expanded
+
 #: Size in float32 beyond which a :class:`LazyArray` refuses to be read at once.
 MAX_BYTES = 2**29
 # What is read from the file in one go, and what batches are mixed from, in stored bytes.
@@ -52,7 +54,7 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
     dtype = np.dtype(np.float32)
 
     def __init__(self, path: Path | str, name: str, *, divide_by: float = 1.0, max_bytes: int = MAX_BYTES):
-        self.path = Path(path).resolve()
+        self.path = expanded(path).resolve()
         self.name = name
         self.divide_by = float(divide_by)
         self.max_bytes = max_bytes

@@ -8,6 +8,7 @@ import numpy as np
 
 from indl.data.checks.arrays import as_trials, check_bin_width, pieces
 from indl.data.checks.masks import as_array
+from indl.data.values.forms import one_label_each, with_dimensions
 from indl.data.values.lazy import LazyArray
 from indl.text import shown
 
@@ -28,8 +29,9 @@ class Split:
             first, then held-out ones; kept as float32.
         inds: Index of each trial in the session, (trials,) integers.
         start_s: Start of each trial in the session, in seconds, (trials,).
-        label: Condition of each trial, (trials,).
-        behavior: Behaviour in the same bins, (trials, time or time_recon, dimensions), float32.
+        label: Condition of each trial, (trials,); also as a column (trials, 1) or one-hot rows (trials, conditions).
+        behavior: Behaviour in the same bins, (trials, time or time_recon, dimensions), float32. Of one dimension it,
+            `ext_input` and `latents` may lack the last axis.
         ext_input: Observed external input in the same bins, (trials, time or time_recon, dimensions), float32. Fewer
             bins: there is none for the first ones, the segment of the initial condition.
         truth: True rates in expected counts per bin, shape of `recon`, float32. Synthetic data.
@@ -66,6 +68,9 @@ class Split:
                 raise ValueError(finding.message)
         n_trials, n_times, n_heldin = self.encod.shape
         n_recon = self.recon.shape[1]
+        for name in ("behavior", "ext_input", "latents"):
+            object.__setattr__(self, name, with_dimensions(getattr(self, name), n_trials, (n_times, n_recon)))
+        object.__setattr__(self, "label", frozen(one_label_each(self.label)))
         fits = self.recon.shape[0] == n_trials and n_recon >= n_times and self.recon.shape[2] >= n_heldin
         self._require("recon", fits, f"({n_trials}, at least {n_times}, at least {n_heldin})")
         for name in ("inds", "start_s", "label", "session"):

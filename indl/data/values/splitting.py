@@ -11,21 +11,26 @@ from indl.text import shown
 
 
 def choose_heldout(heldout, n_channels, rng):
-    """Return the indices of held-in and held-out channels, each ascending or as given."""
-    chosen = np.atleast_1d(np.asarray(heldout))
-    if np.ndim(heldout) == 0:
-        is_number = chosen.dtype.kind in "iuf" and chosen[0] == np.rint(chosen[0])
-        if not is_number or not 0 <= chosen[0] < n_channels:
-            raise ValueError(
-                f"heldout must leave at least one channel for the encoder. Given: {shown(heldout)} of "
-                f"{n_channels} channels. Give a number from 0 to {n_channels - 1}, or indices."
-            )
-        n_heldout = int(heldout)
-        chosen = np.sort(rng.permutation(n_channels)[:n_heldout])
-    chosen = chosen.astype(np.int64) if chosen.size == 0 else chosen
+    """Return the indices of held-in and held-out channels, each ascending or as given.
+
+    Args:
+        heldout: How many channels, or which fraction of them, to draw; or indices; or a bool a channel.
+        n_channels: Number of channels.
+        rng: Generator that channels are drawn with.
+    """
+    given = np.asarray(heldout)
+    if given.ndim == 0:
+        chosen = np.sort(rng.permutation(n_channels)[: _how_many(heldout, n_channels)])
+    elif given.dtype == bool:
+        chosen = np.flatnonzero(given)
+    elif given.dtype.kind in "iu":
+        chosen = np.where(given < 0, given.astype(np.int64) + n_channels, given)
+    else:
+        chosen = given if given.size else given.astype(np.int64)
     wrong = (
         chosen.dtype.kind not in "iu"
-        or chosen.ndim != 1
+        or given.ndim > 1
+        or (given.dtype == bool and given.shape != () and len(given) != n_channels)
         or len(np.unique(chosen)) != len(chosen)
         or len(chosen) >= n_channels
         or (chosen.size and (chosen.min() < 0 or chosen.max() >= n_channels))
@@ -33,9 +38,27 @@ def choose_heldout(heldout, n_channels, rng):
     if wrong:
         raise ValueError(
             "heldout must hold different channel indices and leave at least one channel. Given: "
-            f"{shown(heldout)} for {n_channels} channels. Give indices from 0 to {n_channels - 1}."
+            f"{shown(heldout)} for {n_channels} channels. Give indices from 0 to {n_channels - 1}, or a bool a channel."
         )
     return np.setdiff1d(np.arange(n_channels), chosen), chosen
+
+
+def _how_many(heldout, n_channels):
+    """The number of held-out channels of a number or a fraction."""
+    number = np.asarray(heldout)
+    if number.dtype.kind == "f" and number == 1:
+        raise ValueError(
+            f"A fraction of 1.0 would hold out all channels. Given: {shown(heldout)} of {n_channels} channels. Give "
+            "the int 1 for one channel, or a fraction below 1."
+        )
+    if number.dtype.kind == "f" and 0 < number < 1:
+        number = np.asarray(max(round(float(number) * n_channels), 1))
+    if number.dtype.kind not in "iuf" or number != np.rint(number) or not 0 <= number < n_channels:
+        raise ValueError(
+            f"heldout must leave at least one channel for the encoder. Given: {shown(heldout)} of "
+            f"{n_channels} channels. Give a number from 0 to {n_channels - 1}, a fraction of them, or indices."
+        )
+    return int(number)
 
 
 def split_trials(n_trials, label, valid_fraction, rng, *, valid=None, block=1):

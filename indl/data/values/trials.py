@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +13,10 @@ from indl.data.checks.arrays import check_bin_width, check_rates, check_trials, 
 from indl.data.checks.masks import as_array
 from indl.data.values.channel_attrs import of_channels
 from indl.data.values.chop_plan import PREFIX, ChopPlan
+from indl.data.values.forms import one_label_each, with_dimensions
 from indl.data.values.recording import Recording, Split, frozen, own_attrs
 from indl.data.values.splitting import choose_heldout, leave_out_shared, split_trials
+from indl.text import shown
 
 #: Fields with one entry a trial, in the order of the files.
 PER_TRIAL = ("inds", "start_s", "label", "behavior", "ext_input", "truth", "latents")
@@ -33,8 +36,9 @@ class Trials:
         channel_ids: Id of each channel, (channels,). None: 0, 1, ...
         inds: Index of each trial in the session, (trials,). None: 0, 1, ...
         start_s: Start of each trial's first bin in the session, in seconds, (trials,).
-        label: Condition of each trial, (trials,).
-        behavior: Behaviour in the same bins, (trials, time, dimensions); NaN where there is none.
+        label: Condition of each trial, (trials,); also as a column (trials, 1) or one-hot rows (trials, conditions).
+        behavior: Behaviour in the same bins, (trials, time, dimensions); NaN where there is none. Of one dimension it,
+            `ext_input` and `latents` may lack the last axis.
         ext_input: Observed external input, e.g. a stimulus, in the same bins, (trials, time, dimensions).
         truth: True rates in expected counts per bin, shape of `counts`. Synthetic data.
         latents: True latents, (trials, time, dimensions). Synthetic data.
@@ -83,8 +87,11 @@ class Trials:
             self._set("channel_ids", np.arange(n_channels))
         for name in ("counts", *_SEQUENCES):
             self._set(name, frozen(getattr(self, name), np.float32, name))
+        for name in ("behavior", "ext_input", "latents"):
+            self._set(name, with_dimensions(getattr(self, name), n_trials, (n_times,)))
         for name in ("channel_ids", "inds", "start_s", "label"):
             self._set(name, frozen(getattr(self, name), name=name))
+        self._set("label", frozen(one_label_each(self.label)))
         if self.are_counts:
             check_rates(self.counts, self.bin_width_s, stacklevel=4)
         self._require("channel_ids", (n_channels,), "one id a channel")
@@ -95,29 +102,45 @@ class Trials:
         self._require("truth", self.counts.shape, "expected counts for every count")
 
     @classmethod
-    def from_list(cls, trials: Sequence[Any], bin_width_s: float, **kwargs: Any) -> Trials:
+    def from_list(cls, trials: Sequence[Any], bin_width_s: float, *, empty: str = "raise", **kwargs: Any) -> Trials:
         """Trials of different length, padded at their ends with NaN.
 
         Args:
             trials: One array a trial, (time of the trial, channels).
             bin_width_s: Width of one bin in seconds.
+            empty: "raise" a ValueError for trials without a bin, or "drop" them with a warning, and with them their
+                entries in all other arguments; `inds` then tells which remain.
             **kwargs: As for :class:`Trials`; `behavior`, `ext_input`, `truth` and `latents` are lists of arrays
                 (time of the trial, dimensions), too.
 
         Raises:
             ValueError: If a trial is empty, or a list does not have the bins of its trials.
+
+        Warns:
+            UserWarning: If empty trials are left out.
         """
+        if empty not in ("raise", "drop"):
+            raise ValueError(f"Unknown treatment of empty trials. Given: {shown(empty)}. Choose one of raise, drop.")
         if not isinstance(trials, Sequence | np.ndarray):
             raise ValueError(
                 f"trials must be a list with one array a trial. Given: {type(trials).__name__}. Give arrays (time, "
                 "channels)."
             )
         trials = [as_array(trial) for trial in trials]
+        filled = np.array([trial.shape[:1] != (0,) for trial in trials], bool)
+        if empty == "drop" and filled.any() and not filled.all():
+            warnings.warn(
+                f"Left out: {np.count_nonzero(~filled)} of {len(trials)} trials are empty, the first is trial "
+                f"{np.argmin(filled)}.",
+                UserWarning,
+                stacklevel=2,
+            )
+            trials, kwargs = _only(filled, trials, kwargs)
         bins = [trial.shape[0] if trial.ndim == 2 else 0 for trial in trials]
         if not bins or min(bins) == 0:
             raise ValueError(
                 "Every trial must be (time, channels) with at least one bin. Given: shapes "
-                f"{[trial.shape for trial in trials][:10]}. Leave out empty trials."
+                f"{[trial.shape for trial in trials][:10]}. Leave out empty trials, or say empty='drop'."
             )
         sequences = {name: kwargs[name] for name in _SEQUENCES if kwargs.get(name) is not None}
         for name, values in sequences.items():
@@ -130,7 +153,7 @@ class Trials:
                     f"{name} must have the bins of every trial. Given: {len(found)} trials for {len(bins)}; they "
                     f"differ first at trial {first}. Cut both alike."
                 )
-        padded = {name: pad_trials(values) for name, values in sequences.items()}
+        padded = {name: pad_trials([_columns(value) for value in values]) for name, values in sequences.items()}
         short = min(bins) < max(bins)
         return cls(
             pad_trials(trials), bin_width_s, **{**kwargs, **padded, "missing": short or kwargs.get("missing", False)}
@@ -242,7 +265,8 @@ class Trials:
         Args:
             valid_fraction: Fraction of the trials that go to the validation part, stratified by `label`.
             valid: Indices (or a bool mask) of the validation trials, instead of drawing them.
-            heldout: How many channels to hold out from the encoder (drawn with `seed`), or their indices.
+            heldout: How many channels to hold out from the encoder, or which fraction of them (rounded, at least one),
+                drawn with `seed`; or the indices of the channels, negative ones from the end; or a bool a channel.
             forward_steps: Number of bins at the end that are reconstructed but not seen by the encoder.
             block: Deal blocks of this many successive trials to the parts, for trials that are windows of one
                 continuous recording and therefore not independent. 1: single trials.
@@ -354,6 +378,23 @@ def time_mask(counts: np.ndarray) -> np.ndarray:
     return np.logical_or.accumulate(recorded[:, ::-1], axis=1)[:, ::-1]
 
 
+def _only(
+    which: np.ndarray, trials: list[np.ndarray], fields: Mapping[str, Any]
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Some of the trials in a list, and what has an entry for each of them; `inds` tells which they are."""
+    found = {"inds": np.arange(len(trials)), **{name: value for name, value in fields.items() if value is not None}}
+    for name in set(PER_TRIAL) & set(found):
+        if len(found[name]) == len(trials):
+            found[name] = [value for value, kept in zip(found[name], which, strict=True) if kept]
+    return [trial for trial, kept in zip(trials, which, strict=True) if kept], found
+
+
+def _columns(values: Any) -> np.ndarray:
+    """A sequence of one trial as (time, dimensions), of which one dimension may come without its axis."""
+    values = as_array(values)
+    return values[:, None] if values.ndim == 1 else values
+
+
 def pad_trials(trials: Sequence[Any]) -> np.ndarray:
     """One float32 array (trials, longest time, channels) from arrays (time, channels), NaN after each trial's end."""
     trials = [as_array(trial) for trial in trials]
@@ -377,4 +418,6 @@ def lengthened(values: np.ndarray, n_times: int) -> np.ndarray:
 
 
 def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
     return type(a) is type(b) and np.array_equal(a, b)

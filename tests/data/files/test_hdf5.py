@@ -208,7 +208,7 @@ def test_nothing_half_written_stays_behind(tmp_path, monkeypatch):
 
 def test_an_attribute_that_cannot_be_stored_is_named(tmp_path):
     with pytest.raises(RecordingError, match="'nested' of attrs.*remove the entry"):
-        save_recording(example(attrs={"nested": {"a": 1}}), tmp_path / "r.h5")
+        save_recording(example(attrs={"nested": {"a": 1j}}), tmp_path / "r.h5")
     assert not list(tmp_path.iterdir())
     with pytest.raises(FileNotFoundError, match="Make the folder first"):
         save_recording(example(), tmp_path / "absent" / "r.h5")

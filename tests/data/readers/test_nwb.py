@@ -223,7 +223,6 @@ def change(made, tmp_path, name, value):
         ("units/spike_times_index", [100, 200, 255], "unusual in spike_times_index"),
         ("units/obs_intervals_index", [2, 3, 9], "unusual in obs_intervals_index"),
         ("units/obs_intervals", np.nan, "obs_intervals must be starts with stops"),
-        ("units/id", 3, r"Given: \[3\] more than once"),
         ("intervals/trials/start_time", np.inf, "intervals must be finite"),
         ("intervals/trials/start_time", -1e12, "must fit in memory"),
         ("processing/behavior/Position/hand/timestamps", 7 - np.arange(300), "finite and ascend. Given: 299 of 300"),

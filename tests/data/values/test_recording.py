@@ -114,7 +114,7 @@ def test_repr_says_what_one_wants_to_know():
         ({"behavior": np.zeros((10, 7, 2))}, "behavior does not fit"),
         ({"behavior": 3.0}, "behavior does not fit the trials"),
         ({"truth": np.zeros((10, 4, 2))}, "truth does not fit the trials"),
-        ({"latents": np.zeros((10, 4))}, "latents does not fit"),
+        ({"latents": np.zeros((10, 3))}, "latents does not fit"),
         ({"bin_width_s": 20.0}, "in milliseconds|seconds"),
         ({"channel_ids": [1, 2]}, "one id a channel"),
         ({"counts": np.full((10, 4, 3), np.nan)}, "must be finite"),

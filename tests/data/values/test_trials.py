@@ -215,7 +215,7 @@ def test_what_cannot_be_split(change, words):
         ({"inds": np.zeros((12, 2))}, "inds does not fit the trials"),
         ({"start_s": 1.0}, "start_s does not fit the trials"),
         ({"behavior": np.zeros((12, 4, 2))}, r"behavior does not fit.*shape \(12, 5, dimensions\)"),
-        ({"ext_input": np.zeros((12, 5))}, "ext_input does not fit"),
+        ({"ext_input": np.zeros((12, 4))}, "ext_input does not fit"),
         ({"truth": np.zeros((12, 5, 3))}, r"truth does not fit.*shape \(12, 5, 4\)"),
         ({"latents": np.zeros((3, 5, 3))}, "latents does not fit"),
         ({"channel_ids": [1, 2]}, "one id a channel"),
