@@ -47,6 +47,7 @@ _READING = {
     ),
     "intervals": _option(str | None, "--intervals", panel=_RECORDING, help="NWB: table or tag of the trials."),
     "label": _option(str | None, "--label", panel=_RECORDING, help="NWB: column of the trials with their condition."),
+    "signals": _option(list[str] | None, "--signals", panel=_RECORDING, help="NWB: time series that are the channels."),
     "behavior": _option(list[str] | None, "--behavior", panel=_RECORDING, help="NWB: time series, as often as needed."),
     "ext_input": _option(
         list[str] | None, "--ext-input", panel=_RECORDING, help="NWB: time series of the external input."

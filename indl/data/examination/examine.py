@@ -110,10 +110,11 @@ def opened(path: Path | str, **how: Any) -> Iterator[RawFile | Trials]:
     path, options = Path(path).expanduser(), Reading.of(how)
     kind = kind_of(path, options.dataset)
     if kind not in ("recording", "trials") or options.chop_s is not None:
+        default = {"bin_width_s": _NWB_BIN_S} if kind == "nwb" and not options.signals else {}
         with warnings.catch_warnings():
             # The report says the same.
             warnings.simplefilter("ignore", UserWarning)
-            trials = read_trials(path, **({"bin_width_s": _NWB_BIN_S} if kind == "nwb" else {}) | how)
+            trials = read_trials(path, **{**default, **how})
         yield trials
         return
     options.check(path, kind)

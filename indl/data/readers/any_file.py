@@ -43,7 +43,7 @@ _OPTIONS = {
     "continuous": ("counts", "dataset", *_CUT, *_SPLIT),
     "nlb": ("dataset", "valid", "split_seed"),
     "nwb": (
-        *("align", "window_s", "intervals", "label", "behavior", "ext_input", "angles", "units", "edges"),
+        *("align", "window_s", "intervals", "label", "signals", "behavior", "ext_input", "angles", "units", "edges"),
         *(*_CUT, *_SPLIT),
     ),
     "mat": _VARIABLES,
@@ -64,6 +64,7 @@ class Reading:
         window_s: Start and stop in seconds relative to the event (or, in npz and MATLAB files, to the trial's zero).
         intervals: NWB: table of intervals, or tag of the epochs, that holds the trials. None: the table of trials.
         label: NWB: column of the trials with their condition.
+        signals: NWB: names of time series whose dimensions are the channels, instead of the units' spikes.
         behavior, ext_input, angles: NWB: names of time series; see :func:`~indl.data.read_nwb`.
         units: NWB: "column=value" for every column of the units that is to have a value.
         edges: What becomes of trials that leave the recording: see :class:`~indl.data.Window`.
@@ -92,6 +93,7 @@ class Reading:
     window_s: tuple[float, float] | None = None
     intervals: str | None = None
     label: str | None = None
+    signals: tuple[str, ...] = ()
     behavior: tuple[str, ...] = ()
     ext_input: tuple[str, ...] = ()
     angles: tuple[str, ...] = ()
@@ -269,7 +271,7 @@ def _nlb(path: Path, how: Reading) -> NLBData:
 
 
 def _nwb(path: Path, how: Reading) -> Trials:
-    if how.bin_width_s is None:
+    if how.bin_width_s is None and not how.signals:
         raise RecordingError(
             f"An NWB file holds times, not bins. Given: {path} without a bin width. Say bin_width_s, in seconds "
             "(--bin 0.02 for 20 ms)."
@@ -300,6 +302,7 @@ def _nwb(path: Path, how: Reading) -> Trials:
     return read_nwb(
         path,
         window,
+        signals=how.signals or None,
         behavior=how.behavior or None,
         ext_input=how.ext_input or None,
         angles=how.angles,
