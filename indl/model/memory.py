@@ -20,7 +20,7 @@ _BYTES = 4  # Of a float32.
 _COPIES = 5
 #: Values that a step holds at once for each output of a dense layer, for each unit and gate of a recurrent one, for
 #: each value of a posterior and its sample, and for each channel of input and target.
-_DENSE, _GATE, _LATENT, _CHANNEL = 2, 4, 8, 6
+_DENSE, _GATE, _LATENT, _CHANNEL = 2, 3, 8, 5
 #: Weights that are left out: of terms, of scales, of single numbers.
 _OTHERS = 64
 #: Sizes that the recording decides.
@@ -28,8 +28,9 @@ _OF_THE_DATA = ("out_dim", "x_dim", "u_dim", "ext_input_dim", "forward_steps")
 #: How many settings a message names, and the least share of the whole that each must have.
 _NAMED, _SHARE = 3, 0.05
 
-#: Parameters of an observation a channel, where they are several; the last has scales beside the read-out.
-_PARAMETERS = {"Gaussian": 2, "Gamma": 2, "ZeroInflatedGamma": 5}
+#: Parameters of an observation a channel that are read out, where they are several, and those beside them.
+_PARAMETERS = {"Gaussian": 2, "Gamma": 2, "ZeroInflatedGamma": 3}
+_BESIDE = {"ZeroInflatedGamma": 2}
 
 
 class Memory(NamedTuple):
@@ -127,10 +128,11 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
     parts.append(generator)
     if p["n_factors"]:
         parts.append(_dense(drawn * steps, out, p["n_factors"]))
-    channels = (p["out_dim"] or n_channels) * _PARAMETERS.get(p["output_dist"], 1)
+    target, kind = p["out_dim"] or n_channels, p["output_dist"]
+    channels, beside = target * _PARAMETERS.get(kind, 1), target * _BESIDE.get(kind, 0)
     parts += [
         _of_sessions(p["n_sessions"], drawn, drawn * steps, factors, channels),
-        Memory(0, drawn * steps * _CHANNEL * channels),
+        Memory(p["n_sessions"] * beside, drawn * steps * _CHANNEL * channels),
     ]
     return _sum(parts)
 
@@ -156,7 +158,7 @@ def pi_vae_memory(p: Params, n_rows: int) -> Memory:
         mlp_settings(p, "decoder_nflow")[0],
     )
     encoder = _mlp(rows, x, mlp_settings(p, "encoder")[0], 2 * z)
-    return _sum([encoder, prior, flow, Memory(x + _OTHERS, rows * (2 * _CHANNEL * x + 2 * _LATENT * z))])
+    return _sum([encoder, prior, flow, Memory(x + _OTHERS, rows * (_CHANNEL * x + 2 * _LATENT * z))])
 
 
 def _sum(parts: Iterable[Memory]) -> Memory:
@@ -239,7 +241,7 @@ def _flow(
     lift = _mlp(rows, inputs, lift_hidden, size - inputs) if size > inputs else Memory()
     coupling = _mlp(rows, kept, hidden, 2 * (size - kept) - 1)
     weights = blocks * (size + coupling.weights * (1 if share else depth))
-    return _sum([lift, Memory(weights, blocks * depth * (coupling.step + _CHANNEL * rows * size))])
+    return _sum([lift, Memory(weights, blocks * depth * (coupling.step + _DENSE * rows * size))])
 
 
 def _of_sessions(sessions: int, trials: int, rows: int, inputs: int, outputs: int) -> Memory:
