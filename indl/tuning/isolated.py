@@ -19,8 +19,7 @@ from indl.data.values.provenance import digest
 from indl.files import WriteError, claim_folder, clear_folder, mark_folder, write_json
 from indl.files.kinds import RUN, TRIALS
 from indl.loading import load_model
-from indl.params.families import table_of
-from indl.params.param import checked
+from indl.text import shown
 from indl.tuning.hypermodel import SequentialHyperModel
 from indl.tuning.schema import SearchError, cannot_go_on, check_files, read_job, read_result, read_search
 
@@ -69,29 +68,27 @@ class IsolatedTrials:
         check_files(folder, self.tuner_id)
         try:
             super().reload()  # type: ignore[misc]
-            self._check_reloaded(folder)
-        except SearchError:
-            raise
         # keras-tuner answers to what cannot be with errors of many kinds.
         except Exception as error:
-            raise cannot_go_on(folder, "whose entries contradict one another, or those of this version") from error
+            raise cannot_go_on(folder, "whose entries are none of keras-tuner's") from error
 
-    def _check_reloaded(self, folder: Path) -> None:
-        """Looks at what keras-tuner has made of the files: the space, and of every trial its values and its score."""
-        rows, objective = table_of(self.hypermodel.base).by_name, self.oracle.objective.name
-        for entry in self.oracle.hyperparameters.space:
-            for value in (entry.min_value, entry.max_value) if hasattr(entry, "min_value") else entry.values:
-                if entry.name in rows:
-                    checked(rows[entry.name], entry.name, value)
-        for trial in self.oracle.trials.values():
-            values = trial.hyperparameters.copy()
-            self.hypermodel.params(values)
-            if values.values.keys() != trial.hyperparameters.values.keys():
-                raise cannot_go_on(folder, f"where trial {trial.trial_id} has not all values that were searched")
-            ended = trial.status == "COMPLETED"
+    def _check_trials(self) -> None:
+        """Looks at what keras-tuner has reloaded: spaces, and of every trial its values and its score."""
+        declared, objective = kt.HyperParameters(), self.oracle.objective.name
+        self.hypermodel.params(declared)
+        if _space(declared).items() - _space(self.oracle.hyperparameters).items():
+            raise cannot_go_on(Path(self.project_dir) / "oracle.json", "which has another search space")
+        for name, trial in self.oracle.trials.items():
+            path, values = Path(self.get_trial_dir(name)) / "trial.json", trial.hyperparameters.copy()
+            if _space(declared).items() - _space(values).items():
+                raise cannot_go_on(path, "which has another search space")
+            try:
+                self.hypermodel.params(values)
+            except (KeyError, ValueError) as error:
+                raise cannot_go_on(path, f"with values {shown(trial.hyperparameters.values)}") from error
             best = trial.metrics.get_best_value(objective) if trial.metrics.exists(objective) else None
-            if ended and (best is None or trial.score != best):
-                raise cannot_go_on(folder, f"where trial {trial.trial_id} has another score than its metrics")
+            if trial.status == "COMPLETED" and (best is None or trial.score != best):
+                raise cannot_go_on(path, f"with score {shown(trial.score)}, which is not that of its metrics")
 
     def run_trial(self, trial: Any, *args: Any, epochs: int | None = None, hidden_every: int = 1, **kwargs: Any) -> Any:
         """Trains one trial in a process of its own and returns the metrics of its best epoch."""
@@ -142,6 +139,7 @@ class IsolatedTrials:
             SearchError: a file in the folder cannot be read; or trials failed one after the other.
         """
         self.claim(epochs)
+        self._check_trials()
         try:
             return super().search(*args, epochs=epochs, **kwargs)  # type: ignore[misc]
         except RuntimeError as error:
@@ -195,6 +193,12 @@ class IsolatedRandomSearch(IsolatedTrials, kt.RandomSearch):
 
     def __init__(self, hypermodel: SequentialHyperModel, **kwargs: Any):
         super().__init__(hypermodel, objective=hypermodel.objective, **kwargs)
+
+
+def _space(hyperparameters: kt.HyperParameters) -> dict[str, str]:
+    """The entries of a search space in comparable form; what they begin with does not matter."""
+    configs = [{**entry.get_config(), "class": type(entry).__name__} for entry in hyperparameters.space]
+    return {repr((config["name"], config["conditions"])): repr({**config, "default": None}) for config in configs}
 
 
 def _not_the_recording(path: Path, why: str) -> SearchError:

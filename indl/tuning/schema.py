@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -42,6 +43,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _not_infinite(value: float) -> float:
+    # A whole number that is larger than any float is read as infinite here, and as it is by keras-tuner.
+    if math.isinf(value):
+        raise rule("a number")
+    return value
+
+
+_Value = Annotated[float, AfterValidator(_not_infinite)]
+
+
 class _ParentConfig(TypedDict):
     name: str
     values: Annotated[list[Annotated[Any, AfterValidator(_plain)]], Field(min_length=1)]
@@ -69,7 +80,7 @@ class _HyperParameters(TypedDict):
 
 
 class _Observation(TypedDict):
-    value: Annotated[list[float], Field(min_length=1)]
+    value: Annotated[list[_Value], Field(min_length=1)]
     step: Count
 
 
@@ -86,7 +97,7 @@ class _Trial(TypedDict):
     trial_id: str
     hyperparameters: _HyperParameters
     metrics: _Metrics
-    score: float | None
+    score: _Value | None
     best_step: Count | None
     status: Literal["RUNNING", "IDLE", "INVALID", "STOPPED", "COMPLETED", "FAILED"]
     message: str | None

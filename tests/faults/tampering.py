@@ -27,6 +27,8 @@ VALUES = {
     "removed": _REMOVED,
     "nested": _NESTED,
 }
+#: Those of which each is of another kind.
+FEW = {name: VALUES[name] for name in VALUES if name not in ("a list of lists", "a fraction", "very large", "infinite")}
 
 
 def places(node, most=None, at=()):
@@ -71,11 +73,11 @@ def without(content, entry):
     return found
 
 
-def json_cases(content, most=None):
+def json_cases(content, most=None, values=VALUES):
     """Every change of a JSON: (name, text of the file, the entry that differs: of a list the whole)."""
     for place in places(content, most):
         entry = tuple(itertools.takewhile(lambda key: isinstance(key, str), place))
-        for name, value in VALUES.items():
+        for name, value in values.items():
             yield f"{'.'.join(map(str, place)) or 'all'}: {name}", tampered(content, place, value), entry
 
 

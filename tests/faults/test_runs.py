@@ -10,7 +10,7 @@ from indl.files import OutputError, mark_folder
 from indl.files.kinds import RUN
 from indl.files.plain import read_plain
 from indl.runs import Run, RunError, execute, read, repeat
-from tests.faults.tampering import Outcomes, file_cases, json_cases, without
+from tests.faults.tampering import FEW, Outcomes, file_cases, json_cases, without
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1" / "run"
 DESCRIBED = json.loads((GOLDEN / "run.json").read_text())
@@ -80,7 +80,7 @@ def test_b2_a_finished_run_is_repeated_or_told(name, tmp_path, monkeypatch):
     _, differences = repeat(folder, out)
     assert not differences and len(trained) == 1
     few = {key: content[key] for key in FEW_PARAMS} if name == "params" else content
-    for case, text, entry in json_cases(few, most=len(FEW_PARAMS) if name == "params" else 4):
+    for case, text, entry in json_cases(few, most=len(FEW_PARAMS) if name == "params" else 4, values=FEW):
         path.write_text(text)
         at = ".".join((name, *entry))
         outcomes.add(

@@ -15,7 +15,7 @@ from indl.runs import Run, read
 from indl.training.checkpoint import Checkpoint, CheckpointError
 from indl.training.fit import make_callbacks, make_model, params_for
 from indl.training.mode import Mode
-from tests.faults.tampering import Outcomes, file_cases, json_cases
+from tests.faults.tampering import FEW, Outcomes, file_cases, json_cases
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1" / "unfinished"
 
@@ -108,7 +108,7 @@ def test_b3_a_description_of_another_kind_is_told(run):
     # All params were tampered with in another place, and other terms are as these.
     less["settings"] = {name: run.meta["settings"][name] for name in ("epochs", "hidden_every", "data")}
     less["history"] = {name: run.meta["history"][name] for name in ("loss", "val_hidden_nll", "skipped_steps")}
-    for name, text, _ in json_cases(less):
+    for name, text, _ in json_cases(less, values=FEW):
         run.describe(text.replace('"settings": {', f'"settings": {{"params": {params}, ', 1))
         outcomes.add(
             name,
@@ -118,11 +118,10 @@ def test_b3_a_description_of_another_kind_is_told(run):
             lambda found: run.unchanged(found, ("mode",) if name.startswith("parts.mode.c") else ()),  # noqa: B023
         )
     assert not outcomes.bad, outcomes.told()
-    assert len(outcomes.refused) > 400 and run.was_left_alone()
+    assert len(outcomes.refused) > 300 and run.was_left_alone()
     # A loss that was, and a mode that is measured anew: no other entry of a state tells what they must be.
-    losses = ("negative", "a fraction", "huge", "very large", "NaN", "infinite")
     assert set(outcomes.accepted) == {
-        *(f"history.loss.0: {name}" for name in losses),
+        *(f"history.loss.0: {name}" for name in ("negative", "huge", "NaN")),
         *("parts.mode.compiled: null", "parts.mode.compiled: true", "history.skipped_steps: removed"),
         *("parts.latent_use: an object", *(f"lists.{name}: an object" for name in ("hidden", "guard", "mode"))),
     }
