@@ -29,6 +29,7 @@ _LABELS = {
     "co_bps": "co-smoothing, bits/spike",
     "fp_bps": "forward prediction, bits/spike",
     "psth_r2": "trial averages R2, mean of channels",
+    "psth_r2_ceiling": "trial averages R2 of the true ones",
     "behavior_r2": "behaviour R2, mean",
 }
 

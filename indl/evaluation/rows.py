@@ -7,8 +7,8 @@ import numpy as np
 from indl import metrics
 from indl.data.values.recording import Recording
 from indl.evaluation.gathering import Scores, by_dimension
-from indl.model.families.pi_vae import rows_of
 from indl.model.pi_vae.model import PiVAE
+from indl.model.pi_vae.of_recording import rows_of
 
 #: Draws of each class from which labels are decoded.
 _LABEL_SAMPLES = 200
@@ -43,5 +43,5 @@ def evaluate_rows(model: PiVAE, recording: Recording, samples: int = 50, seed: i
         out.add(latents, "latent_r2")
     if model.discrete:
         likely = model.label_posterior(valid.x, n_samples=_LABEL_SAMPLES, seed=seed).argmax(1)
-        out["label_error_rate"] = metrics.label_error_rate(valid.u, likely)
+        out["label_error_rate"] = metrics.label_error_rate(valid.u, model.classes[likely])
     return out

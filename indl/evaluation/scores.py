@@ -22,6 +22,8 @@ from indl.training.hidden import hidden_nll
 #: Smoothing of the trial averages that condition-averaged rates are compared with, in seconds. The Neural Latents
 #: Benchmark uses 40 to 70 ms.
 PSTH_SD_S = 0.05
+#: Below this ceiling ``psth_r2`` is left out: more than four fifths of what it would be compared with are noise.
+LEAST_CEILING = 0.2
 _BEHAVIOR = ("behavior_r2", "behavior_r2_se")
 
 
@@ -39,8 +41,10 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
         ``nll``, ``kl_f``, ``kl_z``, ``neg_elbo``, ``hidden_nll`` in nats per trial; and, where the recording has what
         they need, ``rate_r2_flat``, ``rate_r2_per_channel``, ``latent_r2`` (mean) and ``latent_r2_1`` ...,
         ``co_bps`` (bits/spike of the held-out channels), ``fp_bps`` (bits/spike of all channels in the forward steps),
-        ``psth_r2`` (rates averaged by label against the averages of training counts, smoothed with
-        :data:`PSTH_SD_S`), ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
+        ``psth_r2`` (rates averaged by label against the averages of training counts, both smoothed with
+        :data:`PSTH_SD_S`) and ``psth_r2_ceiling``, what the true averages would reach
+        (:func:`~indl.metrics.psth.psth_ceiling`; of less than :data:`LEAST_CEILING`, ``psth_r2`` is left out),
+        ``behavior_r2`` and ``behavior_r2_1`` ...; bootstrap standard errors over validation trials
         in ``co_bps_se``, ``fp_bps_se`` and ``behavior_r2_se``. A score that cannot be computed from these data is NaN,
         with the reason in ``left_out``. Missing samples (NaN) are left out of every score.
         A model of labels has them for its bound (``nll`` to ``neg_elbo``, of log p(x | u)); all other scores withhold
@@ -92,7 +96,8 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
     if recording.forward_steps and model.observation == PoissonObservation.__name__:
         forward = (rates, valid.recon, recording.n_times)
         bits("fp_bps", metrics.forward_prediction, metrics.forward_prediction_se, *forward)
-    out.add(lambda: _score_averages(recording, rates), "psth_r2")
+    # What is compared with is smoothed: true rates reach the ceiling where they are, too.
+    _add_averages(out, recording, metrics.smooth_observed(rates, PSTH_SD_S / recording.bin_width_s))
     if valid.behavior is not None:
         out.add(lambda: _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed), *_BEHAVIOR)
     return out
@@ -123,27 +128,44 @@ def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -
     def smoothed(part: Split, sd_s: float) -> np.ndarray:
         return metrics.smooth_observed(part.recon, sd_s / recording.bin_width_s, fill)
 
-    out.add(lambda: _score_averages(recording, smoothed(recording.valid, PSTH_SD_S)), "psth_r2")
+    _add_averages(out, recording, smoothed(recording.valid, PSTH_SD_S))
     if recording.valid.behavior is not None:
         parts = (recording.train, recording.valid)
         out.add(lambda: _decode(recording, *(smoothed(part, 0.1) for part in parts), lag_s, seed), *_BEHAVIOR)
     return out
 
 
-def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]:
-    """R2 of condition-averaged rates of the validation part against trial averages of the training part."""
+def _add_averages(out: Scores, recording: Recording, rates: np.ndarray) -> None:
+    """Adds the R2 of averaged, smoothed rates of the validation part against trial averages of the training part."""
     train, valid = recording.train, recording.valid
     if train.label is None or valid.label is None:
-        return {}
+        return
     _, label = np.unique(np.concatenate([train.label, valid.label]), return_inverse=True)
-    averages = metrics.psth(train.recon, label[: len(train)], PSTH_SD_S / recording.bin_width_s)
+    sd_bins = PSTH_SD_S / recording.bin_width_s
+    averages = metrics.psth(train.recon, label[: len(train)], sd_bins)
     shared = np.isin(label[len(train) :], label[: len(train)])
     if not shared.any():
-        return {}
+        return
     # A sample that was not recorded is in no average of counts; so is its rate. A session may lack whole channels.
     rates = np.where(np.isnan(valid.recon), np.nan, rates)[shared]
     exist = ~np.isnan(rates).all((0, 1)) & ~np.isnan(averages).all((0, 1))
-    return {"psth_r2": metrics.psth_r2(rates[..., exist], label[len(train) :][shared], averages[..., exist])}
+
+    def ceiling() -> dict[str, float]:
+        found = metrics.psth_ceiling(train.recon[:][..., exist], label[: len(train)], sd_bins)
+        return {"psth_r2_ceiling": found.mean()}
+
+    def score() -> dict[str, float]:
+        most = out["psth_r2_ceiling"]
+        if not most >= LEAST_CEILING:
+            raise ValueError(
+                "Averages of so few trials are mostly noise. Given: true ones would reach R2 "
+                f"{most:.2f} with {len(train)} training trials of {len(np.unique(train.label))} conditions. Record "
+                "more trials, or merge conditions."
+            )
+        return {"psth_r2": metrics.psth_r2(rates[..., exist], label[len(train) :][shared], averages[..., exist])}
+
+    out.add(ceiling, "psth_r2_ceiling")
+    out.add(score, "psth_r2")
 
 
 def decode_behavior(

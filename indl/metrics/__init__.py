@@ -20,7 +20,7 @@ from indl.metrics.identifiability import (
     recovery_r2,
 )
 from indl.metrics.latent_r2 import latent_r2, latent_r2_se
-from indl.metrics.psth import psth, psth_r2
+from indl.metrics.psth import psth, psth_ceiling, psth_r2
 from indl.metrics.rate_scores import rate_r2_flat, rate_r2_per_channel
 from indl.metrics.smooth_observed import channel_means, smooth_observed
 from indl.metrics.smoothing_baseline import SmoothingBaseline, smoothing_baseline
@@ -64,6 +64,7 @@ __all__ = [
     "mean_autocorrelation",
     "poisson_nll",
     "psth",
+    "psth_ceiling",
     "psth_r2",
     "rate_r2_flat",
     "rate_r2_per_channel",

@@ -4,7 +4,7 @@ import numpy as np
 
 from indl.data.checks.masks import as_array
 from indl.metrics.r2 import r2_per_column
-from indl.metrics.smooth_observed import smooth_observed
+from indl.metrics.smooth_observed import channel_means, smooth_observed
 
 
 def psth(counts, label, sd_bins=0.0):
@@ -73,6 +73,53 @@ def psth_r2(rates, label, psth, jitter=None):
             "Check where psth and rates are NaN."
         )
     return float(r2.mean())
+
+
+def psth_ceiling(counts, label, sd_bins=0.0):
+    """R2 of each channel that the expected averages reach against those of :func:`psth`, which their trials make noisy.
+
+    It is the reliability of the averages, the share of their variance over conditions and bins that is no noise. The
+    noise of an average of n trials is the variance of the smoothed trials over n.
+
+    Args:
+        counts, label, sd_bins: as of :func:`psth`. Conditions of a single trial take no part.
+
+    Returns:
+        Estimates of at most 1, (channels,), below 0 by chance where there is nothing but noise; 0 for a channel whose
+        averages are constant.
+
+    Raises:
+        ValueError: as :func:`psth`; or if no condition has two trials.
+
+    Example:
+        >>> import numpy as np
+        >>> from indl.metrics import psth_ceiling
+        >>> rates = np.array([1.0, 3.0])[np.arange(4000) % 2][:, None, None]
+        >>> counts = np.random.default_rng(0).poisson(rates, (4000, 10, 1))
+        >>> float(psth_ceiling(counts, np.arange(4000) % 2)[0].round(2))
+        1.0
+    """
+    counts, label = _trials(counts, label)
+    smoothed = smooth_observed(counts, sd_bins)
+    conditions, sizes = np.unique(label, return_counts=True)
+    averages, noise = [], []
+    for condition in conditions[sizes > 1]:
+        trials = smoothed[label == condition]
+        n = (~np.isnan(trials)).sum(axis=0)
+        average = _mean_known(trials)
+        spread = np.nansum(np.square(trials - average), axis=0)
+        # Of one trial alone the noise is not known.
+        averages.append(np.where(n > 1, average, np.nan))
+        noise.append(np.where(n > 1, spread / np.maximum(n * (n - 1), 1), np.nan))
+    if not averages:
+        raise ValueError(
+            f"How noisy trial averages are shows in several trials of a condition. Given: {len(label)} trials of "
+            f"{len(conditions)} conditions, one each. Leave the score out, or merge conditions."
+        )
+    averages, noise = np.stack(averages), np.stack(noise)
+    total = np.nansum(np.square(averages - channel_means(averages)), axis=(0, 1))
+    noise = np.nansum(noise, axis=(0, 1))
+    return np.where(total > 0, 1.0 - noise / np.where(total > 0, total, 1.0), 0.0)
 
 
 def _trials(values, label):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,8 +12,9 @@ import tensorflow as tf
 from keras import ops
 
 from indl import __version__
-from indl.files import atomic
+from indl.files import atomic, expanded
 from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
+from indl.model.steps.callbacks import direct, listed
 from indl.model.steps.side_by_side import SideBySide
 from indl.model.steps.term_means import TermMeans
 from indl.objectives import Context, Objective
@@ -152,6 +152,21 @@ class LatentModel(keras.Model):
         # Replicas are summed, so each gives its share.
         return ops.mean(terms["loss"]) / tf.distribute.get_strategy().num_replicas_in_sync
 
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As in Keras; callbacks that monitor a term, or ``val_hidden_nll``, know that the less is the better."""
+        if callbacks is not None:
+            direct(listed(callbacks), {*self.metrics_names, "hidden_nll"})
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+
     # --- steps ----------------------------------------------------------------------------------
 
     def train_step(self, data: Any) -> Any:
@@ -254,7 +269,7 @@ class LatentModel(keras.Model):
                 f"A model is saved as a .keras file. Given: {filepath}. Write model.save('model.keras'), or call "
                 "indl.export_saved_model(model, folder) for use without this library."
             )
-        path = Path(filepath).expanduser()
+        path = expanded(filepath)
         if "://" in str(filepath) or (path.exists() and not overwrite):
             super().save(filepath, overwrite, **kwargs)
             return

@@ -19,6 +19,7 @@ from indl.dists.observations import OBSERVATIONS
 from indl.model.inputs import arrays
 from indl.model.inputs.arrays import ModelInputs
 from indl.model.inputs.labels import LabelForm
+from indl.model.inputs.of_recording import inputs_of, part_in
 from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.passes import Passes
@@ -33,7 +34,9 @@ class SequentialVAE(LatentModel):
     """A sequential variational auto-encoder over tensors that the builders, or the user, have made.
 
     Its loss and the terms that are logged are those of its objective, by default
-    :class:`~indl.objectives.elbo.Elbo`. Dropout acts in training only; inference runs on posterior means.
+    :class:`~indl.objectives.elbo.Elbo`. Dropout acts in training only; inference runs on posterior means. Where a
+    method of inference, or ``evaluate``, takes trials `x`, a recording stands for its validation trials, and a part of
+    one for its own, with their external input, session, and labels where nothing can be inferred without.
 
     Args:
         inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
@@ -60,8 +63,9 @@ class SequentialVAE(LatentModel):
     ):
         if "outputs" not in kwargs:
             raise ValueError(
-                f"A SequentialVAE takes its tensors by name. Given: {len(args)} positional arguments. "
-                "Write SequentialVAE(inputs=..., outputs={'p_x': ...})."
+                f"A SequentialVAE takes its tensors by name. Given: {len(args)} positional arguments. Write "
+                "SequentialVAE(inputs=..., outputs={'p_x': ...}); SequentialVAE.from_config(model.get_config()) is a "
+                "copy of a model with fresh weights."
             )
         outputs = dict(kwargs["outputs"])
         if "p_x" not in outputs:
@@ -80,7 +84,7 @@ class SequentialVAE(LatentModel):
         p = validate_params(params or {})
         super().__init__(
             *args,
-            objective=objective or default_objective(p, outputs),
+            objective=objective or Elbo.of(p, [name for name in outputs if outputs[name] is not None]),
             context=Context(
                 n_channels=symbols["x"].shape[-1],
                 forward_steps=p["forward_steps"],
@@ -184,6 +188,7 @@ class SequentialVAE(LatentModel):
                 model hides samples and is not told which, or is not compiled.
         """
         self.check_compiled()
+        x, y = self.reads.tidy(x), self.reads.tidy(y)
         self.check_arrays(x, y)
         self.reads.check_for_training(x)
         validation = kwargs.get("validation_data")
@@ -192,6 +197,7 @@ class SequentialVAE(LatentModel):
                 f"validation_data must be a tuple. Given: one array of shape {validation.shape}. Pass (x,) or (x, y)."
             )
         if validation is not None and isinstance(validation, tuple | list):
+            kwargs["validation_data"] = validation = tuple(map(self.reads.tidy, validation))
             self.check_arrays(*validation[:2], names=("validation x", "validation y"))
             self.reads.check_for_training(validation[0], "validation x")
         if kwargs.get("batch_size") is not None:
@@ -203,6 +209,9 @@ class SequentialVAE(LatentModel):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first."""
+        if (part := part_in(x)) is not None:
+            x, y = inputs_of(self, part, labels=True), part.recon[:]
+        x = self.reads.tidy(x)
         self.reads.check_labels(x)
         return super().evaluate(x, y, *args, **kwargs)
 
@@ -236,7 +245,7 @@ class SequentialVAE(LatentModel):
     def encode(self, x: Any, batch_size: int | None = None) -> dict[str, Any]:
         """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
-        found = self.passes.run(names, self.reads.checked(x), self.rows_at_once(batch_size))
+        found = self.passes.run(names, self._read(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
         ranks = {"q_f": 2, "q_z": 3}
         return {
@@ -287,7 +296,7 @@ class SequentialVAE(LatentModel):
             raise ValueError(f"An output is not known. Given: {list(names)}. Choose from {known}.")
         if samples:
             self._require_sampled_latents()
-        values = self.passes.run(names, self.reads.checked(x), self.rows_at_once(batch_size), samples, seed, compiled)
+        values = self.passes.run(names, self._read(x), self.rows_at_once(batch_size), samples, seed, compiled)
         return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
 
     def log_prob(self, x: Any, target: Any = None, batch_size: int | None = None) -> np.ndarray:
@@ -296,9 +305,12 @@ class SequentialVAE(LatentModel):
         Returns:
             Shape (trials, time, channels) of the target.
         """
-        p_x = self.passes.run(["p_x"], self.reads.checked(x), self.rows_at_once(batch_size))["p_x"]
+        p_x = self.passes.run(["p_x"], self._read(x), self.rows_at_once(batch_size))["p_x"]
         observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
-        target = arrays.numbers((x["x"] if isinstance(x, Mapping) else x) if target is None else target, "target")
+        if target is None:
+            part = part_in(x)
+            target = part.recon[:] if part is not None else x["x"] if isinstance(x, Mapping) else x
+        target = arrays.numbers(target, "target")
         if target.shape != observed[0].shape:
             raise ValueError(
                 f"The target does not fit the read-out. Given: shape {target.shape} for {tuple(observed[0].shape)}. "
@@ -427,7 +439,7 @@ class SequentialVAE(LatentModel):
                     "Pass indices into x, for example np.random.default_rng(0).permutation(len(x))."
                 )
             latents[swap] = latents[swap][order]
-        inputs = self.reads.checked(x)
+        inputs = self._read(x)
         steps = inputs["x"].shape[1] + self.context.forward_steps
         external, session = inputs.get("ext_input"), inputs.get("session")
         return np.asarray(self.decode(latents.get("f"), latents.get("z"), steps, external, session).mean())
@@ -455,6 +467,11 @@ class SequentialVAE(LatentModel):
 
     # --- internals ------------------------------------------------------------------------------
 
+    def _read(self, x: Any) -> dict[str, np.ndarray]:
+        """What a method was given as checked arrays by name."""
+        part = part_in(x)
+        return self.reads.checked(x if part is None else inputs_of(self, part))
+
     def _sample_layers(self) -> list[str]:
         return [layer.name for layer in self.layers if isinstance(layer, Sampler)]
 
@@ -475,19 +492,6 @@ class SequentialVAE(LatentModel):
                 f"latents {self.latent_names} (from encode), or train with variational=True."
             )
         return layer
-
-
-def default_objective(p: Mapping[str, Any], outputs: Mapping[str, Any]) -> Elbo:
-    """The bound that complete params ask for, of a model with these outputs."""
-    return Elbo(
-        p["kl_f_beta"],
-        p["kl_z_beta"],
-        p["alpha"],
-        encoders=tuple(latent for latent in "fz" if f"kl_{latent}_encoder" in outputs),
-        sample_validation=outputs.get("sample_mask") is not None,
-        # The mean over what a whole batch recorded couples its trials.
-        separable=not (p["missing_data"] and p["loss_reduction"] == "mean"),
-    )
 
 
 def _drop_samples_axis(value: Any, rank: int = 3) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,19 @@ class Elbo(Objective):
         "kl_z": "KL of z, nats/trial",
         "neg_elbo": "-ELBO, nats/trial",
     }
+
+    @classmethod
+    def of(cls, p: Mapping[str, Any], outputs: Collection[str]) -> Elbo:
+        """The bound that complete params ask for, of a model with these outputs."""
+        return cls(
+            p["kl_f_beta"],
+            p["kl_z_beta"],
+            p["alpha"],
+            encoders=tuple(latent for latent in "fz" if f"kl_{latent}_encoder" in outputs),
+            sample_validation="sample_mask" in outputs,
+            # The mean over what a whole batch recorded couples its trials.
+            separable=not (p["missing_data"] and p["loss_reduction"] == "mean"),
+        )
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ class Param:
         name: the key in the params dict.
         default: value in the `default` preset.
         kind: ``"int"``, ``"float"``, ``"bool"``, ``"choice"``, ``"units"`` (an int, or a list of ints
-            with one entry a layer) or ``"vector"`` (a float or a list of floats, one a channel).
+            with one entry a layer), ``"vector"`` (a float or a list of floats, one a channel) or ``"names"`` (a list
+            of different texts or integers).
         meaning: one line, with the unit.
         group: heading under which the generated tables list the row.
         choices: allowed values of a choice.
@@ -77,6 +78,8 @@ class Param:
             text = ", ".join(repr(choice) for choice in self.choices)
         elif self.kind == "bool":
             text = "True or False"
+        elif self.kind == "names":
+            text = "a list of different texts or integers"
         else:
             noun = {
                 "int": "an integer",
@@ -128,6 +131,8 @@ def checked(row: Param, key: str, value: Any) -> Any:
         if type(value).__name__ not in ("bool", "bool_"):
             raise bad_value(row, key, value)
         return bool(value)
+    if row.kind == "names":
+        return _names(row, key, value)
     if row.kind in ("units", "vector") and not isinstance(value, numbers.Real | str):
         values = value.tolist() if hasattr(value, "tolist") else value
         most = MOST_LAYERS if row.kind == "units" else MOST_CHANNELS
@@ -145,3 +150,14 @@ def _number(row: Param, key: str, entry: Any, given: Any) -> int | float:
     if not finite or not row.low <= entry <= row.high or (whole and entry != int(entry)):
         raise bad_value(row, key, given)
     return int(entry) if whole else float(entry)
+
+
+def _names(row: Param, key: str, value: Any) -> list[str | int]:
+    names = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(names, list | tuple) or not names:
+        raise bad_value(row, key, value)
+    names = [name.item() if hasattr(name, "item") else name for name in names]
+    plain = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
+    if not plain or len(set(names)) < len(names) or len({isinstance(name, str) for name in names}) > 1:
+        raise bad_value(row, key, value)
+    return names

@@ -51,7 +51,10 @@ TABLE: tuple[Param, ...] = (
     Param("u_dim", None, "int", "number of classes, or length of a continuous label", _SIZES,
           low=1, high=MOST_CHANNELS, none=True),
     Param("z_dim", 2, "int", "size of the latent, at most x_dim", _SIZES, low=1, high=MOST_UNITS),
-    Param("discrete_labels", True, "bool", "labels are classes counted from 0 (False: real vectors)", _SIZES),
+    Param("discrete_labels", True, "bool", "labels are classes (False: real vectors)", _SIZES),
+    Param("classes", None, "names",
+          "what the classes are called, in the order of their numbers (None: 0, 1, ..., or what the data call them)",
+          _SIZES, none=True),
     *_mlp("encoder", "the encoder", _ENC, 120, "tanh"),
     Param("decoder_n_gin_blocks", 2, "int", "GIN blocks: a permutation, then couplings", _DEC, low=0, high=MOST_LAYERS),
     Param("decoder_gin_block_depth", 2, "int", "affine couplings of a block", _DEC, low=1, high=MOST_LAYERS),
@@ -109,6 +112,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def check_sizes(p: Mapping[str, Any]) -> None:
     """Raises a ValueError where complete params have sizes that do not fit each other."""
+    if p["classes"] is not None and (not p["discrete_labels"] or p["u_dim"] not in (None, len(p["classes"]))):
+        raise ValueError(
+            f"Classes need discrete labels, and one name each. Given: {len(p['classes'])} names, with "
+            f"discrete_labels={p['discrete_labels']} and u_dim={p['u_dim']}. Leave u_dim and classes to the data."
+        )
     x_dim, kept = p["x_dim"], p["decoder_affine_input_layer_slice_dim"]
     if x_dim is not None and x_dim < p["z_dim"]:
         raise ValueError(

@@ -17,11 +17,11 @@ from indl.export import export_saved_model
 from indl.files import OutputError, WriteError, claim_folder, output_file, write_json
 from indl.files.kinds import RUN
 from indl.files.marks import FIGURE
-from indl.model.families.pi_vae import rows_of
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.pi_vae.model import PiVAE
+from indl.model.pi_vae.of_recording import rows_of
 from indl.model.sequence_model import SequentialVAE
 from indl.training.fit import TrainingResult
 from indl.training.latent_use import LatentUse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,6 +37,7 @@ from indl.files import (
 )
 from indl.files.kinds import RUN
 from indl.files.schema import read_json
+from indl.model.steps.callbacks import listed
 from indl.params import validate_params
 from indl.runs import schema
 from indl.runs.logs import Logs
@@ -102,7 +103,7 @@ class Difference(NamedTuple):
 
 
 def execute(
-    run: Run, folder: Path | str, recording: Recording | None = None, callbacks: Sequence[Any] = (), fresh: bool = False
+    run: Run, folder: Path | str, recording: Recording | None = None, callbacks: Any = (), fresh: bool = False
 ) -> tuple[TrainingResult, dict[str, Any]]:
     """Trains, scores and draws; everything goes to `folder`.
 
@@ -115,7 +116,7 @@ def execute(
         run: what to do.
         folder: where to write.
         recording: the recording of `run`, if it is loaded already.
-        callbacks: further Keras callbacks.
+        callbacks: further Keras callbacks, one or several.
         fresh: begin anew where the folder holds a run, whose files are removed; what else it holds stays.
 
     Returns:
@@ -153,9 +154,7 @@ def execute(
         ) from error
 
 
-def _execute(
-    run: Run, folder: Path, recording: Recording, callbacks: Sequence[Any]
-) -> tuple[TrainingResult, dict[str, Any]]:
+def _execute(run: Run, folder: Path, recording: Recording, callbacks: Any) -> tuple[TrainingResult, dict[str, Any]]:
     begin = time.monotonic()
     described = describe(run, recording)
     if (folder / "run.json").exists():
@@ -174,7 +173,7 @@ def _execute(
         run.params,
         recording,
         epochs=run.epochs,
-        callbacks=[_unfinished(folder), Logs(folder / "logs", run.params), *callbacks],
+        callbacks=[_unfinished(folder), Logs(folder / "logs", run.params), *listed(callbacks)],
         folder=folder,
         skip_nonfinite=run.skip_nonfinite,
     )
@@ -234,7 +233,7 @@ def read(folder: Path | str) -> dict[str, Any]:
 
 
 def repeat(
-    folder: Path | str, out: Path | str, data: Path | str | None = None, callbacks: Sequence[Any] = ()
+    folder: Path | str, out: Path | str, data: Path | str | None = None, callbacks: Any = ()
 ) -> tuple[dict[str, Any], list[Difference]]:
     """Repeats a run in a new folder and compares every number of its history and its scores.
 
@@ -242,7 +241,7 @@ def repeat(
         folder: the finished run.
         out: folder of the repetition, which is cleared of an earlier one.
         data: the recording, where it has moved.
-        callbacks: further Keras callbacks.
+        callbacks: further Keras callbacks, one or several.
 
     Returns:
         The scores of the repetition, and the numbers that differ (none on the same machine and versions).

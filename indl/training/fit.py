@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from indl.model.families import family_of
 from indl.model.families.sequence import make_optimizer
 from indl.model.latent_model import LatentModel
 from indl.model.memory import check_memory, heaviest
+from indl.model.steps.callbacks import listed
 from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
 from indl.sampling.seeding import seeded
@@ -137,7 +138,7 @@ def train(
     *,
     epochs: int | None = None,
     hidden_every: int = 5,
-    callbacks: Sequence[Any] = (),
+    callbacks: Any = (),
     verbose: int | str = 0,
     model: LatentModel | None = None,
     folder: Path | str | None = None,
@@ -155,8 +156,9 @@ def train(
         epochs: passes over the training trials. Default: ``params["epochs"]``.
         hidden_every: epochs between two evaluations of ``val_hidden_nll`` and of the use of each latent dimension;
             at most ``params["patience"]``.
-        callbacks: further Keras callbacks. Their own state is not kept in `folder`, and the weights of the best epoch
-            are put back after them.
+        callbacks: further Keras callbacks: one, a list or a ``CallbackList``. Where they monitor a term of the loss or
+            ``val_hidden_nll`` (the last value in epochs without one), the mode ``"auto"`` is ``"min"``. Their own state
+            is not kept in `folder`, and the weights of the best epoch are put back after them.
         verbose: as in Keras.
         model: a model to go on with, instead of a new one, compiled with :func:`make_optimizer`. Epochs and schedules
             start again at 0.
@@ -171,7 +173,7 @@ def train(
         UserWarning: the recording holds signals far from unit scale; or training was interrupted, without a `folder`.
 
     Raises:
-        TypeError: `recording` is something else.
+        TypeError: `recording` or `callbacks` are something else.
         ValueError: params or arrays that do not validate, params of a model that would take more memory than the
             machine has, or a model with another optimizer.
         KeyboardInterrupt: training was interrupted, and `folder` has the state to go on from.
@@ -185,6 +187,7 @@ def train(
             f"Training needs a Recording. Given: {type(recording).__name__}. Make one with Trials.split or "
             "load_recording."
         )
+    callbacks = listed(callbacks)
     family, p = family_of(params), params_for(params, recording)
     folder = None if folder is None else check_folder(folder, RUN)
     check_scale(recording)

@@ -36,7 +36,8 @@ def test_scores_are_those_of_the_metrics_on_the_models_rates():
 def recording():
     """Labels, behaviour, held-out channels and forward steps; NaN in all but the labels."""
     rng = np.random.default_rng(0)
-    counts = rng.poisson(1.0, (40, 14, 6)).astype("float32")
+    rates = rng.gamma(1.0, 1.0, (4, 1, 6))[np.arange(40) % 4]
+    counts = rng.poisson(np.broadcast_to(rates, (40, 14, 6))).astype("float32")
     counts[3, 2:4], counts[5, 12:], counts[7, :, 1] = np.nan, np.nan, np.nan
     behavior = rng.normal(size=(40, 14, 2))
     behavior[0, 4:] = np.nan
@@ -54,7 +55,7 @@ def test_every_score_leaves_missing_samples_out(recording):
     assert scores["fp_bps"] == pytest.approx(metrics.forward_prediction(rates, valid.recon, 11))
     assert scores["fp_bps_se"] == pytest.approx(metrics.forward_prediction_se(rates, valid.recon, 11, seed=7))
     averages = metrics.psth(train.recon, train.label.astype(int) // 10, sd_bins=2.5)
-    scored = np.where(np.isnan(valid.recon), np.nan, rates)
+    scored = np.where(np.isnan(valid.recon), np.nan, metrics.smooth_observed(rates, 2.5))
     assert scores["psth_r2"] == pytest.approx(metrics.psth_r2(scored, valid.label.astype(int) // 10, averages))
     fitted = model.rates(train.encod, samples=3, seed=7)
     decoded = metrics.ridge_decoding(fitted, train.behavior, rates, valid.behavior, 2, seed=7)
@@ -100,7 +101,8 @@ def test_baseline_reproduces_the_published_figures_of_a_real_recording(recording
 
 def silent_where_scored():
     """A held-out channel whose only spike is in training."""
-    x = np.random.default_rng(0).poisson(1.0, (30, 12, 5)).astype("float32")
+    rates = np.array([0.5, 2.0])[np.arange(30) % 2][:, None, None]
+    x = np.random.default_rng(0).poisson(np.broadcast_to(rates, (30, 12, 5))).astype("float32")
     x[:, :, 3] = 0
     x[0, 0, 3] = 1
     return Trials(x, 0.02, label=np.arange(30) % 2).split(valid=range(24, 30), heldout=[3])
@@ -128,4 +130,30 @@ def test_a_baseline_of_too_few_trials_says_so():
     few = Trials(counts, 0.02, label=np.zeros(3)).split(valid=[2], heldout=2)
     with pytest.warns(UserWarning, match="The score co_bps is left out: .*Given: 2 "):
         found = evaluate_baseline(few)
-    assert np.isnan(found["co_bps"]) and np.isfinite(found["psth_r2"])
+    assert np.isnan(found["co_bps"]) and np.isnan(found["psth_r2"]) and found["psth_r2_ceiling"] < 0.2
+    assert found.left_out["psth_r2"].startswith("Averages of so few trials are mostly noise")
+
+
+@pytest.mark.filterwarnings("ignore:.*are left out")
+def test_averages_of_noise_are_left_out():
+    """faults.md D: with five trials a condition the score of trial averages measures noise."""
+    counts = np.random.default_rng(0).poisson(1.0, (60, 12, 5)).astype("float32")
+    of_noise = Trials(counts, 0.02, label=np.arange(60) % 12).split(heldout=2)
+    alone = Trials(counts[:20], 0.02, label=np.arange(20) // 2).split(valid=range(0, 20, 2), heldout=2)
+    for recording, reason in ((of_noise, "mostly noise. Given: true ones"), (alone, "several trials of")):
+        with pytest.warns(UserWarning, match="The score psth_r2"):
+            found = evaluate_baseline(recording)
+        assert np.isnan(found["psth_r2"]) and not found["psth_r2_ceiling"] >= 0.2
+        assert any(reason in why for why in found.left_out.values())
+        assert np.isfinite(found["co_bps"])
+
+
+def test_true_rates_reach_the_ceiling_of_averages():
+    """faults.md D: trial averages against their noise ceiling, in rates that are known."""
+    recording = lorenz(n_neurons=12, n_conditions=8, n_trials=12, n_bins=30, seed=0)
+    found = evaluate_baseline(recording)
+    sd = 0.05 / recording.bin_width_s
+    averages = metrics.psth(recording.train.recon, recording.train.label, sd)
+    truth = metrics.smooth_observed(recording.valid.truth, sd)
+    reached = metrics.psth_r2(truth, recording.valid.label, averages)
+    assert found["psth_r2"] < found["psth_r2_ceiling"] == pytest.approx(reached, abs=0.05)

@@ -38,6 +38,7 @@ from indl.data import (
     read_mat,
     read_npz,
     read_nwb,
+    read_trials,
     save_recording,
     save_trials,
 )
@@ -307,6 +308,15 @@ def test_series_are_channels(calcium):
         read_nwb(calcium, window, signals="speed", unit_filter={"quality": "good"})
     with pytest.raises(RecordingError, match="no time series of that name. Given: 'sped'.*Did you mean 'speed'"):
         read_nwb(calcium, window, signals="sped")
+
+
+def test_an_option_of_any_file_makes_signals_the_channels(calcium):
+    """faults.md D: a calcium file without units says how to read its series; here that is an option."""
+    how = {"signals": ("RoiResponseSeries",), "align": "start_time", "window_s": (0.0, 1.0)}
+    expected = read_nwb(calcium, Window("start_time", (0.0, 1.0)), signals="RoiResponseSeries")
+    found = read_trials(calcium, **how)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    assert not found.are_counts and found.bin_width_s == expected.bin_width_s
 
 
 def test_signals_are_missing_where_nothing_was_recorded():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from indl.data import gaussian_smooth
-from indl.metrics import psth, psth_r2, smooth_observed
+from indl.metrics import psth, psth_ceiling, psth_r2, smooth_observed
 
 
 def r2(truth, predicted):
@@ -103,3 +103,35 @@ def test_rates_of_jittered_trials_match_once_it_is_undone(rng):
 def test_bad_arguments(call, words):
     with pytest.raises(ValueError, match=words):
         call(np.random.default_rng(0).random((4, 3, 2)) + 0.1)
+
+
+@pytest.mark.parametrize("n_trials, sd_bins, unknown", [(3, 0.0, 0.0), (12, 2.0, 0.0), (12, 0.0, 0.2)])
+def test_the_ceiling_is_what_true_rates_reach(n_trials, sd_bins, unknown):
+    """faults.md D: of Poisson counts of known rates; the mean over data sets, within its standard error."""
+    rng = np.random.default_rng(5)
+    rates = rng.gamma(2.0, 0.6, (6, 1, 3)) * (
+        1 + 0.5 * np.sin(np.arange(20)[:, None] / 3 + rng.uniform(0, 6, (6, 1, 3)))
+    )
+    label = np.repeat(np.arange(6), n_trials)
+    reached, ceiling = [], []
+    for _ in range(60):
+        counts = rng.poisson(rates[label]).astype("float64")
+        counts[rng.uniform(size=counts.shape) < unknown] = np.nan
+        reached.append(psth_r2(smooth_observed(rates, sd_bins), np.arange(6), psth(counts, label, sd_bins)))
+        ceiling.append(psth_ceiling(counts, label, sd_bins).mean())
+    difference = np.subtract(reached, ceiling)
+    assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(60) + 0.003
+    assert 0.2 < np.mean(ceiling) < 0.99
+
+
+def test_the_ceiling_of_noise_is_zero_and_of_one_trial_unknown():
+    rng = np.random.default_rng(0)
+    label = np.arange(200) % 50
+    counts = rng.poisson(1.0, (200, 40, 4))
+    counts[:, :, 3] = 0
+    ceiling = psth_ceiling(counts, label)
+    assert np.abs(ceiling[:3]).max() < 0.1 and ceiling[3] == 0
+    with_one_more = psth_ceiling(np.concatenate([counts, 9 + counts[:1]]), np.append(label, 50))
+    np.testing.assert_array_equal(with_one_more, ceiling)
+    with pytest.raises(ValueError, match="Given: 3 trials of 3 conditions, one each"):
+        psth_ceiling(counts[:3], np.arange(3))

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from indl.data.checks.arrays import as_trials
+from indl.data.checks.masks import as_array
 from indl.model.inputs.labels import LabelForm
 
 #: What a model may read beside x.
@@ -63,6 +64,19 @@ class ModelInputs:
             given["u"] = self.labels.unknown(given["x"], self.forward_steps)
         return given
 
+    def tidy(self, x: Any) -> Any:
+        """Arrays as Keras takes them: objects that are numbers as numbers, one label a trial; anything else as it is.
+
+        Args:
+            x: one array, or a dict of them; or what else Keras takes.
+        """
+        if isinstance(x, Mapping):
+            x = {name: self.tidy(values) for name, values in x.items()}
+            if self.labels is not None and isinstance(x.get("u"), np.ndarray):
+                x["u"] = self.labels.tidy(x["u"])
+            return x
+        return as_array(x) if isinstance(x, np.ndarray) else x
+
     def checked(self, x: Any, name: str = "x", check_bins: bool = True) -> dict[str, Any]:
         """The complete inputs as float32 arrays.
 
@@ -90,6 +104,8 @@ class ModelInputs:
                 f"The arrays are not those that the model reads. Given: {sorted(x)}. Pass {sorted(names)}."
             )
         arrays = {key: numbers(x[key], f"{name}[{key!r}]") for key in self.symbols if key in x}
+        if "u" in arrays:
+            arrays["u"] = self.labels.tidy(arrays["u"]).astype("float32", copy=False)
         self.check_x(arrays["x"], f"{name}['x']", check_bins)
         trials, bins = arrays["x"].shape[:2]
         if "u" in arrays:
@@ -110,6 +126,10 @@ class ModelInputs:
     def check_x(self, x: Any, name: str = "x", check_bins: bool = True) -> None:
         """Refuses an array of another shape, or with values that cannot be."""
         _, bins, width = self.symbols["x"].shape
+        if x.ndim == 2 and x.shape[1] == width:
+            raise ValueError(
+                f"{name} is one trial and lacks the axis of trials. Given: shape {x.shape}. Pass {name}[None]."
+            )
         if check_bins and x.ndim == 3 and bins is not None and x.shape[1] != bins:
             raise ValueError(
                 f"{name} does not fit the model's input. Given: {x.shape[1]} bins for an input of {bins}. "

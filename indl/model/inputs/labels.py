@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from indl.data.checks.masks import as_array
+from indl.data.values.forms import one_label_each
 
 #: What labels are, in messages.
 WHAT = "the label of each trial, or with u_per_step of each bin of the target"
@@ -53,6 +54,10 @@ class LabelForm:
         return (np.full if is_array else ops.full)(
             self.shape(trials, bins), float("nan") if self.n_classes is None else -1.0, dtype="float32"
         )
+
+    def tidy(self, u: np.ndarray) -> np.ndarray:
+        """Labels of trials that came as a column (trials, 1), or one-hot, as (trials,); others as they are."""
+        return one_label_each(u) if self.n_classes is not None and not self.per_step else u
 
     def check(self, u: np.ndarray, trials: int, bins: int, name: str, known: bool) -> None:
         """Refuses labels of another shape, that cannot be, or, with `known`, that are unknown.

@@ -9,8 +9,8 @@ import numpy as np
 
 from indl.data.checks.masks import as_array
 from indl.data.values.lazy import LazyArray
-from indl.data.values.recording import Split
-from indl.data.values.trials import time_mask
+from indl.data.values.recording import Recording, Split
+from indl.data.values.trials import Trials, time_mask
 
 
 def arrays_of(part: Split, names: tuple[str, ...], params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -64,6 +64,20 @@ def inputs_of(model: Any, part: Split, trials: slice = slice(None), labels: bool
     arrays = arrays_of(part, names, model.params)
     chosen = {name: arrays[name][trials] for name in names}
     return chosen if len(names) > 1 else chosen["x"]
+
+
+def part_in(x: Any) -> Split | None:
+    """The part of a recording that a model's method was given: the validation part of a whole one; None: other things.
+
+    Raises:
+        ValueError: trials that were not split, of which a model cannot tell what its encoder sees.
+    """
+    if isinstance(x, Trials):
+        raise ValueError(
+            f"A model takes parts of a recording. Given: {x!r}. Split them, trials.split(...), or pass the array "
+            "trials.counts with the channels that the encoder sees."
+        )
+    return x.valid if isinstance(x, Recording) else x if isinstance(x, Split) else None
 
 
 def session_inputs(model: Any, x: Any, session: int) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from keras import ops
 from scipy.special import gammaln, logsumexp, softmax
 
 from indl.data.checks.arrays import check_whole
+from indl.data.values.recording import Recording
 from indl.dists.log_gaussian import LogGaussian
 from indl.feed.batch_stacks import batch_stacks, train_on_stack
 from indl.feed.tf_data import untuned
@@ -53,6 +54,10 @@ class PiVAE(LatentModel):
     `beta_z` (the params' kl_weight at the start) are variables. A call draws one sample of each row, in training and
     at inference alike. All methods but :meth:`fit` and :meth:`evaluate` draw with numpy, by their own seed.
 
+    Where a method takes observations, a recording stands for its validation trials, and a part of one for its own: the
+    rows are their bins one after the other, those left out of which a channel was not recorded. Labels that are classes
+    are what :attr:`classes` calls them, and also one-hot; in ``{"x": x, "u": u}`` of a call they are their numbers.
+
     Args:
         inputs: ``{"x": (rows, X), "u": (rows,) classes or (rows, U)}``.
         outputs: a dict with ``firing_rate``, ``lambda_mean``, ``lambda_log_variance``, ``posterior_mean``,
@@ -66,7 +71,8 @@ class PiVAE(LatentModel):
         if params is None or not {"inputs", "outputs"} <= kwargs.keys():
             raise ValueError(
                 f"A PiVAE takes its tensors and params by name. Given: {len(args)} positional arguments, "
-                f"{sorted(kwargs)}. Write PiVAE(inputs=..., outputs=..., params=...), or call build_pi_vae."
+                f"{sorted(kwargs)}. Write PiVAE(inputs=..., outputs=..., params=...), or call build_pi_vae; "
+                "PiVAE.from_config(model.get_config()) is a copy of a model with fresh weights."
             )
         params = PI_VAE.validate(params)
         discrete = params["discrete_labels"]
@@ -79,13 +85,13 @@ class PiVAE(LatentModel):
         )
         self._symbols = {**dict(kwargs["inputs"]), **dict(kwargs["outputs"])}
         counts = params["decoder_observation_model"] == "poisson"
-        self._rows = RowInputs(params["x_dim"], params["u_dim"], discrete, counts)
+        self._rows = RowInputs(params["x_dim"], params["u_dim"], discrete, counts, params["classes"])
         self._passes: dict[str, Any] = {}
 
     def __call__(self, inputs: Any, u: Any = None, **kwargs: Any) -> dict[str, Any]:
         """``model(x, u)``, or ``model({"x": x, "u": u})``; see the class for the outputs."""
         if u is not None:
-            u = ops.convert_to_tensor(u)
+            u = ops.convert_to_tensor(u if tf.is_tensor(u) or not self.discrete else self._rows.labels(u))
             inputs = {"x": ops.convert_to_tensor(inputs), "u": ops.reshape(u, (-1,)) if self.discrete else u}
         return super().__call__(inputs, **kwargs)
 
@@ -93,6 +99,15 @@ class PiVAE(LatentModel):
     def discrete(self) -> bool:
         """Whether labels are classes."""
         return self.params["discrete_labels"]
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """What the classes are called, (classes,), in the order of the columns of :meth:`label_posterior`.
+
+        Whole numbers from 0 on, unless the labels that it was trained on, or the params, say otherwise; None of a model
+        of continuous labels.
+        """
+        return self._rows.candidates(None) if self.discrete else None
 
     @property
     def decoder_observation_model(self) -> str:
@@ -119,8 +134,9 @@ class PiVAE(LatentModel):
         """``keras.Model.fit`` on ``(x, u)``, or ``{"x": x, "u": u}``; arrays are checked first.
 
         Args:
-            x: observations (rows, X) and labels: classes (rows,), or real labels (rows, U); or a data set of batches
-                ``(x, u)`` or ``({"x": x, "u": u},)``, which passes unseen.
+            x: observations (rows, X) and labels: classes (rows,), or real labels (rows, U); or a part of a recording;
+                or a data set of batches ``(x, u)`` or ``({"x": x, "u": u},)``, which passes unseen. A model without
+                :attr:`classes` takes their names from labels that are not numbered from 0.
             y: None.
             batch_size: rows. Default: that of the params.
             **kwargs: of ``keras.Model.fit``; `validation_data` is like `x`.
@@ -132,7 +148,13 @@ class PiVAE(LatentModel):
             UserWarning: the labels, or the prior after training, do not identify the latents.
         """
         self.check_compiled()
-        x, labels = self._rows.for_keras(x, y), None
+        if isinstance(x, Recording):
+            raise ValueError(
+                "A recording has trials to train on and others to score. Given: all of it. Pass recording.train, with "
+                "validation_data=recording.valid, or call indl.train(params, recording)."
+            )
+        rows = self._rows.named(x)
+        x, labels = rows.for_keras(x, y), None
         if isinstance(x, Mapping):
             unfit = sorted(_NOT_OF_ARRAYS & {name for name, value in kwargs.items() if value is not None})
             if unfit:
@@ -151,15 +173,16 @@ class PiVAE(LatentModel):
             # As Keras writes it: (inputs,) or (inputs, None).
             if isinstance(given, tuple | list) and given and all(part is None for part in given[1:]):
                 given = given[0]
-            given = self._rows.for_keras(given, name="validation x")
+            given = rows.for_keras(given, name="validation x")
             if isinstance(given, Mapping):
-                rows = tf.data.Dataset.from_tensor_slices((given,))
-                given = untuned(rows.batch(kwargs.pop("validation_batch_size", None) or _ROWS))
+                given = tf.data.Dataset.from_tensor_slices((given,))
+                given = untuned(given.batch(kwargs.pop("validation_batch_size", None) or _ROWS))
             kwargs["validation_data"] = given
+        self._rows, self.params["classes"] = rows, rows.classes
         history = super().fit(x, batch_size=batch_size, **kwargs)
         # Of the prior of a run that broke down nothing can be said.
-        if labels is not None and all(np.isfinite(part).all() for part in self.label_statistics(labels)):
-            for finding in self.identifiability_findings(labels):
+        if labels is not None and all(np.isfinite(part).all() for part in self._prior_of(labels)):
+            for finding in self._findings(labels):
                 warnings.warn(finding, UserWarning, stacklevel=2)
         return history
 
@@ -176,10 +199,12 @@ class PiVAE(LatentModel):
 
         See :func:`indl.metrics.identifiability.identifiability_findings`.
         """
-        labels = np.unique(self._rows.labels(u), axis=0)
+        return self._findings(np.unique(self._rows.labels(u), axis=0))
+
+    def _findings(self, labels: np.ndarray) -> list[str]:
         # A few hundred labels show the rank; a continuous set has as many as rows.
         labels = labels[:: max(1, len(labels) // 500)]
-        prior = self.label_statistics(labels)
+        prior = self._prior_of(labels)
         return identifiability_findings(prior.loc, prior.log_variance, labels)
 
     # --- inference ------------------------------------------------------------------------------
@@ -213,7 +238,7 @@ class PiVAE(LatentModel):
 
     def label_statistics(self, u: Any) -> LogGaussian:
         """p(z | u) of labels, as arrays (labels, Z)."""
-        return LogGaussian(*self._run("prior", self._rows.labels(u)))
+        return self._prior_of(self._rows.labels(u))
 
     def sample(self, u: Any, n_samples: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
         """Draws from the model at given labels.
@@ -262,15 +287,16 @@ class PiVAE(LatentModel):
 
     # --- likelihoods and labels -----------------------------------------------------------------
 
-    def neg_elbo(self, x: Any, u: Any, n_samples: int = 50, seed: int = 0) -> np.ndarray:
+    def neg_elbo(self, x: Any, u: Any = None, n_samples: int = 50, seed: int = 0) -> np.ndarray:
         """The negative bound on log p(x | u) of each row in nats, averaged over samples; constants of x dropped.
 
         Args:
             x: observations (rows, X).
-            u: labels.
+            u: labels. None: those of the recording that `x` is.
             n_samples: draws of each row.
             seed: seed of the draws.
         """
+        x, u = self._rows.with_labels(x, u)
         x, n = self._rows.observations(x), check_whole(n_samples, "n_samples", 1)
         q, prior, rng = self.posterior(x), self.label_statistics(u), np.random.default_rng(check_whole(seed, "seed"))
         both = _joint(q, prior)
@@ -385,6 +411,10 @@ class PiVAE(LatentModel):
             self._passes[name] = tf.function(self._part(name), autograph=False, input_signature=signature)
         found = [self._passes[name](rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
         return [np.concatenate(pieces) for pieces in zip(*found, strict=True)]
+
+    def _prior_of(self, labels: np.ndarray) -> LogGaussian:
+        """p(z | u) of numbers of classes, or of real labels."""
+        return LogGaussian(*self._run("prior", labels))
 
     def _noise(self) -> np.ndarray:
         return np.asarray(self.observation_noise_model.log_variance)

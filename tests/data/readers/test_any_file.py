@@ -174,12 +174,3 @@ def test_files_of_nlb_tools_are_read_by_their_content(tmp_path):
     )
     with pytest.raises(ValueError, match="nlb_tools"):
         read_recording(paths[0], bin_width_s=0.02, heldout=3)
-
-
-def test_signals_of_nwb_are_channels(calcium):
-    """faults.md D: a calcium file without units says how to read its series; here that is an option."""
-    how = {"signals": ("RoiResponseSeries",), "align": "start_time", "window_s": (0.0, 1.0)}
-    expected = read_nwb(calcium, Window("start_time", (0.0, 1.0)), signals="RoiResponseSeries")
-    found = read_trials(calcium, **how)
-    np.testing.assert_array_equal(found.counts, expected.counts)
-    assert not found.are_counts and found.bin_width_s == expected.bin_width_s

@@ -14,8 +14,8 @@ from indl.data.values.recording import Split
 from indl.evaluation import evaluate
 from indl.loading import load_model
 from indl.model.families import family_of
-from indl.model.families.pi_vae import rows_of
 from indl.model.pi_vae.model import PiVAE
+from indl.model.pi_vae.of_recording import rows_of
 from indl.model.sequence_model import SequentialVAE
 from indl.params import preset
 from indl.training.fit import params_for, train
