@@ -145,6 +145,7 @@ def checked(row: Param, key: str, value: Any) -> Any:
 def _number(row: Param, key: str, entry: Any, given: Any) -> int | float:
     real = isinstance(entry, numbers.Real) and not isinstance(entry, bool)
     whole = row.kind in ("int", "units")
+    entry = entry.item() if hasattr(entry, "item") else entry
     # A whole number may be larger than any float.
     finite = real and abs(entry) <= sys.float_info.max
     if not finite or not row.low <= entry <= row.high or (whole and entry != int(entry)):

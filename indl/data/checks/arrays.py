@@ -195,6 +195,7 @@ def check_whole(value, name, low=0, high=math.inf):
         ValueError: If the value is not a whole number in that range.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    value = value.item() if real and hasattr(value, "item") else value
     # A whole number may be larger than any float.
     if not real or not low <= value <= high or not abs(value) <= sys.float_info.max or value != int(value):
         bounds = f"from {low} to {high}" if math.isfinite(high) else f"from {low} on"
