@@ -144,6 +144,26 @@ def test_b6_a_trial_that_had_ended_is_taken_or_told(name, search, hypermodel):
     assert "epochs: text" in outcomes.refused if name == "job.json" else "loss: text" in outcomes.refused
 
 
+def test_what_was_not_tampered_with_goes_on(search, monkeypatch):
+    """Every kind of entry of a space, those under conditions too, is after keras-tuner has saved it what it was."""
+    folder, _, trained = search
+    monkeypatch.setattr("indl.tuning.hypermodel.make_model", lambda *args: None)
+    params = {"z_latent_size": 2, "kl_z_ramp": 7, "lr_schedule": "plateau", "seed": 1}
+    hypermodel = SequentialHyperModel(indl.load_recording(GOLDEN / "recording.h5"), tune="all", fixed=params)
+
+    def go_on(trials):
+        tuner = IsolatedRandomSearch(hypermodel, max_trials=trials, seed=0, directory=folder.parent, project_name="all")
+        tuner.search(epochs=1, verbose=0)
+        return {name: trial.hyperparameters.values for name, trial in tuner.oracle.trials.items()}
+
+    trained.clear()
+    before = go_on(4)
+    after = go_on(6)
+    assert {name: after[name] for name in before} == before and len(trained) == len(after) == 6
+    ramps = ["kl_z_ramp" in values for values in after.values()]
+    assert any(ramps) and not all(ramps)
+
+
 def test_b6_a_result_without_the_score_ends_the_search(search):
     """faults.md B6: what trials are compared by is missing."""
     folder, go_on, trained = search
