@@ -169,6 +169,7 @@ def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | No
     from indl.files import write_json
     from indl.tuning import IsolatedRandomSearch
     from indl.tuning.isolated import run_job
+    from indl.tuning.schema import read_result
 
     tuner = reported(
         lambda: IsolatedRandomSearch(hypermodel, max_trials=trials, seed=seed, directory=out, project_name="search")
@@ -183,7 +184,7 @@ def _search(hypermodel: Any, out: Path, trials: int, seed: int, epochs: int | No
     reported(lambda: tuner.search(epochs=epochs, verbose=0))
     if not tuner.oracle.get_best_trials(1):
         fail(f"No trial of the search completed. Given: {trials} trials. Read the log.txt of each in {out / 'search'}.")
-    default = json.loads(default_file.read_text())
+    default = reported(lambda: read_result(default_file))
     print_search(tuner, default)
     best = tuner.best_params()
     write_json(out / "best_params.json", best)
