@@ -16,8 +16,6 @@ from indl.loading.config import problem_of
 from indl.model.latent_model import LatentModel
 
 _SUFFIX = ".keras"
-#: Endings of the format before, in which Keras does not heed its safe mode (CVE-2025-9905).
-_OLDER = (".h5", ".hdf5")
 _CONFIG = "config.json"
 
 
@@ -70,10 +68,11 @@ def _file(path: Path) -> Path:
     """The file of the model at a path."""
     file = path / f"model{_SUFFIX}" if path.is_dir() else path
     if file.is_file():
-        if file.suffix in _OLDER or h5py.is_hdf5(file):
+        # Models of earlier versions, in which Keras does not heed its safe mode (CVE-2025-9905), or recordings.
+        if h5py.is_hdf5(file):
             raise ModelError(
-                "A model in an HDF5 file is not loaded: Keras cannot keep such files from running code. Given: "
-                f"{file}. Ask whoever wrote it for model.save('model{_SUFFIX}')."
+                "The file does not hold a model that can be loaded: it is HDF5, which Keras cannot keep from running "
+                f"code. Given: {file}. Name a file that model.save('model{_SUFFIX}') wrote, or the folder of a run."
             )
         if file.suffix != _SUFFIX:
             raise ModelError(
