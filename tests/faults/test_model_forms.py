@@ -78,7 +78,9 @@ def test_methods_read_all_that_a_recording_holds():
 
 def test_one_trial_says_how_to_add_the_axis(model):
     """faults.md D: one trial (time, channels)."""
-    with pytest.raises(ValueError, match=r"x is one trial and lacks.*Given: shape \(8, 5\). Pass x\[None\]") as told:
+    with pytest.raises(
+        ValueError, match=r"x is one trial and lacks.*Given: shape \(8, 5\) for.* Pass x\[None\]"
+    ) as told:
         model.rates(np.ones((8, 5)))
     assert not faults(str(told.value))
     with pytest.raises(ValueError, match=r"must be \(trials, time, 5\)"):
