@@ -152,7 +152,9 @@ ARRAYS = {
     "held out as text": split(["at least one channel", "'two'", "or indices"], heldout="two"),
     "half a channel held out": split(["at least one channel", "1.5"], heldout=1.5),
     "held out twice": split(["different channel indices", "[1, 1]"], heldout=[1, 1]),
-    "held out of a mask": split(["channel indices", "[True, False, False"], heldout=np.arange(6) < 1),
+    "held out of a mask": split(
+        ["channel indices", "[True, False, False", "a bool a channel"], heldout=np.arange(5) < 1
+    ),
     "held out of two axes": split(["channel indices", "[[1], [2]]"], heldout=[[1], [2]]),
     "no bin left": split(["forward_steps", "10 of 10", "0 to 9"], forward_steps=10),
     "half a bin": split(["forward_steps", "2.5", "whole number"], forward_steps=2.5),
@@ -164,7 +166,7 @@ ARRAYS = {
     "labels with NaN": split(["condition of every trial", "NaN in 20 of 20"], label=np.full(20, np.nan)),
     "labels that are nothing": arrays(["label must hold numbers or texts", "object"], label=[None] * 20),
     "ragged labels": arrays(["label cannot be made into an array", "list"], label=[[1], [2, 3]] * 10),
-    "behaviour of two axes": arrays(["behavior does not fit", "(20, 10)"], behavior=COUNTS[:, :, 0]),
+    "behaviour of two axes": arrays(["behavior does not fit", "(20, 9)"], behavior=COUNTS[:, :9, 0]),
     "behaviour of other bins": arrays(["behavior does not fit", "(20, 9, 6)"], behavior=COUNTS[:, :9]),
     "behaviour as text": arrays(["behavior must hold numbers", "<U1"], behavior=np.full((20, 10, 2), "a")),
     "complex behaviour": arrays(["behavior must hold numbers", "complex"], behavior=COUNTS * 1j),
@@ -260,7 +262,7 @@ MODELS = {
     "rates: a path": rates(["x must be numeric", "str"], "counts.h5"),
     "rates: ragged": rates(["x cannot be made into an array", "list"], [[1], [2, 3]]),
     "rates: complex": rates(["x must be numeric", "complex64"], X * 1j),
-    "rates: two axes": rates(["does not fit the model's input", "(8, 5)"], X[0]),
+    "rates: two axes": rates(["lacks the axis of trials", "(8, 5)", "x[None]"], X[0]),
     "rates: other channels": rates(["does not fit the model's input", "(6, 8, 3)"], X[:, :, :3]),
     "rates: infinite": rates(["not finite"], np.where(X > 2, np.inf, X)),
     "rates: negative samples": rates(["posterior samples", "-1"], X, samples=-1),
@@ -366,8 +368,8 @@ OTHER_FILES = {
         lambda f: save_recording(Trials(COUNTS, 0.02).split(), f), ["in the place of a folder"], FileExistsError
     ),
     "write an object": Case(
-        lambda f: save_recording(Trials(COUNTS, 0.02, attrs={"rig": {1: 2}}).split(), f / "a.h5"),
-        ["'rig'", "{1: 2}", "remove the entry"],
+        lambda f: save_recording(Trials(COUNTS, 0.02, attrs={"rig": {1: 2j}}).split(), f / "a.h5"),
+        ["'rig'", "{1: 2j}", "remove the entry"],
         RecordingError,
     ),
     "npz: absent": Case(lambda f: read_npz(f / "a.npz", {"counts": "c"}), ["a.npz", "nothing"], FileNotFoundError),
@@ -524,7 +526,7 @@ NWB = {
         RecordingError,
     ),
     "a recording": Case(
-        lambda f: describe_nwb(write(f / "r.nwb")), ["cannot be read as NWB", "another kind"], RecordingError
+        lambda f: describe_nwb(write(f / "r.nwb")), ["cannot be read as NWB", "HDF5, but not NWB"], RecordingError
     ),
 }
 

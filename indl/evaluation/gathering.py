@@ -30,9 +30,17 @@ class Scores(dict[str, float]):
             found = compute()
         except (ValueError, ArithmeticError) as error:
             found = dict.fromkeys(names, np.nan)
-            self.left_out[names[0]] = str(error)
-            warnings.warn(f"The score {names[0]} is left out: {error}", stacklevel=3)
+            self.leave_out(names[0], str(error), stacklevel=4)
         self.update({name: float(value) for name, value in found.items()})
+
+    def leave_out(self, name: str, why: str, stacklevel: int = 3) -> None:
+        """Puts NaN in the place of a score that says nothing, and warns with the reason.
+
+        Warns:
+            UserWarning: always.
+        """
+        self[name], self.left_out[name] = np.nan, why
+        warnings.warn(f"The score {name} is left out: {why}", stacklevel=stacklevel)
 
 
 def left_out(scores: Mapping[str, Scores]) -> dict[str, dict[str, str]]:

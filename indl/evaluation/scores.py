@@ -136,36 +136,36 @@ def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -
 
 
 def _add_averages(out: Scores, recording: Recording, rates: np.ndarray) -> None:
-    """Adds the R2 of averaged, smoothed rates of the validation part against trial averages of the training part."""
+    """Adds what :func:`_score_averages` gives, without the score where it would measure noise."""
+    out.add(lambda: _score_averages(recording, rates), "psth_r2", "psth_r2_ceiling")
+    if out.get("psth_r2_ceiling", 1.0) < LEAST_CEILING:
+        out.leave_out(
+            "psth_r2",
+            "Averages of so few trials are mostly noise. Given: true ones would reach R2 "
+            f"{out['psth_r2_ceiling']:.2f} with {len(recording.train)} training trials of "
+            f"{len(np.unique(recording.train.label))} conditions. Record more trials, or merge conditions.",
+        )
+
+
+def _score_averages(recording: Recording, rates: np.ndarray) -> dict[str, float]:
+    """R2 of averaged, smoothed rates of the validation part against trial averages of the training part; its most."""
     train, valid = recording.train, recording.valid
     if train.label is None or valid.label is None:
-        return
+        return {}
     _, label = np.unique(np.concatenate([train.label, valid.label]), return_inverse=True)
+    fitted, scored = label[: len(train)], label[len(train) :]
     sd_bins = PSTH_SD_S / recording.bin_width_s
-    averages = metrics.psth(train.recon, label[: len(train)], sd_bins)
-    shared = np.isin(label[len(train) :], label[: len(train)])
+    averages = metrics.psth(train.recon, fitted, sd_bins)
+    shared = np.isin(scored, fitted)
     if not shared.any():
-        return
+        return {}
     # A sample that was not recorded is in no average of counts; so is its rate. A session may lack whole channels.
     rates = np.where(np.isnan(valid.recon), np.nan, rates)[shared]
     exist = ~np.isnan(rates).all((0, 1)) & ~np.isnan(averages).all((0, 1))
-
-    def ceiling() -> dict[str, float]:
-        found = metrics.psth_ceiling(train.recon[:][..., exist], label[: len(train)], sd_bins)
-        return {"psth_r2_ceiling": found.mean()}
-
-    def score() -> dict[str, float]:
-        most = out["psth_r2_ceiling"]
-        if not most >= LEAST_CEILING:
-            raise ValueError(
-                "Averages of so few trials are mostly noise. Given: true ones would reach R2 "
-                f"{most:.2f} with {len(train)} training trials of {len(np.unique(train.label))} conditions. Record "
-                "more trials, or merge conditions."
-            )
-        return {"psth_r2": metrics.psth_r2(rates[..., exist], label[len(train) :][shared], averages[..., exist])}
-
-    out.add(ceiling, "psth_r2_ceiling")
-    out.add(score, "psth_r2")
+    return {
+        "psth_r2": metrics.psth_r2(rates[..., exist], scored[shared], averages[..., exist]),
+        "psth_r2_ceiling": metrics.psth_ceiling(train.recon[:][..., exist], fitted, sd_bins).mean(),
+    }
 
 
 def decode_behavior(

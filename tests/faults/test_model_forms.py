@@ -1,6 +1,7 @@
 """What users give to models and to Keras's own functions: section D of the list of faults."""
 
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import indl
+from indl import plots
 from indl.data import Trials, lorenz
 from indl.evaluation import evaluate
 from indl.export import export_saved_model
@@ -19,6 +21,7 @@ from indl.model.steps.callbacks import direct, listed
 from indl.params import preset
 from indl.runs.run import RunError, read
 from indl.training.fit import params_for, train
+from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
 from tests.checks import PLAIN, tiny_model
 from tests.messages import faults
 
@@ -78,7 +81,9 @@ def test_methods_read_all_that_a_recording_holds():
 
 def test_one_trial_says_how_to_add_the_axis(model):
     """faults.md D: one trial (time, channels)."""
-    with pytest.raises(ValueError, match=r"x is one trial and lacks.*Given: shape \(8, 5\). Pass x\[None\]") as told:
+    with pytest.raises(
+        ValueError, match=r"x is one trial and lacks.*Given: shape \(8, 5\) for.* Pass x\[None\]"
+    ) as told:
         model.rates(np.ones((8, 5)))
     assert not faults(str(told.value))
     with pytest.raises(ValueError, match=r"must be \(trials, time, 5\)"):
@@ -159,18 +164,23 @@ def test_models_are_written_where_a_path_from_home_leads(model, recording, tmp_p
     at_home(tmp_path, monkeypatch)
     model.save("~/m.keras")
     np.testing.assert_array_equal(indl.load_model("~/m.keras").rates(recording), model.rates(recording))
-    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+    plots.calibration(np.ones((2, 3, 4)), np.ones((2, 3, 4)), path="~/c.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.png", "m.keras"]
     with pytest.raises(RunError, match="does not hold a run. Given: ~/absent"):
         read("~/absent")
 
 
 @pytest.mark.slow
-def test_exports_are_written_where_a_path_from_home_leads(model, recording, tmp_path, monkeypatch):
+def test_folders_are_written_where_a_path_from_home_leads(model, recording, tmp_path, monkeypatch):
     """faults.md D: a path that begins with ~."""
     at_home(tmp_path, monkeypatch)
+    search = IsolatedRandomSearch(SequentialHyperModel(recording, "default", fixed=PLAIN), directory="~/searches")
+    assert Path(search.project_dir) == tmp_path.resolve() / "searches" / "untitled_project"
+    train(preset("default", **PLAIN), recording, epochs=1, folder="~/run")
+    assert (tmp_path / "run" / "state.npz").exists()
     loaded = tf.saved_model.load(str(export_saved_model(model, "~/exported")))
     np.testing.assert_allclose(loaded.rates(recording.valid.encod)["rates"], model.rates(recording), rtol=1e-5)
-    assert [path.name for path in tmp_path.iterdir()] == ["exported"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exported", "run", "searches"]
 
 
 # --- labels of pi-VAE ------------------------------------------------------------------------------------------------

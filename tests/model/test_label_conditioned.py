@@ -328,7 +328,7 @@ def test_learning_takes_labels(models, call):
             ["2 of 6 unknown", "(1,)", "Leave those trials out"],
         ),
         ("both latents by class", CLASS + 1, ["[3.0]", "classes from 0 to 2"]),
-        ("both latents by class", CLASS[:, None], ["(6, 1)", "(6,)"]),
+        ("both latents by class", np.stack([CLASS, CLASS], 1), ["(6, 2)", "(6,)"]),
         ("bins by vector", VECTORS[:, 0], ["(6, 2)", "(6, 8, 2)"]),
         ("bins by vector", np.where(VECTORS > 2, np.nan, VECTORS), ["unknown"]),
         ("bins by vector", VECTORS * np.inf, ["finite numbers"]),
@@ -558,7 +558,9 @@ def test_training_withholds_labels_from_scores():
     assert result.model.params["u_dim"] == CLASSES and np.isfinite(result.history["val_neg_elbo"]).all()
     assert len(result.latent_use.kl["z"]) == 1 and result.latent_use.kl["z"][0].shape == (2,)
     scores = evaluate(result.model, data, samples=0)
-    assert scores["labels_seen"] == 0 and np.isfinite(list(scores.values())).all()
+    assert scores["labels_seen"] == 0
+    # Of these few trials averages are noise.
+    assert [name for name, value in scores.items() if not np.isfinite(value)] == ["psth_r2"]
     # The bound is that of log p(x | u); what is decoded has seen no label.
     given = {"x": data.valid.encod, "u": data.valid.label}
     assert scores["kl_z"] == pytest.approx(result.model.predict(given, verbose=0)["kl_z"].sum(-1).mean(), rel=1e-4)

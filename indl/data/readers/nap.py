@@ -26,7 +26,8 @@ def from_pynapple(
     """Trials of a pynapple TsGroup (spikes), TsdFrame or Tsd (a signal, or counts that are binned already).
 
     Bins outside the `time_support` of a group do not become NaN, because pynapple lets the support begin at the first
-    spike unless told otherwise. ``bin_spikes(Units(group, obs_intervals=group.time_support), window)`` makes them NaN.
+    spike unless told otherwise. ``bin_spikes(Units(group, obs_intervals=group.time_support), window)`` makes them NaN,
+    and with ``edges="drop"`` leaves out trials that are wholly outside; of a signal such trials are left out here.
 
     Args:
         data: TsGroup: its spikes are binned. TsdFrame or Tsd: its samples are the bins; integers are taken for counts,

@@ -128,7 +128,8 @@ class ModelInputs:
         _, bins, width = self.symbols["x"].shape
         if x.ndim == 2 and x.shape[1] == width:
             raise ValueError(
-                f"{name} is one trial and lacks the axis of trials. Given: shape {x.shape}. Pass {name}[None]."
+                f"{name} is one trial and lacks the axis of trials. Given: shape {x.shape} for (trials, time, "
+                f"{width}). Pass {name}[None]."
             )
         if check_bins and x.ndim == 3 and bins is not None and x.shape[1] != bins:
             raise ValueError(
