@@ -2,7 +2,11 @@
 
 import importlib
 import importlib.resources
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import indl
@@ -44,3 +48,20 @@ def test_names_are_listed_and_unknown_ones_told():
 def test_the_stub_has_the_same_names():
     stub = importlib.resources.files("indl").joinpath("__init__.pyi").read_text()
     assert {line.split()[-1] for line in stub.splitlines() if line.startswith("from")} == NAMES | PACKAGES
+
+
+@pytest.mark.slow
+def test_a_new_process_loads_a_model_with_indl_alone():
+    """faults.md C13: nothing else need be imported for the classes of a saved model to be known."""
+    golden = Path(__file__).parent / "golden" / "1"
+    with np.load(golden / "expected.npz") as found:
+        expected = float(found["rates"].sum())
+    code = (
+        "import sys, indl, numpy as np\n"
+        "x = np.load(sys.argv[2])['encod']\n"
+        "print(indl.load_model(sys.argv[1]).rates(x).sum())"
+    )
+    command = [sys.executable, "-c", code, golden / "run", golden / "expected.npz"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(expected, rel=1e-4)

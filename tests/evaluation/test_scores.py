@@ -157,3 +157,13 @@ def test_true_rates_reach_the_ceiling_of_averages():
     truth = metrics.smooth_observed(recording.valid.truth, sd)
     reached = metrics.psth_r2(truth, recording.valid.label, averages)
     assert found["psth_r2"] < found["psth_r2_ceiling"] == pytest.approx(reached, abs=0.05)
+
+
+def test_two_trials_cost_no_score_that_they_allow():
+    """faults.md D: a run of two trials ended in the baseline, without any score."""
+    rng = np.random.default_rng(0)
+    trials = Trials(rng.poisson(1.0, (2, 20, 6)), 0.02, behavior=rng.normal(size=(2, 20, 2)))
+    with pytest.warns(UserWarning, match="The score co_bps is left out"):
+        found = evaluate_baseline(trials.split(0.5, heldout=2))
+    assert np.isnan(found["co_bps"]) and "more trials" in found.left_out["co_bps"]
+    assert np.isfinite(found["behavior_r2"])
