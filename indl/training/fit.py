@@ -143,6 +143,7 @@ def train(
     model: LatentModel | None = None,
     folder: Path | str | None = None,
     skip_nonfinite: bool = False,
+    go_on: bool = True,
 ) -> TrainingResult:
     """Trains a model on the training trials and keeps the weights of its best epoch.
 
@@ -168,15 +169,18 @@ def train(
             `hidden_every`, the last of them has a score of its own, which a run of that length from the start has not.
         skip_nonfinite: leave out steps whose loss or gradient is not finite, and log their count as
             ``skipped_steps``, instead of stopping.
+        go_on: False: nothing is trained; the result is that of the epochs that `folder` holds, which another call
+            goes on from.
 
     Warns:
         UserWarning: the recording holds signals far from unit scale; or training was interrupted, without a `folder`.
 
     Raises:
         TypeError: `recording` or `callbacks` are something else.
-        ValueError: params or arrays that do not validate, params of a model that would take more memory than the
-            machine has, or a model with another optimizer.
-        KeyboardInterrupt: training was interrupted, and `folder` has the state to go on from.
+        ValueError: params or arrays that do not validate, nothing to take with ``go_on=False``, params of a model that
+            would take more memory than the machine has, or a model with another optimizer.
+        KeyboardInterrupt: training was interrupted, and `folder` has the state to go on from, or to take the result so
+            far from (``go_on=False``).
         NonFiniteError: a term of the loss or a gradient became NaN or infinite; the message names epoch, step and
             term. Weights of the last good step are in ``last_good.keras`` of `folder`.
         CheckpointError: the state cannot be written, or `folder` belongs to another run.
@@ -215,7 +219,12 @@ def train(
         claim_folder(folder, RUN)
     checkpoint = Checkpoint(None if folder is None else folder / "state.npz", settings, stateful)
     done, selection = checkpoint.resume(model), parts["selection"]
-    if done < epochs and not selection.exhausted:
+    if not (go_on or done):
+        raise ValueError(
+            f"There is no result so far. Given: go_on=False, folder={None if folder is None else str(folder)!r}, where "
+            "no epoch has ended. Name the folder of a call that was interrupted, or train."
+        )
+    if go_on and done < epochs and not selection.exhausted:
         batches = fit_batches(p, recording, done)
         if mode is not None:
             x, *y = next(iter(batches["x"]))

@@ -1,7 +1,7 @@
 """The list of faults that users met, line by line, with the tests that hold the right behaviour.
 
-The lines are those of the list (A: files overwritten; B: files from elsewhere; C: wrong numbers and lost results; D: forms
-that users try); a test of this file sees that every test named here is there.
+The lines are those of the list (A: files overwritten; B: files from elsewhere; C: wrong numbers and lost results; D:
+forms that users try); a test of this file sees that every test named here is there.
 """
 
 import ast

@@ -104,8 +104,15 @@ def test_c14_an_interrupted_cell_leaves_the_epochs_before(recording, tmp_path):
         result = train(params, recording, epochs=5, callbacks=[Interrupt()])
     assert len(result.history["loss"]) == 2
     assert np.isfinite(result.model.rates(recording.valid.encod)).all()
+    kept = {"epochs": 5, "folder": tmp_path / "run"}
+    with pytest.raises(ValueError, match="no result so far"):
+        train(params, recording, **kept, go_on=False)
     with pytest.raises(KeyboardInterrupt):
-        train(params, recording, epochs=5, callbacks=[Interrupt()], folder=tmp_path / "run")
+        train(params, recording, **kept, callbacks=[Interrupt()])
+    so_far = train(params, recording, **kept, go_on=False)
+    assert so_far.history == result.history and so_far.best_epoch == result.best_epoch
+    rates = (found.model.rates(recording.valid.encod) for found in (so_far, result))
+    np.testing.assert_array_equal(*rates)
 
 
 # --- C9 and C21: units ---------------------------------------------------------------------------------------------
