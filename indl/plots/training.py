@@ -21,13 +21,14 @@ _LATENTS = {"f": "f (static latent)", "z": "z (dynamic latent)"}
 _MAX_NAMED = 32
 
 
-def training_curves(history, path=None):
+def training_curves(history, path=None, *, per="trial"):
     """Draw every loss term over epochs, training and validation in one panel.
 
     Args:
         history: What `fit` returns, or its `history`: a dict of lists, one value an epoch. Drawn are `loss`, `nll`,
             `kl_f`, `kl_z`, `beta_f` and `beta_z`, as far as they are there, and their `val_` partners.
         path: Where to write the figure. None: nowhere.
+        per: What the terms are means over: "trial", or "bin" for models of rows, whose one latent is z.
 
     Returns:
         The figure.
@@ -59,7 +60,8 @@ def training_curves(history, path=None):
         elif finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
             axis.set_yscale("log")
             style.log_ticks(axis.yaxis, finite.max() / finite.min())
-        style.label(axis, _TITLES[name], y="weight" if name.startswith("beta") else "nats per trial")
+        title = _TITLES[name] if per == "trial" else _TITLES[name].removesuffix(" (dynamic latent)")
+        style.label(axis, title, y="weight" if name.startswith("beta") else f"nats per {per}")
         style.tidy(axis)
     for axis in axes[len(known) :]:
         axis.set_visible(False)

@@ -161,7 +161,7 @@ def _row_figures(
     if model.decoder_observation_model == "poisson":
         figures["calibration"] = lambda path: plots.calibration(rows, counts, path=path)
     if history:
-        figures["training"] = lambda path: plots.training_curves(history, path=path)
+        figures["training"] = lambda path: plots.training_curves(history, path=path, per="bin")
     if valid.latents is not None:
         truth = valid.latents[:_TRIALS, : recording.n_times][kept]
         label = rows_of(valid, model.params).u[: len(codes)]

@@ -25,6 +25,12 @@ def test_each_term_beside_its_validation():
     assert [line.get_ydata().tolist() for line in loss.lines] == [history["loss"], history["val_loss"]]
     assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
     assert (loss.get_yscale(), kl.get_yscale(), beta.get_yscale()) == ("linear", "log", "linear")
+    assert kl.get_ylabel() == "nats per trial"
+
+
+def test_terms_of_rows_are_of_bins():
+    figure = plots.training_curves({"kl_z": [2.0, 1.0]}, per="bin")
+    assert titles(figure) == ["KL of z"] and figure.axes[0].get_ylabel() == "nats per bin"
 
 
 def test_what_fit_returns():
