@@ -1,6 +1,7 @@
 """Where tests find recordings and the outputs of reference implementations."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,50 @@ LONGEST = (
     "notebooks/test_pi_vae.py",
 )
 
+# Variants, and whole tests, that cover more of what others cover: `make test-all` runs them, by the pattern of their id.
+SLOW = re.compile(
+    "|".join(
+        (
+            r"test_lfads_parity.py::test_values.*\[lfads_(external|forward|controller_lag|ic_|no_).*-plain",
+            r"test_all_figures.py::test_every_figure_copes\[.*-(long names|nothing but zeros)",
+            r"test_label_latents.py::test_it_copes\[(one row|long names)",
+            r"test_silent.py::test_c02_training",
+            r"test_observation_models.py::test_known_means_are_learned\[Zero",
+            r"test_decoding.py::test_the_lag_is_found.*\[-2",
+            r"test_saved_model.py::test_export_is_on_means_without_a_samples_axis\[changes1",
+            r"test_posteriors.py::test_the_encoder_and_the_product_each_pay_their_own\[samples",
+            r"training/test_checkpoint.py::test_a_finished_run_is_given_more_epochs",
+            r"families/test_pi_vae.py::test_the_tuner_varies",
+            r"test_label_conditioned.py::.*\[(bins by vector|both latents by class)",
+            r"test_missing_data.py::test_padded_trials.*\[(complex|trained initial states|segment)",
+            r"test_builders.py::test_every_type_builds.*-(Bidirectional)?(LSTM|GRU|SimpleRNN)\]",
+            r"test_builders.py::test_many_samples_equal_runs_one_by_one",
+            r"test_complex_cell.py::test_values_and_gradients.*plain loop",
+            r"test_complex_cell.py::test_masks_of_dropout.*graph",
+            r"test_recurrent.py::test_parity\[.*plain loop",
+            r"test_cells.py::test_own_gradient.*trained",
+            r"test_cells.py::test_values_equal_those_of_keras\[.*(forward|backward)",
+            r"pi_vae/test_parity.py::test_a_saved_model_gives_the_same_outputs\[.*continuous",
+            r"test_cell_l2.py::test_the_whole_model\[(all|controller)",
+            r"files/test_outputs.py::test_a_file_is_replaced.*(pdf|eps)",
+            r"test_partial_observation.py::test_gradient_of_a_whole_stack.*(mean|sum|samples)",
+            r"test_outputs.py::test_files_of_a_user_stay\[(params|predict) --json",
+            r"test_searches.py::test_b6_files.*oracle",
+            r"test_write_points.py::test_a_run_goes_on_after_the_disk_failed\[(raster|metrics|model)",
+            r"runs/test_run.py::test_full_disk_is_told",
+            r"test_sessions.py::test_wider_session",
+            r"metrics/test_baselines.py::test_forward_steps_and_gaps",
+            r"test_sequence_model.py::test_(sampled_rates_are_the_average_over_samples\[changes1|any_length_can.*None)",
+        )
+    )
+)
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if SLOW.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     rank = {REPOSITORY / "tests" / name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 

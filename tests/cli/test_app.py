@@ -25,7 +25,9 @@ SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "lorenz.h5"
-    save_recording(lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=12, seed=0, heldout=2), path)
+    save_recording(
+        lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=12, base_rate_hz=40.0, seed=0, heldout=2), path
+    )
     return path
 
 
