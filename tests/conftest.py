@@ -33,11 +33,11 @@ LONGEST = (
     "notebooks/test_pi_vae.py",
 )
 
-# Variants, and whole tests, that cover more of what others cover: `make test-all` runs them, by the pattern of their id.
+# What covers more of what others cover, by patterns of ids: `make test-all` runs it.
 SLOW = re.compile(
     "|".join(
         (
-            r"test_lfads_parity.py::test_values.*\[lfads_(external|forward|controller_lag|ic_|no_).*-plain",
+            r"test_lfads_parity.py::test_values.*\[lfads_(external|forward|control|ic_|no_).*-plain",
             r"test_all_figures.py::test_every_figure_copes\[.*-(long names|nothing but zeros)",
             r"test_label_latents.py::test_it_copes\[(one row|long names)",
             r"test_silent.py::test_c02_training",

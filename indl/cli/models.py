@@ -77,9 +77,11 @@ def predict(
     loaded, known = model_at(model), known_of(model)
     trials = reported(lambda: read_trials(data, **read_as_run(data, how, known)))
     check_same_bins(trials, known, model)
+    ids = known.get("channel_ids")
+    heldin = None if ids is None else ids[: known["n_heldin"]]
     with console.status("predicting"):
-        found = reported(lambda: predicted(loaded, trials, known.get("heldin"), known.get("n_times"), samples, seed))
-        reported(lambda: save_predictions(out, found, trials, model=str(model), samples=samples))
+        found = reported(lambda: predicted(loaded, trials, heldin, known.get("n_times"), samples, seed))
+        reported(lambda: save_predictions(out, found, trials, ids, model=str(model), samples=samples))
     shapes = {name: list(values.shape) for name, values in found.items()}
     console.print(f"{', '.join(f'{name} {tuple(shape)}' for name, shape in shapes.items())} in {out}", soft_wrap=True)
     output.write({"file": str(out), "shapes": shapes})

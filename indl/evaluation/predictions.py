@@ -72,7 +72,13 @@ def predict(
     }
 
 
-def save_predictions(path: Path | str, found: dict[str, np.ndarray], trials: Trials, **about: Any) -> None:
+def save_predictions(
+    path: Path | str,
+    found: dict[str, np.ndarray],
+    trials: Trials,
+    channel_ids: Sequence[str] | None = None,
+    **about: Any,
+) -> None:
     """Writes what :func:`predict` gave to an HDF5 file: a dataset for each, in the order of the trials.
 
     Beside them `inds`, `start_s` and `label` of the trials (not of windows, which are merged), and attributes. The
@@ -82,6 +88,7 @@ def save_predictions(path: Path | str, found: dict[str, np.ndarray], trials: Tri
         path: the file.
         found: what :func:`predict` gave.
         trials: what it was given.
+        channel_ids: ids of the channels of the rates, as texts, to write beside them.
         **about: further attributes, numbers or texts.
 
     Raises:
@@ -94,6 +101,8 @@ def save_predictions(path: Path | str, found: dict[str, np.ndarray], trials: Tri
         for name in _KEPT if ChopPlan.of(trials.attrs) is None else ():
             if getattr(trials, name) is not None:
                 write_array(file, name, getattr(trials, name))
+        if channel_ids is not None:
+            write_array(file, "channel_ids", np.array(channel_ids))
         unit = "expected counts a bin" if trials.are_counts else "that of the signal"
         attributes = {
             "bin_width_s": trials.bin_width_s,
@@ -116,7 +125,14 @@ def _encoded(model: LatentModel, trials: Trials, heldin: Sequence[str] | None) -
                 "that it was trained on, in their order."
             )
         return np.asarray(trials.counts[..., :n])
-    place = {text: i for i, text in enumerate(texts_of(trials.channel_ids))}
+    ids = texts_of(trials.channel_ids)
+    twice = [item for item in heldin if ids.count(item) > 1]
+    if twice:
+        raise ValueError(
+            f"Channels are found by their ids, which must differ. Given: {ids.count(twice[0])} channels called "
+            f"{shown(twice[0])}. Give each an id of its own."
+        )
+    place = {text: i for i, text in enumerate(ids)}
     absent = [item for item in heldin if item not in place]
     if absent:
         raise ValueError(

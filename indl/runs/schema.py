@@ -58,7 +58,7 @@ class Settings(TypedDict):
     skip_nonfinite: NotRequired[bool]
 
 
-#: The hash of a recording, its description, its bins, and the ids of the channels that the encoder sees.
+#: The hash of a recording, its description, its bins, and the ids of its channels, held-in ones first.
 Recorded = TypedDict(
     "Recorded",
     {
@@ -66,7 +66,8 @@ Recorded = TypedDict(
         "is": str,
         "bin_width_s": NotRequired[Annotated[Finite, Field(gt=0)]],
         "n_times": NotRequired[Positive],
-        "heldin": NotRequired[list[str]],
+        "channel_ids": NotRequired[list[str]],
+        "n_heldin": NotRequired[Positive],
     },
 )
 

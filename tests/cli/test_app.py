@@ -126,7 +126,8 @@ def test_predictions_are_in_the_order_of_the_trials_of_the_file(run, lab, tmp_pa
     n_trials = len(recording.train) + len(recording.valid)
     assert json.loads(done.stdout)["shapes"]["rates"] == [n_trials, 12, 8]
     with h5py.File(tmp_path / "rates.h5") as file:
-        rates = file["rates"][()]
+        rates, ids = file["rates"][()], file["channel_ids"].asstr()[()]
+    assert ids.tolist() == recording.channel_ids.astype(str).tolist()
     expected = load_model(out).rates(recording.valid.encod)
     np.testing.assert_allclose(rates[recording.valid.inds], expected, rtol=1e-5)
 
