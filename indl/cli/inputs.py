@@ -11,10 +11,18 @@ import typer
 from indl.cli.printing import fail, reported
 from indl.files import output_file
 
+
+def _finite(value: float) -> float:
+    """A number of seconds that an option was given."""
+    if not np.isfinite(value):
+        fail(f"--lag takes a number of seconds. Given: {value}. For example --lag 0.1 for 100 ms.")
+    return value
+
+
 Data = Annotated[Path, typer.Argument(help="Recording: HDF5, NWB, MATLAB or npz (see the documentation).")]
 Model = Annotated[Path, typer.Argument(help="model.keras, or the folder of a run.")]
 Samples = Annotated[int, typer.Option(min=0, help="Posterior samples to average; 0: posterior means.")]
-Lag = Annotated[float, typer.Option(help="Seconds by which behaviour is later than the rates.")]
+Lag = Annotated[float, typer.Option(callback=_finite, help="Seconds by which behaviour is later than the rates.")]
 Baselines = Annotated[bool, typer.Option(help="Fit smoothed-spikes baselines on the same data.")]
 
 
@@ -33,7 +41,10 @@ def read_data(path: Path, how: dict[str, Any], model: Path | None = None) -> Any
     from indl.data import read_recording
 
     known = {} if model is None else known_of(model)
-    return reported(lambda: read_recording(path, **read_as_run(path, how, known, split=True)))
+    recording = reported(lambda: read_recording(path, **read_as_run(path, how, known, split=True)))
+    if model is not None:
+        check_same_recording(recording, known, model)
+    return recording
 
 
 def known_of(model: Path) -> dict[str, Any]:
@@ -54,6 +65,21 @@ def read_as_run(path: Path, how: dict[str, Any], known: dict[str, Any], split: b
         return how
     kind = reported(lambda: kind_of(path, how.get("dataset", known["reading"].get("dataset"))))
     return {name: value for name, value in known["reading"].items() if name in options_of(kind, split)} | how
+
+
+def check_same_recording(recording: Any, known: dict[str, Any], model: Path) -> None:
+    """Refuses to score other channels, or in another order, than those that the run was trained on."""
+    from indl.data.values.channel_attrs import texts_of
+
+    check_same_bins(recording, known, model)
+    ids, wanted = texts_of(recording.channel_ids), known.get("channel_ids")
+    if wanted is not None and ids != wanted:
+        what = "in another order" if sorted(ids) == sorted(wanted) else f"such as {(set(ids) ^ set(wanted)).pop()}"
+        fail(
+            f"The channels are not those of the run, held-in ones first. Given: {len(ids)} channels, {what}, for "
+            f"{len(wanted)} in {model}. Read and split the recording as the run did: leave out --heldout, --split-seed "
+            "and --units; a model.keras in place of the folder takes channels as they come."
+        )
 
 
 def check_same_bins(trials: Any, known: dict[str, Any], model: Path) -> None:

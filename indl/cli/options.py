@@ -172,6 +172,12 @@ def command(
     return register
 
 
+def repetition_of(run: Path) -> Path:
+    """Where `rerun` writes unless told otherwise."""
+    folder = run.expanduser().resolve()
+    return folder.parent / f"{folder.name}_rerun"
+
+
 def _json_file(path: Path, purpose: str, given: Mapping[str, Any]) -> Path:
     """Where the JSON goes, if it may: over no input, and not where the command writes something else."""
     data = given.get("data") or []
@@ -180,6 +186,8 @@ def _json_file(path: Path, purpose: str, given: Mapping[str, Any]) -> Path:
     inputs += [given[name] for name in _FOLDERS if given.get(name) is not None]
     found = reported(lambda: output_file(path, purpose, inputs))
     other = given.get("out")
+    if other is None and given.get("run") is not None:
+        other = repetition_of(given["run"])
     if other is not None and found.is_relative_to(other.expanduser().resolve()):
         fail(f"Two outputs cannot be in one place. Given: {path} and {other}. Choose another path for one of them.")
     return found

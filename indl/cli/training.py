@@ -11,7 +11,7 @@ import typer
 
 from indl.cli.application import app
 from indl.cli.inputs import Baselines, Data, Lag, Samples, files_among, read_data
-from indl.cli.options import Output, command
+from indl.cli.options import Output, command, repetition_of
 from indl.cli.printing import console, fail, leaves, print_scores, print_search, print_table, reported
 from indl.files import check_folder, claim_folder
 from indl.files.kinds import RUN, SEARCH
@@ -98,7 +98,7 @@ def rerun(
     from indl.training.progress import TrainingProgress
 
     monitor = reported(lambda: read(run))["monitor"]
-    out = out or run.resolve().parent / f"{run.resolve().name}_rerun"
+    out = out or repetition_of(run)
     folder = reported(lambda: check_folder(out, RUN, [run]))
     progress = TrainingProgress(monitor, console)
     leaves(f"A part of the repetition is in {out}; the same command begins it anew.")

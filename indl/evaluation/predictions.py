@@ -14,6 +14,7 @@ from indl.data.values.channel_attrs import texts_of
 from indl.data.values.chop_plan import ChopPlan
 from indl.data.values.recording import Split
 from indl.data.values.trials import PER_TRIAL, Trials, time_mask
+from indl.dists.observations import PoissonObservation
 from indl.files.marks import MARK
 from indl.model.inputs.of_recording import inputs_of
 from indl.model.latent_model import LatentModel
@@ -22,6 +23,7 @@ from indl.text import shown
 
 #: What a file of predictions is written for, as its mark says.
 PREDICTIONS = "predictions"
+_POISSON = PoissonObservation.__name__
 _KEPT = ("inds", "start_s", "label")
 
 
@@ -51,13 +53,21 @@ def predict(
         :func:`~indl.data.chop` made, all with a time axis are merged: (trials before they were cut, time, ...).
 
     Raises:
-        ValueError: the trials have not the channels that the model reads, or not its external input or labels.
+        ValueError: the trials are a signal and the model reads counts, or they have not the channels that the model
+            reads, or not its external input or labels.
     """
+    of_rows = isinstance(model, PiVAE)
+    counts = model.decoder_observation_model == "poisson" if of_rows else model.observation == _POISSON
+    if counts and not trials.are_counts:
+        raise ValueError(
+            f"The model reads spike counts. Given: {trials!r}, which is said to be a signal. Give counts, or say that "
+            "these are some (are_counts=True, --counts)."
+        )
     encod = _encoded(model, trials, heldin)
     forward = (model.params or {}).get("forward_steps", 0)
     if n_times is not None and encod.shape[1] == n_times + forward:
         encod = encod[:, :n_times]
-    found = _of_rows(model, encod) if isinstance(model, PiVAE) else _of_trials(model, encod, trials, samples, seed)
+    found = _of_rows(model, encod) if of_rows else _of_trials(model, encod, trials, samples, seed)
     ended = ~time_mask(encod)
     ended = np.pad(ended, ((0, 0), (0, forward)), mode="edge") if forward else ended
     for values in found.values():

@@ -51,9 +51,13 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
         them, which ``labels_seen`` = 0 says. Where it is 1, ``q_cond="concat"`` cannot do without: scores of what the
         labels tell are then circular. Of pi-VAE, see :func:`indl.evaluation.rows.evaluate_rows`.
 
+    Raises:
+        ValueError: the recording has other channels or forward steps than the model.
+
     Warns:
         UserWarning: a score could not be computed.
     """
+    _check_sizes(model, recording)
     if isinstance(model, PiVAE):
         return evaluate_rows(model, recording, samples, seed)
     train, valid = recording.train, recording.valid
@@ -101,6 +105,25 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
     if valid.behavior is not None:
         out.add(lambda: _decode(recording, model.rates(fitted_on, samples, seed), rates, lag_s, seed), *_BEHAVIOR)
     return out
+
+
+def _check_sizes(model: LatentModel, recording: Recording) -> None:
+    """Refuses a recording of other sizes, some of whose scores would be of other channels or bins."""
+    p = model.params or {}
+    known = (
+        {"x_dim": "n_heldin"}
+        if isinstance(model, PiVAE)
+        else {"out_dim": "n_channels", "forward_steps": "forward_steps"}
+    )
+    pairs = [(name, p[name], getattr(recording, size)) for name, size in known.items() if p.get(name) is not None]
+    if not isinstance(model, PiVAE):
+        pairs.append(("held-in channels", model.x.shape[-1], recording.n_heldin))
+    other = [f"{name} {given} for {wanted}" for name, wanted, given in pairs if given != wanted]
+    if other:
+        raise ValueError(
+            f"The recording is not one that the model was made for. Given: {', '.join(other)}. Split it as that of "
+            "training was: the same channels held out, the same forward steps."
+        )
 
 
 def evaluate_baseline(recording: Recording, seed: int = 0, lag_s: float = 0.0) -> Scores:

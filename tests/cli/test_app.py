@@ -99,6 +99,13 @@ def test_evaluate_repeats_the_scores_of_the_run(run, lab, tmp_path):
     assert {"rate_r2_flat", "co_bps", "latent_r2"} <= set(found["baseline"])
 
 
+@pytest.mark.parametrize("changed", [["--split-seed", 5], ["--heldout", 1], ["--forward", 2], ["--lag", "nan"]])
+def test_other_channels_than_those_of_the_run_are_not_scored(changed, run, lab):
+    """The scores would be of other channels than the model's."""
+    result = CliRunner().invoke(app, [*map(str, ["evaluate", run[0], lab, "--no-baselines", *changed])])
+    assert result.exit_code == 1 and result.stderr.startswith("error: ") and "Given: " in result.stderr, result.output
+
+
 @pytest.mark.slow
 def test_export_equals_the_model(run, lab, tmp_path):
     out, _ = run

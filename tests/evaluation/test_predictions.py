@@ -52,6 +52,8 @@ def test_channels_are_found_by_their_ids_in_any_order(model, trials):
         predict(model, trials.channels([0, 1, 3, 4, 5]), heldin)
     with pytest.raises(ValueError, match="2 channels called 'a'"):
         predict(model, trials.channels([0, 0, 1, 2, 3, 4]), heldin)
+    with pytest.raises(ValueError, match="reads spike counts"):
+        predict(model, Trials(trials.counts, 0.02, are_counts=False))
     with pytest.raises(ValueError, match="more channels than there are"):
         predict(model, trials.channels([0, 1]))
 

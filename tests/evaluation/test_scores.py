@@ -167,3 +167,12 @@ def test_two_trials_cost_no_score_that_they_allow():
         found = evaluate_baseline(trials.split(0.5, heldout=2))
     assert np.isnan(found["co_bps"]) and "more trials" in found.left_out["co_bps"]
     assert np.isfinite(found["behavior_r2"])
+
+
+def test_a_recording_of_other_sizes_is_refused():
+    """Some of its scores would be of other channels or bins."""
+    trials = Trials(np.random.default_rng(0).poisson(1.0, (12, 6, 5)), 0.02)
+    model = make_model({**preset("default"), **QUICK}, trials.split(heldout=1, forward_steps=1))
+    for other in ({"heldout": 1}, {"forward_steps": 1}, {"heldout": 2, "forward_steps": 1}):
+        with pytest.raises(ValueError, match="not one that the model was made for. Given: "):
+            evaluate(model, trials.split(**other))

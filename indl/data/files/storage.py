@@ -67,7 +67,8 @@ class Source:
         """The dataset of that name, which is of these kinds and can be read whole."""
         found = self._follow(name)
         if not isinstance(found, h5py.Dataset):
-            raise self.error(f"has no dataset {name}", f"Found {type(found).__name__} of that name", "Write the array")
+            what = "nothing" if found is None else f"a {type(found).__name__.lower()}"
+            raise self.error(f"has no dataset {name!r}", f"Found {what} of that name", "Write the array")
         if found.is_virtual or found.external:
             raise self.error(
                 f"keeps {name} in other files", "Found a virtual or external dataset", "Copy the values into this file"
