@@ -286,7 +286,7 @@ class SequentialVAE(LatentModel):
         compiled: bool = False,
     ) -> dict[str, np.ndarray]:
         """Several outputs in one pass: `"rates"`, `"factors"`, `"gen_out"`, `"f"`, `"z"`; see :meth:`rates`."""
-        if not isinstance(samples, numbers.Integral) or samples < 0:
+        if not isinstance(samples, numbers.Integral) or isinstance(samples, bool) or samples < 0:
             raise ValueError(
                 f"The number of posterior samples must be whole and not negative. Given: samples={samples!r}. "
                 "Use 0 for posterior means."

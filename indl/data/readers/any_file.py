@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -66,9 +67,9 @@ class Reading:
         label: NWB: column of the trials with their condition.
         signals: NWB: names of time series whose dimensions are the channels, instead of the units' spikes.
         behavior, ext_input, angles: NWB: names of time series; see :func:`~indl.data.read_nwb`.
-        units: NWB: "column=value" for every column of the units that is to have a value.
+        units: NWB: "column=value", or a mapping, for every column of the units that is to have a value.
         edges: What becomes of trials that leave the recording: see :class:`~indl.data.Window`.
-        variables: npz and MATLAB: "field=variable" or "field=variable:axes"; see :func:`~indl.data.read_mat`.
+        variables: npz and MATLAB: "field=variable" or "field=variable:axes", or a mapping; see :func:`~indl.data.read_mat`.
         axes: npz and MATLAB: the axes of the variables that do not say their own.
         dataset: HDF5: name of an uncut recording, see :func:`~indl.data.load_continuous`; or, in the layout of
             nlb_tools, of the data set, see :func:`~indl.data.read_nlb`.
@@ -124,7 +125,7 @@ class Reading:
                     f"There is no such option of reading. Given: {shown(name)}.{nearest(name, names)} Choose from "
                     f"{', '.join(names)}."
                 )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+        return cls(**{name: _plain(value) for name, value in plain.items()})
 
     def plain(self) -> dict[str, Any]:
         """The options that are not at their default."""
@@ -324,14 +325,21 @@ def _cut(trials: Trials, how: Reading, path: Path) -> Trials:
     return chop(trials, *bins)
 
 
+def _plain(value: Any) -> Any:
+    """A list, or a mapping from names to values, as the tuple that it stands for."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={item}" for name, item in value.items())
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _bins(name: str, seconds: float, width: float) -> int:
-    bins = seconds / width
+    bins = seconds / width if isinstance(seconds, numbers.Real) else math.nan
     if not math.isfinite(bins) or abs(bins - round(bins)) > 1e-6 * max(bins, 1):
         raise ValueError(
             f"{name} must be a whole number of bins. Given: {seconds:g} s with bins of {width:g} s. The nearest that "
             f"fits is {max(round(bins), 1) * width:g} s."
             if math.isfinite(bins)
-            else f"{name} must be a number of seconds. Given: {seconds}. Give for example 1.0."
+            else f"{name} must be a number of seconds. Given: {shown(seconds)}. Give for example 1.0."
         )
     return round(bins)
 

@@ -57,7 +57,8 @@ def test_every_layout_gives_the_same_trials(files):
     own_axes = read_trials(
         files / "arrays.npz", variables=("counts=y:channels,time,trials", "label=target"), bin_width_s=0.02
     )
-    for found in (read_trials(files / "trials.h5"), npz, mat, own_axes):
+    mapping = read_trials(files / "arrays.npz", variables={"counts": "y", "label": "target"}, **MAPPED)
+    for found in (read_trials(files / "trials.h5"), npz, mat, own_axes, mapping):
         np.testing.assert_array_equal(found.counts, COUNTS)
         np.testing.assert_array_equal(found.label, np.arange(30) % 3)
     # A split recording is put back into the order of the session, its channels stay held-in first.
@@ -138,6 +139,7 @@ def test_options_survive_json():
         ("arrays.npz", {"variables": ("counts=y",), "heldout": "marks", **MAPPED}, "columns that mark channels"),
         ("trials.h5", {"chop_s": 0.05}, "nearest that fits is 0.0[46] s"),
         ("trials.h5", {"overlap_s": 0.04}, "Only windows overlap"),
+        ("trials.h5", {"chop_s": "1"}, "number of seconds"),
         ("trials.h5", {"chopp_s": 0.04}, "Did you mean 'chop_s'"),
         ("absent.h5", {}, "absent.h5"),
     ],
