@@ -8,8 +8,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from indl.cli.printing import fail, reported
+from indl.cli.printing import fail, print_warning, reported
 from indl.files import output_file
+
+#: Kinds of files that state the width of their bins.
+_STATING = ("recording", "trials", "continuous")
+#: Options of reading that decide which trials are scored.
+_TRIALS = ("valid", "block", "split_seed", "chop_s", "overlap_s", "intervals", "align", "window_s", "edges")
 
 
 def _finite(value: float) -> float:
@@ -44,6 +49,13 @@ def read_data(path: Path, how: dict[str, Any], model: Path | None = None) -> Any
     recording = reported(lambda: read_recording(path, **read_as_run(path, how, known, split=True)))
     if model is not None:
         check_same_recording(recording, known, model)
+        other = [name for name in how if name in _TRIALS and known.get("reading", {}).get(name, how[name]) != how[name]]
+        other += [name for name in how if name in _TRIALS and known and name not in known.get("reading", {})]
+        if other:
+            print_warning(
+                f"Other trials are scored than in the run, among them such as it was trained on: {', '.join(other)} "
+                "differ."
+            )
     return recording
 
 
@@ -54,7 +66,8 @@ def known_of(model: Path) -> dict[str, Any]:
     if not (model.expanduser() / "run.json").is_file():
         return {}
     found = reported(lambda: read(model.expanduser()))
-    return {**found["data"], "reading": found["run"]["data"].get("reading", {})}
+    source = found["run"]["data"]
+    return {**found["data"], "reading": source.get("reading", {}), "path": source.get("path", "")}
 
 
 def read_as_run(path: Path, how: dict[str, Any], known: dict[str, Any], split: bool = False) -> dict[str, Any]:
@@ -64,7 +77,11 @@ def read_as_run(path: Path, how: dict[str, Any], known: dict[str, Any], split: b
     if not known.get("reading"):
         return how
     kind = reported(lambda: kind_of(path, how.get("dataset", known["reading"].get("dataset"))))
-    return {name: value for name, value in known["reading"].items() if name in options_of(kind, split)} | how
+    found = {name: value for name, value in known["reading"].items() if name in options_of(kind, split)}
+    if kind in _STATING and str(path.expanduser().resolve()) != known["path"]:
+        # Another file says for itself what its bins are.
+        found.pop("bin_width_s", None)
+    return found | how
 
 
 def check_same_recording(recording: Any, known: dict[str, Any], model: Path) -> None:

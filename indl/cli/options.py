@@ -87,7 +87,7 @@ _QUIET = _option(bool | None, "--quiet", "-q", panel="Output", help="Print nothi
 
 def _json_option(*also: str) -> Any:
     """``--json``, which may have another name beside it."""
-    help = "JSON file of the result; - or nothing after it: the terminal, which then gets nothing else."
+    help = "JSON file of the result; - or nothing after it: standard output, which then gets nothing else."
     return _option(Path | None, _JSON, *also, panel="Output", metavar="FILE", help=help)
 
 
@@ -106,7 +106,10 @@ class Output:
     def write(self, result: Mapping[str, Any]) -> None:
         """Writes the result, where it was asked for."""
         if self.file == _STDOUT:
-            print(json.dumps(result, indent=2, default=float))
+            try:
+                print(json.dumps(result, indent=2, default=float), flush=True)
+            except OSError as error:
+                fail(f"The result could not be printed. Given: {error.strerror}, of standard output. Say --json FILE.")
         elif self.file is not None:
             reported(lambda: write_json(self.file, result, self.purpose))
 

@@ -14,6 +14,8 @@ from indl.cli.options import Output, command
 from indl.cli.printing import console, fail, print_table, reported
 from indl.files.marks import FIGURE
 
+#: No smoothing and no lag is longer.
+_MOST_S = 60
 _FIGURES = (".png", ".pdf", ".svg")
 
 
@@ -30,17 +32,17 @@ def check(
     """
     from indl.data.examination.examine import examine, opened
 
-    if out and out.suffix not in _FIGURES:
+    if out and out.suffix.lower() not in _FIGURES:
         fail(f"The page of figures needs a known ending. Given: {out}. Choose one of {', '.join(_FIGURES)}.")
     out = output_place(out, FIGURE, *files_among(data))
 
     def look() -> tuple[Any, dict[str, Any] | None]:
         with opened(data, **how) as found:
             report = examine(found, counts=how.get("counts"), bin_width_s=how.get("bin_width_s"))
-            console.print(str(report), markup=False, highlight=False, soft_wrap=True)
             return report, _overview(found, how.get("bin_width_s")) if out else None
 
     report, drawn = reported(look)
+    reported(lambda: console.print(str(report), markup=False, highlight=False, soft_wrap=True))
     output.write(report.to_dict())
     if out:
         reported(lambda: _draw_overview(drawn, report, out))
@@ -114,6 +116,10 @@ def _seconds(option: str, text: str) -> float | None:
         value = None if text == "auto" else float(text)
     except ValueError:
         value = np.nan
-    if value is not None and not np.isfinite(value):
-        fail(f"{option} takes a number of seconds or auto. Given: {text}. For example {option} 0.1 for 100 ms.")
+    possible = value is None or value == 0 or 1e-6 < abs(value) <= _MOST_S
+    if not possible:
+        fail(
+            f"{option} takes a number of seconds, {_MOST_S} at most, or auto. Given: {text}. For example {option} 0.1 "
+            "for 100 ms."
+        )
     return value

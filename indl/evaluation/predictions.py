@@ -50,12 +50,19 @@ def predict(
         the signal's unit), forward steps after the bins of the trials; ``factors`` (trials, time, factors); mean and
         standard deviation of the posterior of each latent, ``f_mean`` and ``f_sd`` (trials, F), ``z_mean`` and ``z_sd``
         (trials, time, Z), as far as the model has them. NaN after the end of a shorter trial. Of windows that
-        :func:`~indl.data.chop` made, all with a time axis are merged: (trials before they were cut, time, ...).
+        :func:`~indl.data.chop` made, all with a time axis are merged: (trials before they were cut, time, ...), NaN
+        where there is no window; ``window_trial`` and ``window_bin`` say where each window begins, to which ``f_mean``
+        belongs.
 
     Raises:
         ValueError: the trials are a signal and the model reads counts, or they have not the channels that the model
             reads, or not its external input or labels.
     """
+    if not isinstance(trials, Trials):
+        raise TypeError(
+            f"Predictions are of Trials. Given: {type(trials).__name__}. Pass Trials(counts, bin_width_s), or call "
+            "model.rates on arrays and parts of recordings."
+        )
     of_rows = isinstance(model, PiVAE)
     counts = model.decoder_observation_model == "poisson" if of_rows else model.observation == _POISSON
     if counts and not trials.are_counts:
@@ -76,10 +83,12 @@ def predict(
     plan = ChopPlan.of(trials.attrs)
     if plan is None:
         return found
-    return {
+    windows = plan.known(trials.inds)
+    merged = {
         name: merge(values[:, : plan.window_bins], trials) if values.ndim == 3 else values
         for name, values in found.items()
     }
+    return {**merged, "window_trial": np.take(plan.trial, windows), "window_bin": np.take(plan.start, windows)}
 
 
 def save_predictions(

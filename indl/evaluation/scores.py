@@ -109,6 +109,11 @@ def evaluate(model: LatentModel, recording: Recording, samples: int = 50, seed: 
 
 def _check_sizes(model: LatentModel, recording: Recording) -> None:
     """Refuses a recording of other sizes, some of whose scores would be of other channels or bins."""
+    if not isinstance(recording, Recording):
+        raise TypeError(
+            f"Scores need a Recording, with a part to fit on. Given: {type(recording).__name__}. Make one with "
+            "Trials.split or read_recording."
+        )
     p = model.params or {}
     known = (
         {"x_dim": "n_heldin"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,9 @@ class FolderKind:
     Args:
         name: as its mark says.
         what: the same in a sentence.
-        files: patterns of the files, in the order in which they are removed.
+        files: patterns of the files, in the order in which they are removed; ``#`` stands for a number.
         empty: patterns of folders that may stay empty.
-        figures: pattern of the figures, which have marks of their own.
+        figures: folder and names of the figures, which have marks of their own, too.
         key: a pattern and what a JSON file there holds, by which a folder from before the marks is known.
     """
 
@@ -26,8 +27,17 @@ class FolderKind:
     what: str
     files: tuple[str, ...]
     empty: tuple[str, ...] = ()
-    figures: str = ""
+    figures: tuple[str, ...] = ()
     key: tuple[str, frozenset[str]] | None = None
+
+    def files_in(self, folder: Path) -> list[Path]:
+        """The files of the kind that a folder holds, but for figures."""
+        found = []
+        for pattern in self.files:
+            known = re.compile(re.escape(pattern).replace("\\*", ".*").replace("\\#", "[0-9]+"))
+            places = sorted(folder.glob(pattern.replace("#", "*")))
+            found += [path for path in places if known.fullmatch(path.relative_to(folder).as_posix())]
+        return found
 
     def began(self, folder: Path) -> bool:
         """Whether a folder without a mark is known by what is in it."""
@@ -50,7 +60,11 @@ def _within(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _SAVED = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-*-of-*")
-_EVENTS = "events.out.tfevents.*"
+_EVENTS = "events.out.tfevents.#.*.#.#.v2"
+_FIGURES = (
+    *("autocorrelation", "calibration", "decoding", "factors", "kl_per_dimension", "latents", "psths", "raster"),
+    *("rates_against_truth", "training"),
+)
 _TRIAL = ("result.json", "history.json", "job.json", "state.npz", "model.keras", "last_good.keras", "log.txt")
 
 SAVED_MODEL = FolderKind("saved model", "a SavedModel", _SAVED, ("assets",))
@@ -65,7 +79,7 @@ RUN = FolderKind(
         *_within("saved_model", _SAVED),
     ),
     ("saved_model/assets",),
-    "figures/*",
+    _within("figures", tuple(f"{name}.png" for name in _FIGURES)),
     ("run.json", frozenset({"run", "data", "monitor", "starts"})),
 )
 #: The trials of a search, as keras-tuner lays them out.
@@ -74,8 +88,8 @@ TRIALS = FolderKind(
     "the trials of a search",
     (
         # What tells whose the trials are goes last.
-        *_within("trial_[0-9]*", (*_TRIAL, "trial.json", ".indl.json")),
-        *("oracle.json", "tuner[0-9]*.json", "recording.h5", "search.json"),
+        *_within("trial_#", (*_TRIAL, "trial.json", ".indl.json")),
+        *("oracle.json", "tuner#.json", "recording.h5", "search.json"),
     ),
     key=("trial_*/job.json", frozenset({"params", "recording", "epochs", "hidden_every"})),
 )

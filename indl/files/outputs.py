@@ -129,9 +129,9 @@ def written(folder: Path, kind: FolderKind) -> list[Path]:
     Raises:
         OutputError: a link or a folder is in one of them.
     """
-    files = [path for pattern in kind.files for path in sorted(folder.glob(pattern))]
-    if kind.figures:
-        files += [path for path in folder.glob(kind.figures) if path.is_file() and marked(path, FIGURE)]
+    files = kind.files_in(folder)
+    figures = (folder / name for name in kind.figures)
+    files += [path for path in figures if path.is_file() and marked(path, FIGURE)]
     for path in files:
         if path.resolve() != path or not path.is_file():
             raise OutputError(

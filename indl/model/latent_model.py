@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from indl import __version__
-from indl.files import atomic, expanded
+from indl.files import OutputError, atomic, expanded
 from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.model.steps.callbacks import direct, listed
 from indl.model.steps.side_by_side import SideBySide
@@ -273,6 +274,11 @@ class LatentModel(keras.Model):
         if "://" in str(filepath) or (path.exists() and not overwrite):
             super().save(filepath, overwrite, **kwargs)
             return
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise OutputError(
+                f"The model would replace a file that is none. Given: {path}. Choose another path, or move the file "
+                "away first."
+            )
         with atomic(path) as temporary:
             super().save(temporary, **kwargs)
 

@@ -263,7 +263,8 @@ class SequentialVAE(LatentModel):
             samples: 0: one pass with posterior means. K: the average of the rates of K posterior samples, with
                 dropout off; each trial is encoded once.
             seed: seed of the samples.
-            batch_size: trials, or trials times samples, computed at once. Default: :meth:`rows_at_once`.
+            batch_size: trials, or trials times samples, computed at once, on which the draws depend. Default:
+                :meth:`rows_at_once`.
             compiled: compile the pass with XLA, once for each number of trials in a batch and of samples, and deal
                 the trials of a batch to the cores: some seconds, after which it takes about half the time. Worth it
                 for thousands of trials times samples. Draws differ from those of the plain pass.

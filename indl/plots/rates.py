@@ -12,8 +12,10 @@ from indl.plots import style
 _MISSING = "#c6dbef"
 
 
-def raster_with_rates(counts, rates, trial=0, *, bin_width_s, truth=None, path=None):
+def raster_with_rates(counts, rates, trial=0, *, bin_width_s, truth=None, path=None, are_counts=True):
     """Draw the spikes of one trial beside its inferred rates, and the true rates where they are known.
+
+    A signal is drawn beside its reconstruction, in its own unit and on one scale.
 
     Channels are in the order of the data. All images share the channel axis; rates and true rates share one scale,
     which is cut at the 99.5th percentile so that single bursts do not darken the rest. Bins with NaN are light blue.
@@ -25,6 +27,7 @@ def raster_with_rates(counts, rates, trial=0, *, bin_width_s, truth=None, path=N
         bin_width_s: Bin width in seconds.
         truth: True rates in expected counts per bin, (trials, time, channels).
         path: Where to write the figure. None: nowhere.
+        are_counts: False for a real-valued signal, of which `rates` are the means.
 
     Returns:
         The figure.
@@ -35,16 +38,25 @@ def raster_with_rates(counts, rates, trial=0, *, bin_width_s, truth=None, path=N
     bin_width_s = check_bin_width(bin_width_s)
     arrays = style.as_trials(counts=counts, rates=rates, **({} if truth is None else {"truth": truth}))
     style.check_trial(trial, len(arrays["counts"]))
-    counts, hz = arrays.pop("counts")[trial], {k: a[trial] / bin_width_s for k, a in arrays.items()}
-    titles = {"rates": "inferred rates", "truth": "true rates"}
+    per_s = bin_width_s if are_counts else 1.0
+    counts, hz = arrays.pop("counts")[trial], {k: a[trial] / per_s for k, a in arrays.items()}
+    titles = {"rates": "inferred rates" if are_counts else "reconstruction", "truth": "true rates"}
     figure = style.new_figure(3.4 * (1 + len(hz)) + 0.8, 3.6)
     figure.get_layout_engine().set(wspace=0.05)
     axes = figure.subplots(1, 1 + len(hz), sharex=True, sharey=True)
     n_times, n_channels = counts.shape
     extent = (0.0, n_times * bin_width_s, n_channels - 0.5, -0.5)
     image = {"aspect": "auto", "extent": extent, "interpolation": "nearest"}
-    norm = Normalize(0, style.highest(counts))
     greys, magma = (colormaps[name].with_extremes(bad=_MISSING) for name in ("Greys", "magma"))
+    if not are_counts:
+        known = np.concatenate([a[np.isfinite(a)] for a in (counts, *hz.values())])
+        norm = Normalize(*(np.percentile(known, (0.5, 99.5)) if known.size else (0.0, 1.0)))
+        for axis, name, values in zip(axes, ("signal", *map(titles.get, hz)), (counts, *hz.values()), strict=True):
+            shown = axis.imshow(np.ma.masked_invalid(values.T), cmap=magma, norm=norm, **image)
+            style.label(axis, name)
+        style.color_bar(figure, shown, list(axes), "value", extend="both")
+        return _with_axes(figure, axes, path)
+    norm = Normalize(0, style.highest(counts))
     spikes = axes[0].imshow(np.ma.masked_invalid(counts.T), cmap=greys, norm=norm, **image)
     style.label(axes[0], "spikes")
     style.color_bar(figure, spikes, axes[0], "spikes per bin", ticks=MaxNLocator(5, integer=True))
@@ -55,6 +67,11 @@ def raster_with_rates(counts, rates, trial=0, *, bin_width_s, truth=None, path=N
         style.label(axis, titles[name])
     extend = "max" if style.highest(shown_hz) > top else "neither"
     style.color_bar(figure, shown, list(axes[1:]), "rate (Hz)", extend=extend)
+    return _with_axes(figure, axes, path)
+
+
+def _with_axes(figure, axes, path):
+    """The images with their common axes named."""
     style.label(axes[0], y="channel")
     axes[0].yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     for axis in axes:

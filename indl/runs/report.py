@@ -115,7 +115,7 @@ def _figures(
     busiest = int(np.argmax(np.nansum(counts, (1, 2))))
     figures: dict[str, Callable[[Path], Any]] = {
         "raster": lambda path: plots.raster_with_rates(
-            counts, rates, trial=busiest, bin_width_s=width, truth=truth, path=path
+            counts, rates, trial=busiest, bin_width_s=width, truth=truth, path=path, are_counts=recording.are_counts
         )
     }
     if recording.are_counts:
@@ -156,7 +156,9 @@ def _row_figures(
     rows[kept] = model.decode(codes)
     busiest, width = int(np.argmax(np.nansum(counts, (1, 2)))), recording.bin_width_s
     figures: dict[str, Callable[[Path], Any]] = {
-        "raster": lambda path: plots.raster_with_rates(counts, rows, trial=busiest, bin_width_s=width, path=path)
+        "raster": lambda path: plots.raster_with_rates(
+            counts, rows, trial=busiest, bin_width_s=width, path=path, are_counts=recording.are_counts
+        )
     }
     if model.decoder_observation_model == "poisson":
         figures["calibration"] = lambda path: plots.calibration(rows, counts, path=path)

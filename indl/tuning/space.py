@@ -76,7 +76,8 @@ def declare(hp: Any, names: Iterable[str], params: Mapping[str, Any]) -> dict[st
         latent = name[3] if name.startswith("kl_") and name.endswith("_ramp") else None
         schedule = f"kl_{latent}_schedule"
         if latent and schedule in names:
-            with hp.conditional_scope(schedule, [kind for kind in rows[schedule].search[1] if kind != "constant"]):
+            kinds = dict.fromkeys([*rows[schedule].search[1], params[schedule]])
+            with hp.conditional_scope(schedule, [kind for kind in kinds if kind != "constant"]):
                 value = _declare_one(hp, rows[name], params[name])
             if values[schedule] != "constant":
                 values[name] = value

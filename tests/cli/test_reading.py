@@ -118,6 +118,10 @@ def test_json_is_written_to_a_file_or_to_the_terminal(tmp_path):
         (["convert", "DATA", "o.h5"], "needs a mapping"),
         (["convert", "DATA", "o.h5", *HOW, "--map", "labell=target"], "Did you mean 'label'"),
         (["predict", "absent", "DATA", "--out", "o.h5"], "absent"),
+        (["convert", "DATA", "o.h5", *HOW, "--heldout", "x"], "Only an NWB file has columns"),
+        (["convert", "DATA", "o.h5", *HOW, "--map", "counts=target"], "Map each field once"),
+        (["baseline", "DATA", *HOW, "--lag", "1e308"], "60 at most"),
+        (["baseline", "DATA", *HOW, "--sd", "1e-320"], "60 at most"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(arguments, told, data, tmp_path, monkeypatch):

@@ -18,7 +18,8 @@ from indl.files.kinds import RUN, SAVED_MODEL, TRIALS, FolderKind
 from indl.files.marks import FIGURE
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "1"
-KIND = FolderKind("test", "a test", ("first.json", "logs/**/events.*", "a.txt"), ("empty",), "figures/*")
+_EVENTS = ("logs/events.#", "logs/train/events.#")
+KIND = FolderKind("test", "a test", ("first.json", *_EVENTS, "a.txt"), ("empty",), ("figures/training.png",))
 
 
 def contents(folder):
@@ -201,7 +202,17 @@ def claimed(folder):
     (folder / "figures").mkdir()
     plots.training_curves({"loss": [1.0, 0.5]}, folder / "figures" / "training.png")
     ours = set(contents(folder))
-    for name in ("first.txt", "logs/lab.log", "figures/fig1.png", "figures/more/fig2.png", "own/first.json"):
+    # A copy keeps the mark, and is the user's by its name.
+    shutil.copy(folder / "figures" / "training.png", folder / "figures" / "training_before.png")
+    for name in (
+        "first.txt",
+        "logs/lab.log",
+        "logs/events.2.bak",
+        "logs/events.mine",
+        "figures/fig1.png",
+        "figures/more/fig2.png",
+        "own/first.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine")
     (folder / "mine").mkdir()
@@ -296,3 +307,16 @@ def test_a_search_says_whose_it_is_until_its_results_are_gone(tmp_path, monkeypa
         i for i, name in enumerate(gone) if name.startswith("trial_")
     )
     assert not [name for name in gone if "notes" in name]
+
+
+def test_copies_of_trials_and_logs_are_the_users(tmp_path):
+    """`cp -r trial_0 trial_0_backup`: the pattern of our names is not that of a copy's."""
+    claim_folder(tmp_path / "s", TRIALS)
+    ours = ("trial_0/model.keras", "trial_12/trial.json", "tuner0.json", "oracle.json")
+    theirs = ("trial_0_backup/model.keras", "trial_1 (copy)/trial.json", "tuner0_old.json", "oracle.json.bak")
+    for name in (*ours, *theirs):
+        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "s" / name).write_text("{}")
+    clear_folder(tmp_path / "s", TRIALS)
+    left = {path.relative_to(tmp_path / "s").as_posix() for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    assert left == {".indl.json", *theirs}

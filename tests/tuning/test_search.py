@@ -13,6 +13,8 @@ import pytest
 
 from indl.data.files.hdf5 import save_recording
 from indl.data.simulate.lorenz import lorenz
+from indl.params import preset
+from indl.params.presets import SEQUENCE
 from indl.training.hidden import hidden_nll
 from indl.tuning import IsolatedRandomSearch, SequentialHyperModel
 from indl.tuning.isolated import run_job
@@ -166,3 +168,10 @@ def test_tuners_of_keras_never_go_on_with_other_data(recording):
     other = lorenz(n_neurons=8, n_conditions=5, n_trials=10, n_bins=10, seed=1, heldout=2)
     with pytest.raises(kt.errors.FatalValueError, match="began with other data.*Choose another directory"):
         SequentialHyperModel(other, tune=["learning_rate"], fixed=SMALL).build(hp)
+
+
+@pytest.mark.parametrize("name", [name for name in SEQUENCE.presets if name not in ("ivae", "pi_vae_sequence")])
+def test_the_default_search_of_every_preset_can_begin(name, recording):
+    """A preset whose schedule is not among those that are searched has a ramp all the same."""
+    params = SequentialHyperModel(recording, name).params(kt.HyperParameters())
+    assert params["kl_z_ramp"] == preset(name)["kl_z_ramp"]

@@ -145,13 +145,17 @@ def _read_attributes(raw: RawFile, source: Source) -> None:
 
 
 def _absent(source: Source, keys: list[str]) -> Finding:
+    uncut = [name for name in source.names() if name.startswith("continuous_") and source.dataset(name).ndim == 2]
+    advice = "Rename the datasets, or read them yourself and use Trials and save_trials."
+    if uncut:
+        advice = f"{uncut[0]} may be an uncut recording: say dataset={uncut[0]!r} and chop_s (--dataset, --chop)."
     return Finding(
         "error",
         "absent",
         keys[0],
         f"{source.path} has no dataset {' and no '.join(keys)}.",
         f"Found {', '.join(source.names()[:12]) or 'nothing'}.",
-        "Rename the datasets, or read them yourself and use Trials and save_trials.",
+        advice,
     )
 
 

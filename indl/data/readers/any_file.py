@@ -69,7 +69,8 @@ class Reading:
         behavior, ext_input, angles: NWB: names of time series; see :func:`~indl.data.read_nwb`.
         units: NWB: "column=value", or a mapping, for every column of the units that is to have a value.
         edges: What becomes of trials that leave the recording: see :class:`~indl.data.Window`.
-        variables: npz and MATLAB: "field=variable" or "field=variable:axes", or a mapping; see :func:`~indl.data.read_mat`.
+        variables: npz and MATLAB: "field=variable" or "field=variable:axes", or a mapping; see
+            :func:`~indl.data.read_mat`.
         axes: npz and MATLAB: the axes of the variables that do not say their own.
         dataset: HDF5: name of an uncut recording, see :func:`~indl.data.load_continuous`; or, in the layout of
             nlb_tools, of the data set, see :func:`~indl.data.read_nlb`.
@@ -145,19 +146,26 @@ class Reading:
                 f"Not every option is for every file. Given: {given} for {path}, which is {KINDS[kind]}. Leave that "
                 f"out; such a file takes {takes}."
             )
+        if isinstance(self.heldout, str) and kind != "nwb":
+            raise ValueError(
+                f"Only an NWB file has columns that mark channels. Given: heldout={self.heldout!r} for {path}. Give a "
+                "number of channels, or a fraction."
+            )
 
     def split(self, trials: Trials) -> Recording:
         """The recording of the trials; a column of marks was read with them."""
+        heldout = self.heldout
+        if isinstance(heldout, str):
+            heldout = trials.attrs["heldout"]
+            if not len(heldout):
+                raise ValueError(
+                    f"The column marks no channel to hold out. Given: heldout={self.heldout!r}, false for all of "
+                    f"{trials.n_channels}. Give a number or a fraction of the channels, or leave it out."
+                )
         block = self.block
         if block is None:
             block = 1 if self.chop_s is None else max(1, min(_BLOCK, len(trials) // _BLOCK))
-        return trials.split(
-            self.valid,
-            heldout=trials.attrs["heldout"] if isinstance(self.heldout, str) else self.heldout,
-            forward_steps=self.forward,
-            block=block,
-            seed=self.split_seed,
-        )
+        return trials.split(self.valid, heldout=heldout, forward_steps=self.forward, block=block, seed=self.split_seed)
 
 
 def options_of(kind: str, split: bool = True) -> tuple[str, ...]:
@@ -250,11 +258,9 @@ def _uncut(path: Path, how: Reading, kind: str) -> Trials:
     if kind == "nlb":
         data = _nlb(path, how)
         return Trials.concatenate(alike(*(part for part in (data.train, data.evaluation) if part is not None)))
-    if isinstance(how.heldout, str):
-        raise RecordingError(
-            f"Only an NWB file has columns that mark channels. Given: heldout={how.heldout!r} for {path}. Give a "
-            "number of channels, or a fraction."
-        )
+    fields_given = [_pair(text, "variables")[0] for text in how.variables]
+    if len(set(fields_given)) < len(fields_given):
+        raise ValueError(f"Every field is one variable. Given: {', '.join(how.variables)}. Map each field once.")
     read = read_mat if kind == "mat" else read_npz
     window = None if how.window_s is None else Window(window_s=how.window_s, bin_width_s=how.bin_width_s)
     return read(

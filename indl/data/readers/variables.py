@@ -10,6 +10,8 @@ import numpy as np
 
 from indl.text import nearest, shown
 
+#: Vectors that may be texts.
+_NAMES = ("label", "channel_ids")
 _AXES = ("trials", "time", "channels")
 
 
@@ -70,6 +72,8 @@ def numbers(value: Any, name: str) -> np.ndarray:
 def vector(value: Any, name: str) -> np.ndarray:
     """One value each, (values,), from a row, a column, or a cell array or struct array of single values."""
     items = [value] if isinstance(value, str) else items_of(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind == "U" and name in _NAMES:
+        return value.ravel()
     if items is None:
         return numbers(value, name).ravel()
     if all(isinstance(item, str) for item in items):

@@ -159,6 +159,15 @@ def test_an_nwb_file_needs_bins_and_both_halves_of_an_alignment(recording_path):
             read_recording(path, bin_width_s=0.02, **half)
 
 
+def test_texts_label_trials_and_channels(tmp_path):
+    """What a lab saves in an npz file: names of conditions and of units."""
+    sides, units = np.array(["left", "right"] * 15), np.array([f"unit {i}" for i in range(5)])
+    np.savez(tmp_path / "a.npz", y=COUNTS, side=sides, unit=units)
+    mapping = {"counts": "y", "label": "side", "channel_ids": "unit"}
+    found = read_trials(tmp_path / "a.npz", variables=mapping, bin_width_s=0.02)
+    assert found.label.tolist() == sides.tolist() and found.channel_ids.tolist() == units.tolist()
+
+
 def test_the_same_options_give_the_same_recording(tmp_path):
     recording = lorenz(n_neurons=4, n_conditions=2, n_trials=8, n_bins=6)
     save_recording(recording, tmp_path / "r.h5")
