@@ -286,7 +286,8 @@ def test_c15_params_from_before_a_parameter_are_completed(recording, tmp_path):
     old = rewritten(tmp_path / "m.keras", lambda config: [config["params"].pop(name) for name in younger])
     loaded = indl.load_model(old)
     assert {name: loaded.params[name] for name in younger} == {name: model.params[name] for name in younger}
-    assert indl.evaluate(loaded, recording, samples=0) == indl.evaluate(model, recording, samples=0)
+    seen = Trials(recording.train.encod, recording.bin_width_s).split()
+    assert indl.evaluate(loaded, seen, samples=0) == indl.evaluate(model, seen, samples=0)
 
 
 def test_c15_a_model_names_its_version(tmp_path):
