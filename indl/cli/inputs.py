@@ -47,10 +47,9 @@ def read_data(path: Path, how: dict[str, Any], model: Path | None = None) -> Any
 
     known = {} if model is None else known_of(model)
     recording = reported(lambda: read_recording(path, **read_as_run(path, how, known, split=True)))
-    if model is not None:
+    if known:
         check_same_recording(recording, known, model)
-        other = [name for name in how if name in _TRIALS and known.get("reading", {}).get(name, how[name]) != how[name]]
-        other += [name for name in how if name in _TRIALS and known and name not in known.get("reading", {})]
+        other = [name for name in how if name in _TRIALS and known["reading"].get(name) != how[name]]
         if other:
             print_warning(
                 f"Other trials are scored than in the run, among them such as it was trained on: {', '.join(other)} "
@@ -65,7 +64,7 @@ def known_of(model: Path) -> dict[str, Any]:
 
     if not (model.expanduser() / "run.json").is_file():
         return {}
-    found = reported(lambda: read(model.expanduser()))
+    found = reported(lambda: read(model))
     source = found["run"]["data"]
     return {**found["data"], "reading": source.get("reading", {}), "path": source.get("path", "")}
 

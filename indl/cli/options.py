@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from indl.cli.inputs import files_among
 from indl.cli.printing import console, fail, reported
 from indl.files import output_file, write_json
 
@@ -184,8 +185,7 @@ def repetition_of(run: Path) -> Path:
 def _json_file(path: Path, purpose: str, given: Mapping[str, Any]) -> Path:
     """Where the JSON goes, if it may: over no input, and not where the command writes something else."""
     data = given.get("data") or []
-    # Where a recording is to be, a folder is told by who reads it.
-    inputs = [item for item in (data if isinstance(data, list) else [data]) if not item.expanduser().is_dir()]
+    inputs = files_among(*(data if isinstance(data, list) else [data]))
     inputs += [given[name] for name in _FOLDERS if given.get(name) is not None]
     found = reported(lambda: output_file(path, purpose, inputs))
     other = given.get("out")

@@ -123,14 +123,8 @@ def save_predictions(
         if channel_ids is not None:
             write_array(file, "channel_ids", np.array(channel_ids))
         unit = "expected counts a bin" if trials.are_counts else "that of the signal"
-        attributes = {
-            "bin_width_s": trials.bin_width_s,
-            "source": trials.source,
-            "unit_of_rates": unit,
-            MARK: PREDICTIONS,
-            **about,
-        }
-        for name, value in {**attributes, MARK: PREDICTIONS}.items():
+        attributes = {"bin_width_s": trials.bin_width_s, "source": trials.source, "unit_of_rates": unit}
+        for name, value in {**attributes, **about, MARK: PREDICTIONS}.items():
             write_attribute(file, name, value)
 
 

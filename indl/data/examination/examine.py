@@ -29,6 +29,7 @@ from indl.data.files.storage import reading
 from indl.data.readers.any_file import Reading, kind_of, read_trials
 from indl.data.values.recording import OPTIONAL, Recording, Split
 from indl.data.values.trials import Trials
+from indl.files import expanded
 
 # With these an array is no array of trials, and nothing else can be said about it.
 _UNUSABLE = {"not-numeric", "wrong-axes", "empty", "unequal-trials", "unequal-shapes"}
@@ -107,7 +108,7 @@ def examine_file(path: Path | str, **how: Any) -> CheckReport:
 @contextmanager
 def opened(path: Path | str, **how: Any) -> Iterator[RawFile | Trials]:
     """What :func:`examine_file` examines; arguments as there. Large arrays stay in the file until the block ends."""
-    path, options = Path(path).expanduser(), Reading.of(how)
+    path, options = expanded(path), Reading.of(how)
     kind = kind_of(path, options.dataset)
     if kind not in ("recording", "trials") or options.chop_s is not None:
         default = {"bin_width_s": _NWB_BIN_S} if kind == "nwb" and not options.signals else {}

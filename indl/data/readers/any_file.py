@@ -22,6 +22,7 @@ from indl.data.spikes.window import Window
 from indl.data.values.nlb_data import NLBData, alike
 from indl.data.values.recording import Recording
 from indl.data.values.trials import Trials
+from indl.files import expanded
 from indl.text import nearest, shown
 
 #: What a file is, as :func:`kind_of` names it, in words.
@@ -184,7 +185,7 @@ def kind_of(path: Path | str, dataset: str | None = None) -> str:
         FileNotFoundError: If there is no such file.
         RecordingError: If it cannot be read, or is none of them.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     ending = path.suffix.lower().removeprefix(".")
     if ending in ("nwb", "mat", "npz"):
         return ending
@@ -210,7 +211,7 @@ def read_trials(path: Path | str, **how: Any) -> Trials:
         RecordingError: If the file cannot be read, or not in this way.
         ValueError: If an option says nothing about this kind of file.
     """
-    path, options = Path(path).expanduser(), Reading.of(how)
+    path, options = expanded(path), Reading.of(how)
     kind = kind_of(path, options.dataset)
     options.check(path, kind)
     return _cut(_uncut(path, options, kind), options, path)
@@ -237,7 +238,7 @@ def read_recording(path: Path | str, **how: Any) -> Recording:
         ... )  # doctest: +SKIP
         Recording(mc_maze_small_test.nwb, 80 train + 20 valid trials, 35 bins of 20 ms, 80 channels held-in + ...
     """
-    path, options = Path(path).expanduser(), Reading.of(how)
+    path, options = expanded(path), Reading.of(how)
     kind = kind_of(path, options.dataset)
     options.check(path, kind)
     if kind == "recording":

@@ -76,16 +76,9 @@ def _cut(data: Any, window: Window, source: str, given: dict[str, Any]) -> Trial
     nearest = np.where(when - times[after - 1] < times[after] - when, after - 1, after)
     counts = signal.values[nearest].astype(np.float32)
     counts[bins.padding | (np.abs(times[nearest] - when) > width / 2)] = np.nan
-    recorded = window.stay(
-        bins,
-        np.isnan(counts).all(axis=(1, 2)),
-        "hold no sample",
-        "Every trial needs something recorded.",
-        "Choose trials within the time_support of the data",
-        stacklevel=4,
+    bins, counts = window.recorded(
+        bins, counts, "hold no sample", "Choose trials within the time_support of the data", stacklevel=4
     )
-    bins = bins[recorded]
-    counts, when = (values[recorded, : bins.n_bins.max()] for values in (counts, when))
     return Trials(
         counts,
         width,
@@ -93,7 +86,7 @@ def _cut(data: Any, window: Window, source: str, given: dict[str, Any]) -> Trial
         source=source,
         are_counts=are_counts,
         missing=bool(np.isnan(counts).any()),
-        **fields_of(bins, when + half, window, **given),
+        **fields_of(bins, bins.edges[:, :-1] + half, window, **given),
     )
 
 

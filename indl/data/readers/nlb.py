@@ -11,6 +11,7 @@ import numpy as np
 from indl.data.files.storage import RAGGED, RecordingError, Source, reading
 from indl.data.values.nlb_data import EXTRAS, NLBData, check_told, width_told
 from indl.data.values.trials import Trials, lengthened
+from indl.files import expanded
 from indl.text import shown
 
 _PARTS = ("train", "eval")
@@ -78,7 +79,7 @@ def read_nlb(*paths: Path | str, name: str = "", bin_width_s: float | None = Non
             if group is not None:
                 name = group
     _question(rooted, grouped)
-    what = " + ".join(str(Path(path).expanduser()) for path in paths)
+    what = " + ".join(str(expanded(path)) for path in paths)
     try:
         return _assembled({**rooted, **grouped}, name, _width(name, bin_width_s), what)
     except ValueError as error:

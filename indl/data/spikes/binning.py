@@ -64,16 +64,9 @@ def bin_spikes(
     if recording_s is not None:
         counts[~bins.inside(np.array([recording_s]))] = np.nan
     counts[bins.padding] = np.nan
-    recorded = window.stay(
-        bins,
-        np.isnan(counts).all(axis=(1, 2)),
-        "have no recorded bin of any unit",
-        "Every trial needs something recorded.",
-        "Check recording_s and obs_intervals",
+    bins, counts = window.recorded(
+        bins, counts, "have no recorded bin of any unit", "Check recording_s and obs_intervals"
     )
-    if not recorded.all():
-        bins = bins[recorded]
-        counts = counts[recorded, : bins.n_bins.max()]
     # Read-only already, so that it is not copied to be so.
     counts.flags.writeable = False
     fields = fields_of(bins, bins.centers, window, behavior=behavior, ext_input=ext_input, attrs=attrs)

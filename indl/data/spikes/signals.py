@@ -57,16 +57,9 @@ def bin_signals(
     for intervals in (observed, None if window.recording_s is None else np.array([window.recording_s])):
         if intervals is not None:
             values[~bins.inside(intervals)] = np.nan
-    recorded = window.stay(
-        bins,
-        np.isnan(values).all(axis=(1, 2)),
-        "hold no sample of any signal",
-        "Every trial needs something recorded.",
-        "Check the times of the signals and of the trials",
+    bins, values = window.recorded(
+        bins, values, "hold no sample of any signal", "Check the times of the signals and of the trials"
     )
-    if not recorded.all():
-        bins = bins[recorded]
-        values = values[recorded, : bins.n_bins.max()]
     return Trials(
         values,
         bins.bin_width_s,

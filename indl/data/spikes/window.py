@@ -185,6 +185,26 @@ class Window:
         warnings.warn(f"Left out: {found}.", UserWarning, stacklevel=stacklevel)
         return ~bad
 
+    def recorded(
+        self, bins: Bins, values: np.ndarray, what: str, advice: str, stacklevel: int = 3
+    ) -> tuple[Bins, np.ndarray]:
+        """The trials that hold a sample, as :meth:`stay` decides, with values no longer than the longest of them.
+
+        Args:
+            bins: The trials.
+            values: Theirs, (trials, time, channels), NaN where nothing was recorded.
+            what, advice, stacklevel: As of :meth:`stay`.
+
+        Raises:
+            ValueError: As :meth:`stay`.
+        """
+        empty, rule = np.isnan(values).all(axis=(1, 2)), "Every trial needs something recorded."
+        kept = self.stay(bins, empty, what, rule, advice, stacklevel + 1)
+        if kept.all():
+            return bins, values
+        bins = bins[kept]
+        return bins, values[kept, : bins.n_bins.max()]
+
     def _inside(self, bins: Bins) -> np.ndarray:
         """Which trials remain for the recording's ends."""
         if self.recording_s is None or self.edges == "missing":
