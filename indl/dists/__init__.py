@@ -3,6 +3,8 @@
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.observations import (
+    BernoulliObservation,
+    BernoulliReadout,
     GammaObservation,
     GammaReadout,
     GaussianObservation,
@@ -15,12 +17,24 @@ from indl.dists.observations import (
     ZeroInflatedGammaReadout,
     negative_bits_per_spike,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, Prior, RecurrentPrior, SequencePrior, StudentTPrior
+from indl.dists.priors import (
+    AR1Prior,
+    GatedPrior,
+    GaussianPrior,
+    LabelPrior,
+    Prior,
+    RecurrentPrior,
+    SequencePrior,
+    StudentTPrior,
+)
 
 __all__ = [
     "AR1Prior",
+    "BernoulliObservation",
+    "BernoulliReadout",
     "GammaObservation",
     "GammaReadout",
+    "GatedPrior",
     "Gaussian",
     "GaussianHead",
     "GaussianObservation",

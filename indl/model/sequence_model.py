@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from indl.data.checks.arrays import check_positive, check_trials, check_whole
+from indl.data.checks.arrays import check_binary, check_positive, check_trials, check_whole
 from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
@@ -112,7 +112,11 @@ class SequentialVAE(LatentModel):
         self.observation = kind.__name__
         self._graph_outputs = outputs
         self._decoder: Any = None
-        self.passes = Passes(symbols, {**outputs, "rates": outputs["p_x"].mean()}, self._sample_layers())
+        named = {**outputs, "rates": outputs["p_x"].mean()}
+        if "q_z" in outputs and len(outputs["q_z"].path):
+            # A posterior on means, and the one along the path that divergences are taken along.
+            named |= {"q_z": outputs["q_z"]._replace(path=()), "q_z_path": Gaussian(*outputs["q_z"].path)}
+        self.passes = Passes(symbols, named, self._sample_layers())
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -231,6 +235,8 @@ class SequentialVAE(LatentModel):
                 x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self.context.missing, names=names
             )
             target, name = (x, names[0]) if y is None else (y, names[1])
+            if support == "binary" and isinstance(target, np.ndarray):
+                check_binary(target, name)
             if support in ("positive", "events") and isinstance(target, np.ndarray):
                 events = support == "events"
                 check_positive(target, name, (self.params or {}).get("gamma_loc", 0.0) if events else 0.0, events)
@@ -242,16 +248,22 @@ class SequentialVAE(LatentModel):
 
     # --- inference ------------------------------------------------------------------------------
 
-    def encode(self, x: Any, batch_size: int | None = None) -> dict[str, Any]:
-        """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
+    def encode(self, x: Any, batch_size: int | None = None, paths: bool = False) -> dict[str, Any]:
+        """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays.
+
+        Args:
+            x: trials (trials, time, channels).
+            batch_size: trials computed at once. Default: :meth:`rows_at_once`.
+            paths: give a posterior with memory its `path` too, drawn with a fixed seed: each step is given those before.
+        """
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
+        names += ["q_z_path"] if paths and "q_z_path" in self.passes.outputs else []
         found = self.passes.run(names, self._read(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
-        ranks = {"q_f": 2, "q_z": 3}
-        return {
-            name: Gaussian(*(part[:, 0] if q[0].ndim > ranks[name] else part for part in q[:2]))
-            for name, q in found.items()
-        }
+        ranks = {"q_f": 2, "q_z": 3, "q_z_path": 3}
+        found = {name: [p[:, 0] if q[0].ndim > ranks[name] else p for p in q[:3]] for name, q in found.items()}
+        path = found.pop("q_z_path", ())
+        return {name: Gaussian(*q[:2], path=path if name == "q_z" else ()) for name, q in found.items()}
 
     def rates(
         self, x: Any, samples: int = 0, seed: int = 0, batch_size: int | None = None, compiled: bool = False

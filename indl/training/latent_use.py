@@ -84,7 +84,7 @@ def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
         ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
     """
     found, counts, u = {}, x["x"] if isinstance(x, dict) else x, x.get("u") if isinstance(x, dict) else None
-    for name, q in model.encode(x).items():
+    for name, q in model.encode(x, paths=True).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
         if isinstance(prior, Prior) and (u is not None or not prior.labelled):
             kl = np.asarray(prior.kl_per_dimension(q, u))

@@ -2,9 +2,19 @@
 
 from indl.dists.priors.ar1 import AR1Prior
 from indl.dists.priors.base import Prior, SequencePrior
+from indl.dists.priors.gated import GatedPrior
 from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
 from indl.dists.priors.student_t import StudentTPrior
 
-__all__ = ["AR1Prior", "GaussianPrior", "LabelPrior", "Prior", "RecurrentPrior", "SequencePrior", "StudentTPrior"]
+__all__ = [
+    "AR1Prior",
+    "GatedPrior",
+    "GaussianPrior",
+    "LabelPrior",
+    "Prior",
+    "RecurrentPrior",
+    "SequencePrior",
+    "StudentTPrior",
+]
