@@ -254,7 +254,7 @@ class SequentialVAE(LatentModel):
         Args:
             x: trials (trials, time, channels).
             batch_size: trials computed at once. Default: :meth:`rows_at_once`.
-            paths: give a posterior with memory its `path` too, drawn with a fixed seed: each step is given those before.
+            paths: give a posterior with memory its `path` too, drawn with a fixed seed.
         """
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
         names += ["q_z_path"] if paths and "q_z_path" in self.passes.outputs else []

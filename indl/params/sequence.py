@@ -136,13 +136,13 @@ TABLE: tuple[Param, ...] = (
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4, high=LARGEST,
           aliases=("qzd_init_std",)),
-    Param("q_z_scale", "softplus", "choice", "from the z-encoder to the standard deviation of q(z) (the complex cell has "
-          "log variances)", _Z, choices=SCALE_LINKS),
+    Param("q_z_scale", "softplus", "choice", "from the z-encoder to the standard deviation of q(z) (the complex cell "
+          "has log variances)", _Z, choices=SCALE_LINKS),
     Param("scale_floor", 1e-5, "float", "added to the standard deviations that a softplus makes, of posteriors and "
           "priors", _Z, low=0, high=1),
     Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
-          "'student_t' a learnable Student-t at every step, 'gated' the gated transition of deep Markov models, 'cond' a "
-          "Gaussian that depends on the label", _Z,
+          "'student_t' a learnable Student-t at every step, 'gated' the gated transition of deep Markov models, "
+          "'cond' a Gaussian that depends on the label", _Z,
           choices=("AR1", "standard", "none", "student_t", "gated", "cond", *RNN_CELLS),
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
     Param("z_prior_units", 8, "int", "units of a recurrent or gated z prior", _Z,
@@ -206,8 +206,8 @@ TABLE: tuple[Param, ...] = (
     Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3, high=LARGEST),
     # --- observation model
     Param("output_dist", "Poisson", "choice",
-          "distribution of a bin ('Bernoulli': spike or none; 'GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
-          "positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
+          "distribution of a bin ('Bernoulli': spike or none; 'GaussianUnit': scale fixed to 1; 'MSE': squared error, "
+          "not normalised; 'Gamma': positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
           choices=("Poisson", "Bernoulli", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma")),
     Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT,
           low=1, high=MOST_CHANNELS,

@@ -98,8 +98,8 @@ class CombinerPosterior(Sampler):
     """q(z_t | z_{t-1}, x[, f]) of every bin, along a path that is sampled bin after bin.
 
     Affine heads give mean and scale from the mean over all terms there are: the encoder's states, one term for each
-    direction; ``tanh(W_z z_{t-1} + b_z)``; and ``tanh(W_f f + b_f)`` of a static latent, as in the factorial deep Markov
-    model. z_0 is zero, or trained.
+    direction; ``tanh(W_z z_{t-1} + b_z)``; and ``tanh(W_f f + b_f)`` of a static latent, as in the factorial deep
+    Markov model. z_0 is zero, or trained.
 
     With `transition_link` the posterior is instead the product of the transition p(z_t | z_{t-1}), in the first bin
     too, and a Gaussian that the same heads read from ``tanh(W_h h_t + b_h)`` (`use_generative_prior` of
@@ -167,22 +167,21 @@ class CombinerPosterior(Sampler):
         Args:
             encoded: states of the encoder, (batch[, S], time, directions * units).
             f: a sample of the static latent, (batch[, S], F).
-            transition: of a product, the transition's weights, which :class:`~indl.dists.priors.gated.GatedPrior` gives.
+            transition: of a product, the transition's weights, from :class:`~indl.dists.priors.gated.GatedPrior`.
             training: draw.
 
         Returns:
             ``loc``, ``scale`` and ``z``, the path that drives the generator: a sample, or at inference the means. And
-            ``path_loc``, ``path_scale`` and ``path``: the same where it was drawn or given, else those along a path that
-            is drawn with noise of a fixed seed. Each (batch[, S], time, size).
+            ``path_loc``, ``path_scale`` and ``path``: the same where it was drawn or given, else along a path that is
+            drawn with a fixed seed. Each (batch[, S], time, size).
         """
         mode = current_sampling()
         if mode is not None:
             encoded, f = mode.fill(encoded), None if f is None else mode.fill(f)
         samples = self._samples(encoded, f)
         shape = (ops.shape(encoded)[0] * (samples or 1), ops.shape(encoded)[-2], self.size)
-        cell, x, weights = self._step(
-            _rows(encoded, shape[0], 2), None if f is None else _rows(f, shape[0], 1), transition
-        )
+        encoded, f = _rows(encoded, shape[0], 2), None if f is None else _rows(f, shape[0], 1)
+        cell, x, weights = self._step(encoded, f, transition)
         noise, given = self.drive(shape, self.compute_dtype, training)
         own = bool(training) and isinstance(cell, CombinerStep)
         if given is not None:

@@ -58,7 +58,7 @@ def recurrent(
 
 
 def _within(backward: Any, lag: int, mask: Any) -> Any:
-    """Backward states without those after a trial's end, where trained initial ones stand: a lag would bring them in."""
+    """Backward states without those after a trial's end: trained initial ones, which a lag would bring into it."""
     return backward * ops.expand_dims(ops.cast(mask, backward.dtype), -1) if lag and mask is not None else backward
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from indl.dists import AR1Prior, Gaussian, GaussianPrior, LabelPrior, Prior, RecurrentPrior, StudentTPrior
+from indl.dists import AR1Prior, GatedPrior, Gaussian, GaussianPrior, LabelPrior, Prior, RecurrentPrior, StudentTPrior
 from indl.dists.labelled import LabelKL
 from tests.checks import assert_close, assert_mean, assert_same
 from tests.messages import faults
@@ -36,6 +36,7 @@ PRIORS = {
     "Gaussian": (lambda: GaussianPrior(2, 0.5), None),
     "AR(1)": (lambda: AR1Prior(2, tau=4.0, seed=1), None),
     "recurrent": (recurrent, None),
+    "gated": (lambda: GatedPrior(2, 3, init_std=0.6, seed=1), None),
     "Student-t": (lambda: StudentTPrior(2, 4.0, 0.6, seed=1), None),
     "classes": (lambda: LabelPrior(2, 3), CLASSES),
     "vectors of bins": (lambda: LabelPrior(2, 2, "continuous", (4,)), VECTORS),

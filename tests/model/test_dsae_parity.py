@@ -121,7 +121,8 @@ def reference(path, case):
         c = json.loads(str(file["config"]))[case]
         data = {key.removeprefix(f"{case}/"): file[key] for key in file.files if key.startswith(f"{case}/")}
     w = {key.removeprefix("weights/"): value for key, value in data.items() if key.startswith("weights/")}
-    model = build_sequential_vae(params_of(c, w), *data["in/x"].shape[1:])
+    # Any number of bins, since free draws have others.
+    model = build_sequential_vae(params_of(c, w), None, data["in/x"].shape[-1])
     if "f_prior/raw_scale" in w:
         del w["f_prior/raw_scale"]
         w["f_prior/log_std"] = np.log(data["out/p_f_scale"])
@@ -261,6 +262,4 @@ def test_swaps_and_free_draws(path, case):
             prior = model.get_layer("f_prior").gaussian()
             assert_close(prior.loc + prior.scale * data["generate/noise_f"], f)
         f = data["generate/noise_f"] if f is None and "generate/noise_f" in data else f
-        free = build_sequential_vae(model.params, None, data["in/x"].shape[-1])
-        free.set_weights(model.get_weights())
-        assert_close(free.decode(f, drawn)[0], data["generate/gen_out"])
+        assert_close(model.decode(f, drawn)[0], data["generate/gen_out"])

@@ -27,8 +27,8 @@ def prepare_inputs(
     whole: the z-encoder's input holds zeros there, and so does its first stage's output.
 
     Keys: missing_data, input_transform, sample_validation_rate, dropout_rate, coordinated_dropout_rate,
-    coordinated_dropout_pass_rate, input_factors, read_in_activation, n_sessions, f_enc_input_samps, seed, q_cond, u_dim, u_type,
-    u_per_step.
+    coordinated_dropout_pass_rate, input_factors, read_in_activation, n_sessions, f_enc_input_samps, seed, q_cond,
+    u_dim, u_type, u_per_step.
 
     Args:
         params: parameters.

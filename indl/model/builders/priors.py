@@ -49,8 +49,9 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     With z_prior_process='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(z | u) when called
     on labels; :func:`label_kl` is the KL from it.
 
-    Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_scale, scale_floor, z_prior_tau, z_prior_init_std, z_prior_train_tau,
-    z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim, u_type, u_units.
+    Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_scale, scale_floor, z_prior_tau, z_prior_init_std,
+    z_prior_train_tau, z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim,
+    u_type, u_units.
 
     Args:
         params: parameters.

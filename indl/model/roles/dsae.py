@@ -1,4 +1,4 @@
-"""The weights of disentangling and deep Markov models by what they do: to read them, or to load those of another library."""
+"""The weights of disentangling and deep Markov models by their roles: to read them, or to load others."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _pair(role: str, pair: tuple[Any, Any]) -> dict[str, Role]:
 
 
 def _layer(role: str, i: int, layer: keras.Layer, directed: bool) -> dict[str, Role]:
-    """One layer of a stack: a Dense one by its number, a recurrent one by its directions, or without where it has one."""
+    """One layer of a stack: a Dense one by its number, a recurrent one by its directions, if asked for."""
     if not hasattr(layer, "weights_of"):
         return _maps(f"{role}/{i}", layer)
     role = f"{role}_{i}" if i else role
