@@ -30,7 +30,7 @@ class PairScore(NamedTuple):
 
 
 def beta_vae_score(differences: np.ndarray, shared: np.ndarray, n_train: int) -> PairScore:
-    """beta-VAE score (Higgins et al. 2017, openreview.net/forum?id=Sy2fzU9gl, section 3) of given draws.
+    """beta-VAE score (Higgins et al. 2017, openreview.net/forum?id=Sy2fzU9gl) of given draws.
 
     In each batch all pairs share one factor. Logistic regression tells which from the mean absolute difference of the
     codes of a pair (:func:`pair_differences`); the score is its accuracy on fresh batches.

@@ -30,7 +30,7 @@ class CodeDependence(NamedTuple):
 
 
 def code_dependence(codes: np.ndarray, *, n_bins: int = 20) -> CodeDependence:
-    """Dependence of codes on each other (Locatello et al. 2019, arXiv:1811.12359, appendix).
+    """Dependence of codes on each other (Locatello et al. 2019, arXiv:1811.12359).
 
     With C the covariance of the codes: total correlation .5 (sum_i log C_ii - log det C); Wasserstein dependence
     2 tr C - 2 tr sqrt(diag(C) C); and the mean of I(c_i; c_j) over pairs i != j of codes in bins of equal width.

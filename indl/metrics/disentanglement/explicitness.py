@@ -31,7 +31,7 @@ class Explicitness(NamedTuple):
 def explicitness(
     codes_train: np.ndarray, factors_train: np.ndarray, codes_test: np.ndarray, factors_test: np.ndarray
 ) -> Explicitness:
-    """Explicitness (Ridgeway and Mozer 2018, arXiv:1802.05312, section 2).
+    """Explicitness (Ridgeway and Mozer 2018, arXiv:1802.05312).
 
     Logistic regression (C = 1, standardised codes) tells each factor from all codes. The probability of each value
     against all others gives the area under its ROC curve; the mean over values, then over factors.

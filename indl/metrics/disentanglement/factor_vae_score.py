@@ -35,7 +35,7 @@ class VoteScore(NamedTuple):
 def factor_vae_score(
     codes: np.ndarray, batches: np.ndarray, held: np.ndarray, n_train: int, *, threshold: float = 0.05
 ) -> VoteScore:
-    """FactorVAE score (Kim and Mnih 2018, arXiv:1802.05983, section 4) of given draws.
+    """FactorVAE score (Kim and Mnih 2018, arXiv:1802.05983) of given draws.
 
     In each batch one factor is held. The code of the least variance, relative to its variance over all trials, casts a
     vote for that factor. A classifier says for each code the factor it has most votes for; the score is its accuracy on

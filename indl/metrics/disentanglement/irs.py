@@ -29,7 +29,7 @@ class InterventionalRobustness(NamedTuple):
 
 
 def irs(codes: np.ndarray, factors: np.ndarray, *, quantile: float = 0.99) -> InterventionalRobustness:
-    """Interventional robustness score (Suter et al. 2019, arXiv:1811.00007, section 4).
+    """Interventional robustness score (Suter et al. 2019, arXiv:1811.00007).
 
     matrix[j, k] = 1 - mean over the values of v_k of [the quantile of |c_j - its mean at that value|] / max |c_j - its
     mean|: how little code j moves while factor k is held and all others vary. A code has its largest entry; the score

@@ -27,7 +27,7 @@ class MutualInformationGap(NamedTuple):
 
 
 def mig(codes: np.ndarray, factors: np.ndarray, *, n_bins: int = 20) -> MutualInformationGap:
-    """Mutual information gap (Chen et al. 2018, arXiv:1802.04942, eq. 6).
+    """Mutual information gap (Chen et al. 2018, arXiv:1802.04942).
 
     MIG = mean_k [ I(c_first; v_k) - I(c_second; v_k) ] / H(v_k), where first and second are the two codes that know
     most of factor k, and codes are cut into bins of equal width.

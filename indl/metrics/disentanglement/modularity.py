@@ -23,7 +23,7 @@ class Modularity(NamedTuple):
 
 
 def modularity(codes: np.ndarray, factors: np.ndarray, *, n_bins: int = 20) -> Modularity:
-    """Modularity (Ridgeway and Mozer 2018, arXiv:1802.05312, section 2).
+    """Modularity (Ridgeway and Mozer 2018, arXiv:1802.05312).
 
     1 - sum_{k != k*} I(c_j; v_k)^2 / ( I(c_j; v_k*)^2 (K - 1) ) for each code j, k* being the factor it knows most of;
     then the mean over codes.

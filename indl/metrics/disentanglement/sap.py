@@ -30,7 +30,7 @@ class SAP(NamedTuple):
 def sap_svc(
     codes_train: np.ndarray, factors_train: np.ndarray, codes_test: np.ndarray, factors_test: np.ndarray
 ) -> SAP:
-    """SAP of discrete factors (Kumar et al. 2018, arXiv:1711.00848, section 4).
+    """SAP of discrete factors (Kumar et al. 2018, arXiv:1711.00848).
 
     S[j, k] is the test accuracy of a linear support vector machine (C = 0.01, balanced classes) that tells factor k
     from code j alone; the score is the mean over factors of the difference of the two best codes.
@@ -61,7 +61,7 @@ def sap_svc(
 
 
 def sap_r2(codes: np.ndarray, factors: np.ndarray) -> SAP:
-    """SAP of ordered factors (Kumar et al. 2018, arXiv:1711.00848, section 4).
+    """SAP of ordered factors (Kumar et al. 2018, arXiv:1711.00848).
 
     S[j, k] is the squared correlation of code j and factor k; the score is the mean over factors of the difference of
     the two best codes. Chance is 0; 1 for one code a factor that is linear in it. A code that is there twice has 0.
