@@ -15,7 +15,16 @@ from indl.dists.observations import (
     ZeroInflatedGammaReadout,
     negative_bits_per_spike,
 )
-from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, Prior, RecurrentPrior, SequencePrior, StudentTPrior
+from indl.dists.priors import (
+    AR1Prior,
+    GaussianPrior,
+    LabelPrior,
+    Prior,
+    RecurrentPrior,
+    SequencePrior,
+    StudentTPrior,
+    TablePrior,
+)
 
 __all__ = [
     "AR1Prior",
@@ -35,6 +44,7 @@ __all__ = [
     "SquaredErrorObservation",
     "SquaredErrorReadout",
     "StudentTPrior",
+    "TablePrior",
     "ZeroInflatedGammaObservation",
     "ZeroInflatedGammaReadout",
     "negative_bits_per_spike",

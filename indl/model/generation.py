@@ -13,8 +13,10 @@ from indl.data.checks.arrays import check_whole
 from indl.model.inputs import arrays
 from indl.model.inputs.arrays import ModelInputs
 from indl.model.inputs.labels import LabelForm
+from indl.model.inputs.of_recording import inputs_of, part_in
 from indl.model.parts import part_of
 from indl.model.passes import Passes
+from indl.model.sequences import shifts
 from indl.objectives import Context
 
 
@@ -27,6 +29,7 @@ class Generation:
     context: Context
     labels: LabelForm | None
     latent_names: list[str]
+    latent_ranks: Mapping[str, int]
     encode: Any
     _graph_outputs: Mapping[str, Any]
     _decoder: Any
@@ -40,8 +43,8 @@ class Generation:
 
         Args:
             f: (trials, F), for a model with a static latent.
-            z: (trials, time, Z), for a model with a dynamic latent.
-            n_times: bins to generate where there is no z.
+            z: (trials, time, Z), for a model with a dynamic latent; (trials, Z) where one z drives all bins.
+            n_times: bins to generate where no z has them.
             ext_input: (trials, time, D), for a model with external inputs. Default: zeros.
             session: of a model of several sessions, the number of the one to be read out, or one for each trial.
         """
@@ -52,11 +55,12 @@ class Generation:
                 raise ValueError(
                     f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior."
                 )
-        steps = np.shape(z)[1] if "z" in names else n_times
+        of_bins = "z" in names and self.latent_ranks["z"] == 3
+        steps = np.shape(z)[1] if of_bins else n_times
         if steps is None:
-            raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
+            raise ValueError("The number of bins is not known. Given: n_times=None. Pass n_times.")
         forward, bins = self.context.forward_steps, self.x.shape[1]
-        if bins is not None and "z" not in names and steps != bins + forward:
+        if bins is not None and not of_bins and steps != bins + forward:
             raise ValueError(
                 f"This model generates trials of its own length. Given: {steps} bins for a model of {bins + forward}. "
                 "Build it with n_times=None for any number of bins."
@@ -66,14 +70,22 @@ class Generation:
         shapes = {name: np.shape(given[name]) for name in names}
         wanted = {name: self._graph_outputs[name].shape[-1] for name in names}
         trials = {shape[0] for shape in shapes.values() if shape}
-        if len(trials) != 1 or any(len(shapes[name]) < 2 or shapes[name][-1] != wanted[name] for name in names):
+        fits = all(
+            2 <= len(shape) <= 1 + self.latent_ranks[name] and shape[-1] == wanted[name]
+            for name, shape in shapes.items()
+        )
+        if len(trials) != 1 or not fits:
             raise ValueError(
                 f"Latents must belong to the same trials and have the model's sizes. Given: shapes {shapes}, for "
-                f"sizes {wanted}. Pass f (trials, size) and z (trials, time, size), as encode returns them."
+                f"sizes {wanted}. Pass f (trials, size) and z (trials, {'time, ' if of_bins else ''}size), as encode "
+                "returns them."
             )
         # The input only lends its shape: nothing but the given latents reaches the generator.
         inputs = self.reads.blank(len(given[names[0]]), steps, {"ext_input": ext_input, "session": session})
         latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
+        if "z" in names and not of_bins:
+            # In the graph it is a sequence of one step, or several where it keeps a samples axis.
+            latents["z"] = ops.expand_dims(latents["z"], -2)
         if self._decoder is None:
             self._decoder = self.passes.decoded(["p_x"])
         p_x = self._decoder(inputs, latents)["p_x"]
@@ -91,6 +103,7 @@ class Generation:
         ext_input: Any = None,
         session: Any = None,
         u: Any = None,
+        index: Any = None,
     ) -> dict[str, np.ndarray]:
         """Draws trials from the model: latents from their priors, then the generator.
 
@@ -98,11 +111,13 @@ class Generation:
             n: trials.
             time: bins of each trial.
             seed: seed of all draws.
-            f, z: latents to hold fixed, (n, F) and (n, time, Z), instead of drawing them.
+            f, z: latents to hold fixed, (n, F) and (n, time, Z), or (n, Z), instead of drawing them.
             ext_input: external input, (n, time, D), for a model with one. Default: zeros.
             session: of a model of several sessions, the one to draw trials of, or one for each trial.
             u: for a model with label priors, the label of all trials (a class, or a vector), of each trial (n first),
                 or, with ``u_per_step``, of each bin of each trial (n, time first).
+            index: for a model with a prior of sequences, the row of the one to draw trials of, or one for each trial.
+                Default: each trial is of a new sequence.
 
         Raises:
             ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given; or
@@ -122,10 +137,13 @@ class Generation:
                     "This model knows no labels. Given: u. Leave it out, or build the model with u_dim > 0."
                 )
             u = self.labels.spread(arrays.numbers(u, "u"), n, time)
+        if index is not None:
+            index = self.reads.spread_index(index, n)
         if "f" in names and f is None:
-            given["f"] = self._prior("f").draw(n, u=u, seed=seeds[0])
+            prior = self._prior("f")
+            given["f"] = prior.draw(n, u={"u": u, "index": index}[prior.reads], seed=seeds[0])
         if "z" in names and z is None:
-            given["z"] = self._prior("z").draw(n, time, u, seeds[1])
+            given["z"] = self._prior("z").draw(n, time if self.latent_ranks["z"] == 3 else None, u, seeds[1])
         p_x = self.decode(given["f"], given["z"], time, ext_input, session)
         out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
@@ -136,24 +154,33 @@ class Generation:
         Args:
             x: trials (trials, time, channels).
             swap: None: the trials' own latents. ``"f"``: trial i takes the static latent of trial order[i];
-                ``"z"``: the dynamic one.
+                ``"z"``: the dynamic one. ``"sequence"``, of a model with a prior of sequences, whose rows `x` names:
+                trial i keeps where its f lies around the mean of its sequence, and takes the mean of that of
+                trial order[i].
             order: indices into the trials. Default: the trials reversed.
         """
-        q = self.encode(x)
-        latents = {name[-1]: value.loc for name, value in q.items()}
+        part = part_in(x)
+        if part is not None:
+            x = inputs_of(self, part, labels=swap == "sequence")
+        latents = {name[-1]: value.loc for name, value in self.encode(x).items()}
         if swap is not None:
-            if swap not in latents:
+            known = [*latents, *(("sequence",) if "index" in self.reads.symbols else ())]
+            if swap not in known:
                 raise ValueError(
-                    f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(latents)}."
+                    f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(known)}."
                 )
-            n = len(latents[swap])
+            n = len(next(iter(latents.values())))
             order = np.arange(n)[::-1] if order is None else np.asarray(order)
             if order.shape != (n,) or order.min() < 0 or order.max() >= n:
                 raise ValueError(
                     f"The order must name one trial for each. Given: {order.tolist()} for {n} trials. "
                     "Pass indices into x, for example np.random.default_rng(0).permutation(len(x))."
                 )
-            latents[swap] = latents[swap][order]
+            if swap == "sequence":
+                self.reads.check_labels(x)
+                latents["f"] = latents["f"] + shifts(self, x["index"], order)
+            else:
+                latents[swap] = latents[swap][order]
         inputs = self._read(x)
         steps = inputs["x"].shape[1] + self.context.forward_steps
         external, session = inputs.get("ext_input"), inputs.get("session")

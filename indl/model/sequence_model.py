@@ -22,8 +22,9 @@ from indl.model.inputs.labels import LabelForm
 from indl.model.inputs.of_recording import inputs_of, part_in
 from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
-from indl.model.passes import Passes
-from indl.objectives import Context, Elbo, Objective
+from indl.model.passes import Passes, first_entries
+from indl.model.sequences import estimate
+from indl.objectives import Context, Elbo, FHVAEBound, Objective
 from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
@@ -40,12 +41,13 @@ class SequentialVAE(Generation, LatentModel):
 
     Args:
         inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
-            (``ext_input``, ``sample_mask``, ``session``, ``u``), whose keys are then those of the arrays that all
-            methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` are needed in training and by
-            ``evaluate``; elsewhere only by a model with ``q_cond="concat"``, and unknown ones are -1 or NaN.
+            (``ext_input``, ``sample_mask``, ``session``, ``u``, ``index``), whose keys are then those of the arrays
+            that all methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` and the rows of sequences
+            ``index`` are needed in training and by ``evaluate``; elsewhere only labels, by a model with
+            ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
             (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder`` and ``kl_z_encoder`` of the same shapes,
-            ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
+            ``log_p_mean`` and ``log_p_index`` (batch,), ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
         objective: what is minimised. Default: the bound with the weights `kl_f_beta` and `kl_z_beta` of the params.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
@@ -82,9 +84,10 @@ class SequentialVAE(Generation, LatentModel):
         given = kwargs["inputs"]
         symbols = dict(given) if isinstance(given, Mapping) else {"x": tf.nest.flatten(given)[0]}
         p = validate_params(params or {})
+        bound = FHVAEBound if "log_p_index" in outputs else Elbo
         super().__init__(
             *args,
-            objective=objective or Elbo.of(p, [name for name in outputs if outputs[name] is not None]),
+            objective=objective or bound.of(p, [name for name in outputs if outputs[name] is not None]),
             context=Context(
                 n_channels=symbols["x"].shape[-1],
                 forward_steps=p["forward_steps"],
@@ -108,7 +111,10 @@ class SequentialVAE(Generation, LatentModel):
             forward_steps=p["forward_steps"],
             missing=p["missing_data"],
             n_sessions=p["n_sessions"],
+            n_sequences=p["f_prior_n_seqs"],
         )
+        #: Axes of each latent as methods give and take it, without samples.
+        self.latent_ranks = {"f": 2, "z": 3 if p["z_per_step"] else 2}
         self.observation = kind.__name__
         self._graph_outputs = outputs
         self._decoder: Any = None
@@ -165,6 +171,7 @@ class SequentialVAE(Generation, LatentModel):
         """The training objective; called by ``fit`` and ``evaluate``."""
         if self.labels is not None and not (isinstance(x, Mapping) and "u" in x):
             raise self.labels.missing("x")
+        self.reads.check_has_index(x)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any], inputs: Any = None) -> dict[str, Any]:
@@ -208,11 +215,16 @@ class SequentialVAE(Generation, LatentModel):
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first."""
+        """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first.
+
+        Of sequences that training has not, the means are estimated first; see :meth:`estimate_sequences`.
+        """
         if (part := part_in(x)) is not None:
             x, y = inputs_of(self, part, labels=True), part.recon[:]
         x = self.reads.tidy(x)
         self.reads.check_labels(x)
+        if "index" in self.reads.symbols:
+            self.estimate_sequences(x)
         return super().evaluate(x, y, *args, **kwargs)
 
     def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
@@ -240,16 +252,26 @@ class SequentialVAE(Generation, LatentModel):
         """Sets the read-out bias to the mean of `target`; see :meth:`indl.dists.observations.base.Readout.start_at`."""
         part_of(self, "readout").start_at(target, session)
 
+    def init_sequences(self, index: Any, unseen: Any = ()) -> None:
+        """Tells the prior of sequences what training has; see :meth:`indl.dists.priors.table.TablePrior.count`."""
+        part_of(self, "f_prior").count(index, unseen)
+
+    def estimate_sequences(self, x: Any) -> None:
+        """Estimates the means of sequences that training has not; see :func:`indl.model.sequences.estimate`."""
+        estimate(self, x)
+
     # --- inference ------------------------------------------------------------------------------
 
     def encode(self, x: Any, batch_size: int | None = None) -> dict[str, Any]:
-        """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays."""
+        """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays.
+
+        They are of f (trials, F) and of z (trials, time, Z), or, where one z drives all bins, (trials, Z).
+        """
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
         found = self.passes.run(names, self._read(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
-        ranks = {"q_f": 2, "q_z": 3}
         return {
-            name: Gaussian(*(part[:, 0] if q[0].ndim > ranks[name] else part for part in q[:2]))
+            name: Gaussian(*(first_entries(part, q[0].ndim - self.latent_ranks[name[-1]]) for part in q[:2]))
             for name, q in found.items()
         }
 
@@ -298,7 +320,7 @@ class SequentialVAE(Generation, LatentModel):
         if samples:
             self._require_sampled_latents()
         values = self.passes.run(names, self._read(x), self.rows_at_once(batch_size), samples, seed, compiled)
-        return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
+        return {name: _drop_samples_axis(value, self.latent_ranks.get(name, 3)) for name, value in values.items()}
 
     def log_prob(self, x: Any, target: Any = None, batch_size: int | None = None) -> np.ndarray:
         """Log-likelihood in nats of every element of `target` (default: x), from posterior means of `x`.
@@ -326,11 +348,12 @@ class SequentialVAE(Generation, LatentModel):
         """
         if what == "rates":
             symbols = {name: self.passes.outputs[name] for name in ("rates", "factors") if name in self.passes.outputs}
-            many = {name for name, symbol in symbols.items() if len(symbol.shape) == 4}
+            many = {name: len(symbol.shape) - 3 for name, symbol in symbols.items()}
         else:
             q = {name: self._graph_outputs[name] for name in ("q_f", "q_z") if name in self._graph_outputs}
             symbols = {f"{name}_{field}": getattr(q[name], field) for name in q for field in ("loc", "scale")}
-            many = {"q_z_loc", "q_z_scale"} if "q_z" in q and len(q["q_z"].loc.shape) == 4 else set()
+            more = len(q["q_z"].loc.shape) - self.latent_ranks["z"] if "q_z" in q else 0
+            many = dict.fromkeys(("q_z_loc", "q_z_scale"), more)
         values, names, reads = self.passes.endpoint(symbols, many), self.input_names, self.reads
 
         def endpoint(*given: Any) -> dict[str, Any]:
@@ -352,5 +375,5 @@ class SequentialVAE(Generation, LatentModel):
 
 
 def _drop_samples_axis(value: Any, rank: int = 3) -> Any:
-    """Averages the model's own samples axis, the second, away from a value that has `rank` axes without it."""
-    return value.mean(1) if value.ndim > rank else value
+    """Averages the axes behind the trials away, samples or the one step of a z for all bins, until `rank` are left."""
+    return value.mean(tuple(range(1, 1 + value.ndim - rank))) if value.ndim > rank else value

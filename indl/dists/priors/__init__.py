@@ -6,5 +6,15 @@ from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
 from indl.dists.priors.student_t import StudentTPrior
+from indl.dists.priors.table import TablePrior
 
-__all__ = ["AR1Prior", "GaussianPrior", "LabelPrior", "Prior", "RecurrentPrior", "SequencePrior", "StudentTPrior"]
+__all__ = [
+    "AR1Prior",
+    "GaussianPrior",
+    "LabelPrior",
+    "Prior",
+    "RecurrentPrior",
+    "SequencePrior",
+    "StudentTPrior",
+    "TablePrior",
+]

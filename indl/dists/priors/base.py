@@ -25,6 +25,8 @@ class Prior(keras.layers.Layer, abc.ABC):
 
     #: Whether it depends on labels `u`, without which its methods refuse; the others ignore what they are given.
     labelled = False
+    #: The name of the model's input that its methods take as `u`.
+    reads = "u"
 
     def __init__(self, size: int, **kwargs: Any):
         kwargs.setdefault("dtype", "float32")
