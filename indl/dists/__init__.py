@@ -3,6 +3,8 @@
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.observations import (
+    BernoulliObservation,
+    BernoulliReadout,
     GammaObservation,
     GammaReadout,
     GaussianObservation,
@@ -17,6 +19,7 @@ from indl.dists.observations import (
 )
 from indl.dists.priors import (
     AR1Prior,
+    GatedPrior,
     GaussianPrior,
     LabelPrior,
     Prior,
@@ -28,8 +31,11 @@ from indl.dists.priors import (
 
 __all__ = [
     "AR1Prior",
+    "BernoulliObservation",
+    "BernoulliReadout",
     "GammaObservation",
     "GammaReadout",
+    "GatedPrior",
     "Gaussian",
     "GaussianHead",
     "GaussianObservation",

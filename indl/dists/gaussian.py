@@ -25,11 +25,14 @@ class Gaussian(NamedTuple):
             covariance, shape (..., D, D).
         drawn: the sample that has already driven the rest of the model, shape of `loc`, where the posterior of a step
             depends on the samples before it (LFADS's inferred inputs); else empty.
+        path: of such a posterior, its (loc, scale, drawn) along a path that was drawn, whatever drives the model: at
+            inference, where that is the means, divergences are taken along this one. Empty: there is none.
     """
 
     loc: Any
     scale: Any
     drawn: Any = ()
+    path: Any = ()
 
     @property
     def event_size(self) -> int:
@@ -46,6 +49,13 @@ class Gaussian(NamedTuple):
         """Whether it carries the sample that has driven the model, so that nothing is left to draw."""
         # What is empty comes back from some structures as a list.
         return not isinstance(self.drawn, list | tuple)
+
+    def for_divergence(self, training: bool | None) -> tuple[Gaussian, Any]:
+        """The posterior that divergences are taken of, and the path that they must be taken along; None: any sample."""
+        if len(self.path):
+            q = Gaussian(*self.path)
+            return q, q.drawn
+        return self, self.drawn if training and self.has_path else None
 
     def __repr__(self) -> str:
         kind = "full" if self.full else "diagonal"
@@ -153,4 +163,4 @@ class Gaussian(NamedTuple):
 def as_gaussian(fields: Any) -> Gaussian:
     """A :class:`Gaussian` from its fields in order; a reloaded graph hands plain lists."""
     q = Gaussian(*fields)
-    return q if q.has_path else q._replace(drawn=())
+    return q._replace(drawn=q.drawn if q.has_path else (), path=tuple(q.path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -10,14 +9,9 @@ import numpy as np
 from keras import ops
 
 from indl.dists.gaussian import Gaussian
+from indl.layers.scale_link import SCALE_FLOOR
+from indl.layers.scale_link import scale_link as named_link
 from indl.registry import register
-
-SCALE_FLOOR = 1e-5
-
-
-def inverse_softplus(value: float) -> float:
-    """x with softplus(x) = value."""
-    return value + math.log(-math.expm1(-value))
 
 
 @register
@@ -29,9 +23,11 @@ class GaussianHead(keras.layers.Layer):
         init_std: standard deviation where the raw scale is zero.
         full: full covariance: `scale` is a Cholesky factor, with softplus on its diagonal alone, so that
             correlations of both signs can be expressed and start at zero.
-        scale_link: ``"softplus"``, or ``"log_variance"`` as in LFADS: the raw scale is a log variance, whose bias
-            starts at that of `init_std`.
+        scale_link: ``"softplus"``, ``"log_variance"`` or ``"softplus_variance"``; see
+            :class:`~indl.layers.scale_link.ScaleLink`. The bias of the last two starts at `init_std`; a softplus has
+            that as an offset of its own.
         min_variance: floor added to the variance, with log variances. LFADS: 1e-4 for the initial condition.
+        floor: added to a softplus scale.
     """
 
     def __init__(
@@ -41,6 +37,7 @@ class GaussianHead(keras.layers.Layer):
         full: bool = False,
         scale_link: str = "softplus",
         min_variance: float = 0.0,
+        floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
         kwargs.setdefault("dtype", "float32")
@@ -50,18 +47,22 @@ class GaussianHead(keras.layers.Layer):
         self.full = full
         self.scale_link = scale_link
         self.min_variance = min_variance
-        if scale_link not in ("softplus", "log_variance") or (full and scale_link != "softplus"):
+        self.floor = floor
+        self.link = named_link(scale_link, floor)
+        if full and scale_link != "softplus":
             raise ValueError(
-                "The scale of a posterior is a softplus, or diagonal with log variances. Given: "
-                f"scale_link={scale_link!r}, full={full!r}. Use scale_link='softplus' for a full covariance."
+                "The scale of a full covariance is a softplus. Given: "
+                f"scale_link={scale_link!r}, full={full!r}. Use scale_link='softplus', or full=False."
             )
         n_scale = size * (size + 1) // 2 if full else size
         dense = {"dtype": self.dtype_policy}
-        bias = 0.0
+        # An offset of the softplus has the place of its bias.
+        self._offset, bias = self.link.start(init_std), 0.0
+        if scale_link != "softplus":
+            self._offset, bias = bias, self._offset
         if scale_link == "log_variance":
             # LFADS's own start; Keras's default for the others.
             dense["kernel_initializer"] = keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")
-            bias = 2 * math.log(init_std)
         self.loc = keras.layers.Dense(size, name="loc", **dense)
         self.raw_scale = keras.layers.Dense(
             n_scale, name="raw_scale", bias_initializer=keras.initializers.Constant(bias), **dense
@@ -79,16 +80,16 @@ class GaussianHead(keras.layers.Layer):
 
     def call(self, features: Any) -> Gaussian:
         raw = self.raw_scale(features)
-        if self.scale_link == "log_variance":
-            return Gaussian(self.loc(features), ops.sqrt(ops.exp(raw) + self.min_variance))
-        offset = inverse_softplus(max(self.init_std - SCALE_FLOOR, SCALE_FLOOR))
         if not self.full:
-            return Gaussian(self.loc(features), ops.softplus(raw + offset) + SCALE_FLOOR)
+            scale = self.link.scale(raw + self._offset if self._offset else raw)
+            if self.min_variance:
+                scale = ops.sqrt(ops.square(scale) + self.min_variance)
+            return Gaussian(self.loc(features), scale)
         square = (*ops.shape(features)[:-1], self.size, self.size)
         raw = ops.reshape(ops.matmul(raw, self._selector), square)
         eye = np.eye(self.size, dtype="float32")
-        return Gaussian(self.loc(features), (ops.softplus(raw + offset) + SCALE_FLOOR) * eye + raw * (1 - eye))
+        return Gaussian(self.loc(features), self.link.scale(raw + self._offset) * eye + raw * (1 - eye))
 
     def get_config(self) -> dict[str, Any]:
-        names = ("size", "init_std", "full", "scale_link", "min_variance")
+        names = ("size", "init_std", "full", "scale_link", "min_variance", "floor")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

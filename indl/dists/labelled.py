@@ -65,7 +65,7 @@ class LabelKL(_Labelled):
     """
 
     def call(self, q: Any, p: Any, u: Any) -> Any:
-        q = as_gaussian(q)
+        q, _ = as_gaussian(q).for_divergence(None)
         kl = mean_over_samples(q.kl_divergence(with_axes_of(LogGaussian(*p), q.loc).gaussian()))
         # No number would be right, and NaN stops a training that unknown labels have slipped into.
         return ops.where(self.known(u, len(kl.shape)), kl, ops.full_like(kl, float("nan")))

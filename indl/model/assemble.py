@@ -60,9 +60,11 @@ def build_sequential_vae(
         outputs["sample_mask"] = sample_mask
     many = p["q_f_samples"] if p["q_f_samples"] > 1 else None
     drawing = {"at_test": p["sample_at_test"], "draws": p["variational"]}
-    # Priors that depend on labels may be part of posteriors, so they come before them.
+    # Priors that may be part of posteriors come before them.
     p_f = beta_vae.create_f_prior(p)(u) if p["f_latent_size"] and p["f_prior_type"] == "cond" else None
-    p_z = beta_vae.create_z_prior(p)(u) if p["z_latent_size"] and p["z_prior_process"] == "cond" else None
+    labelled = p["z_prior_process"] == "cond"
+    prior_z = beta_vae.create_z_prior(p) if labelled or p["use_generative_prior"] else None
+    p_z = prior_z(u) if prior_z is not None and labelled else None
     own_f = beta_vae.encoder_posterior(p, "f", beta_vae.create_f_encoder(p, f_in, mask))
     q_f = beta_vae.label_product(p, "f", own_f, u, p_f)
     f = z = q_z = own_z = None
@@ -74,6 +76,11 @@ def build_sequential_vae(
         gen_out, factors, con_states, q_z = beta_vae.create_generator_complex(p, f, enc_z, ext_input, steps=x)
         if q_z is not None:
             outputs["con_states"], z = con_states, q_z.drawn
+    elif p["q_z_type"] == "combiner" and enc_z is not None:
+        transition = prior_z(enc_z, weights_alone=True) if p["use_generative_prior"] else ()
+        q_z = beta_vae.sequential_posterior(p, enc_z, f, transition)
+        z = q_z.drawn
+        gen_out, factors = beta_vae.create_generator(p, f, z, ext_input, steps=x, mask=mask)
     else:
         own_z = beta_vae.encoder_posterior(p, "z", enc_z)
         q_z = beta_vae.label_product(p, "z", own_z, u, p_z)
@@ -89,8 +96,9 @@ def build_sequential_vae(
         if q_f is not None:
             outputs |= _of_f(p, q_f, p_f, u, index)
         if q_z is not None:
-            kl_z = beta_vae.create_z_prior(p)(q_z) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
-            outputs["kl_z"] = kl_z
+            prior_z = beta_vae.create_z_prior(p) if prior_z is None else prior_z
+            driven = {"driven": z} if prior_z.along_samples and not q_z.has_path else {}
+            outputs["kl_z"] = prior_z(q_z, **driven) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
         if p["alpha"] and p_f is not None:
             outputs["kl_f_encoder"] = beta_vae.label_kl(p, own_f, p_f, u)
         if p["alpha"] and p_z is not None:

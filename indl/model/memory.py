@@ -110,7 +110,7 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
             encoded = sum(as_list(p["f_units"])) * (encoded // as_list(p["f_units"])[-1])
         parts += [encoder, _posterior(trials, drawn, encoded, f, p["f_latent_off_diag"])]
     if z:
-        stage = p["f_to_z"] if f else None
+        stage = p["f_to_z"] if f and p["f_to_z"] != "combiner" else None
         rows = (drawn if stage else trials) * steps
         encoded, encoder = _encoder(p["z1_rnn_type"], p["z1_units"], p["z1_merge"], rows, width + f * (stage == "z1"))
         parts.append(encoder)
@@ -121,8 +121,13 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
             encoded, encoder = _encoder(p["z2_type"], p["z2_units"], "sum", rows, encoded)
             parts.append(encoder)
         if complex_cell:
-            controller = _recurrent(CellSpec("Complex", False), drawn * steps, encoded + p["n_factors"], p["z2_units"])
+            controller = _recurrent(CellSpec("Complex"), drawn * steps, encoded + p["n_factors"], p["z2_units"])
             parts += [controller, _posterior(drawn * steps, drawn * steps, p["z2_units"], z)]
+        elif p["q_z_type"] == "combiner":
+            units = as_list(p["z1_units"])[-1] if p["z1_rnn_type"] else encoded
+            step = _dense(drawn * steps, encoded if p["use_generative_prior"] else z, units)
+            parts += [step, _dense(drawn, f * (p["f_to_z"] == "combiner"), units)]
+            parts.append(_posterior(drawn * steps, drawn * steps, units, z))
         else:
             heads, sampled = (rows, drawn * steps) if p["z_per_step"] else (rows // steps, drawn)
             parts.append(_posterior(heads, sampled, encoded, z, p["z_latent_off_diag"]))
@@ -208,6 +213,9 @@ def _prior(p: Params, latent: str, trials: int, rows: int) -> Memory:
         if p["u_type"] == "discrete":
             return Memory(2 * p["u_dim"] * size, labels * p["u_dim"])
         return _mlp(labels, p["u_dim"], as_list(p["u_units"]), 2 * size)
+    if size and kind == "gated":
+        hidden = _dense(rows, size, p["z_prior_units"]), _dense(rows, p["z_prior_units"], size)
+        return _sum([*hidden, *hidden, *[_dense(rows, size, size)] * 2])
     if size and kind in RNN_CELLS:
         units = p["z_prior_units"]
         return _sum([_recurrent(CellSpec.parse(kind), rows, size, units), _dense(rows, units, 2 * size)])

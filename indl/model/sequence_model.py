@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from indl.data.checks.arrays import check_positive, check_trials, check_whole
+from indl.data.checks.arrays import check_binary, check_positive, check_trials, check_whole
 from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
@@ -118,7 +118,11 @@ class SequentialVAE(Generation, LatentModel):
         self.observation = kind.__name__
         self._graph_outputs = outputs
         self._decoder: Any = None
-        self.passes = Passes(symbols, {**outputs, "rates": outputs["p_x"].mean()}, self._sample_layers())
+        named = {**outputs, "rates": outputs["p_x"].mean()}
+        if "q_z" in outputs and len(outputs["q_z"].path):
+            # A posterior on means, and the one along the path that divergences are taken along.
+            named |= {"q_z": outputs["q_z"]._replace(path=()), "q_z_path": Gaussian(*outputs["q_z"].path)}
+        self.passes = Passes(symbols, named, self._sample_layers())
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -243,6 +247,8 @@ class SequentialVAE(Generation, LatentModel):
                 x, y if isinstance(y, np.ndarray) else None, counts=counts, missing=self.context.missing, names=names
             )
             target, name = (x, names[0]) if y is None else (y, names[1])
+            if support == "binary" and isinstance(target, np.ndarray):
+                check_binary(target, name)
             if support in ("positive", "events") and isinstance(target, np.ndarray):
                 events = support == "events"
                 check_positive(target, name, (self.params or {}).get("gamma_loc", 0.0) if events else 0.0, events)
@@ -262,18 +268,27 @@ class SequentialVAE(Generation, LatentModel):
 
     # --- inference ------------------------------------------------------------------------------
 
-    def encode(self, x: Any, batch_size: int | None = None) -> dict[str, Any]:
+    def encode(self, x: Any, batch_size: int | None = None, paths: bool = False) -> dict[str, Any]:
         """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays.
 
         They are of f (trials, F) and of z (trials, time, Z), or, where one z drives all bins, (trials, Z).
+
+        Args:
+            x: trials (trials, time, channels).
+            batch_size: trials computed at once. Default: :meth:`rows_at_once`.
+            paths: give a posterior with memory its `path` too, drawn with a fixed seed: each step is given those before.
         """
         names = [name for name in ("q_f", "q_z") if name in self._graph_outputs]
+        names += ["q_z_path"] if paths and "q_z_path" in self.passes.outputs else []
         found = self.passes.run(names, self._read(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
-        return {
-            name: Gaussian(*(first_entries(part, q[0].ndim - self.latent_ranks[name[-1]]) for part in q[:2]))
+        # The third letter of a name is that of the latent; what is empty has no axes.
+        found = {
+            name: [first_entries(part, q[0].ndim - self.latent_ranks[name[2]]) for part in q[:3] if len(part)]
             for name, q in found.items()
         }
+        path = found.pop("q_z_path", ())
+        return {name: Gaussian(*q[:2], path=path if name == "q_z" else ()) for name, q in found.items()}
 
     def rates(
         self, x: Any, samples: int = 0, seed: int = 0, batch_size: int | None = None, compiled: bool = False

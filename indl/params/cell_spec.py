@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from indl.params.param import as_list
 
-#: The prefix of a cell that runs in both directions.
-BOTH = "Bidirectional"
-
+#: The prefixes of a cell that runs in both directions, and of one that runs from the last bin to the first.
+BOTH, BACKWARD = "Bidirectional", "Backward"
 
 #: Blocks of a recurrent kernel by the kind of its cell.
-_GATES = {"LSTM": 4, "GRU": 3, "GRUClip": 3, "Complex": 3, "SimpleRNN": 1, "Dense": 0, "GIN": 0, None: 0}
+_GATES = {"LSTM": 4, "GRU": 3, "GRUClip": 3, "Complex": 3, "SimpleRNN": 1, "ReLURNN": 1, "Dense": 0, "GIN": 0, None: 0}
 
 
 class CellSpec(NamedTuple):
@@ -20,18 +19,24 @@ class CellSpec(NamedTuple):
 
     Attributes:
         kind: the cell, ``"GRU"``; or another layer, ``"Dense"``; None: no layer.
-        both: whether it runs in both directions.
+        directions: ``"forward"``, ``"backward"`` or ``"both"``, as :class:`~indl.rnn.recurrent.Recurrent` takes them.
     """
 
     kind: str | None
-    both: bool
+    directions: str = "forward"
 
     @classmethod
     def parse(cls, rnn_type: str | None) -> CellSpec:
         """The kind and the directions of a value of f_rnn_type, z1_rnn_type, z2_type or gen_cell_type."""
-        if rnn_type is None:
-            return cls(None, False)
-        return cls(rnn_type.removeprefix(BOTH), rnn_type.startswith(BOTH))
+        for prefix, directions in ((BOTH, "both"), (BACKWARD, "backward")):
+            if rnn_type is not None and rnn_type.startswith(prefix):
+                return cls(rnn_type.removeprefix(prefix), directions)
+        return cls(rnn_type)
+
+    @property
+    def both(self) -> bool:
+        """Whether it runs in both directions."""
+        return self.directions == "both"
 
     @property
     def blocks(self) -> int:

@@ -149,6 +149,7 @@ PRESETS["fhvae"] = {
     "z2_units": 0,
     "f_to_z": "z1",
     "z_latent_size": 32,
+    "q_z_scale": "log_variance",
     "q_z_init_std": 1.0,
     "z_prior_process": "standard",
     "gen_cell_type": "LSTM",
@@ -159,6 +160,56 @@ PRESETS["fhvae"] = {
     "learning_rate": 1e-3,
     "adam_beta_1": 0.95,
     "batch_size": 256,
+}
+# Krishnan et al. 2017 (arXiv:1609.09869), the deep Markov model DMM of their table 2 with a structured posterior from a
+# backward RNN (ST-R), with the sizes and rates of their code.
+PRESETS["dmm"] = {
+    "coordinated_dropout_rate": 0.0,
+    "dropout_rate": 0.0,
+    "input_transform": "log1p",
+    "f_latent_size": 0,
+    "z1_rnn_type": "BackwardLSTM",
+    "z1_units": [600],
+    "z1_merge": "concat",
+    "z2_type": None,
+    "z2_units": 0,
+    "q_z_type": "combiner",
+    "q_z_scale": "softplus_variance",
+    "q_z_init_std": 1.0,
+    "z_latent_size": 100,
+    "z_prior_process": "gated",
+    "z_prior_units": 400,
+    "z_prior_scale": "softplus_variance",
+    "z_prior_init_std": 1.0,
+    "gen_cell_type": "Dense",
+    "gen_n_hidden": [200, 200],
+    "gen_activation": "relu",
+    "f_to_gen": None,
+    "n_factors": 0,
+    "learning_rate": 8e-4,
+    "max_grad_norm": 1.0,
+    "batch_size": 20,
+    "kl_z_schedule": "linear",
+}
+# The same with a posterior that reads the trial in both directions (ST-LR there).
+PRESETS["dmm_bidirectional"] = {**PRESETS["dmm"], "z1_rnn_type": "BidirectionalLSTM"}
+# The factorial deep Markov model (Narayanan et al. 2019, as re-implemented by yjlolo): a static latent beside the
+# transitions, in the combiner and in the per-bin generator.
+PRESETS["fdmm"] = {
+    **PRESETS["dmm"],
+    "f_rnn_type": "BidirectionalLSTM",
+    "f_enc_reduce": "mean",
+    "f_units": [128],
+    "f_latent_size": 32,
+    "q_f_init_std": 1.0,
+    "f_prior_type": "standard",
+    "z1_units": [128],
+    "f_to_z": "combiner",
+    "z_latent_size": 32,
+    "z_prior_units": 200,
+    "gen_n_hidden": [100, 100],
+    "f_to_gen": "tile",
+    "kl_f_schedule": "linear",
 }
 # Khemakhem et al. 2020 (arXiv:1907.04809): encoder of [x, u], label prior, one MLP a bin; sizes and learning rate of
 # the pi-VAE paper's networks. u_dim and u_type are to be set to the labels: `train` takes the classes of the recording.

@@ -9,6 +9,9 @@ from indl.params.cell_spec import CellSpec
 from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
+#: Priors whose mean and scale are outputs of networks.
+_WITH_NETWORKS = (*RNN_CELLS, "gated")
+
 
 def check_combinations(p: Mapping[str, Any]) -> None:
     """Combinations that cannot work, each with its remedy."""
@@ -82,9 +85,9 @@ def check_combinations(p: Mapping[str, Any]) -> None:
             ("z_prior_rollout", "z_kl_mode"),
             "Use z_kl_mode='conditional'.",
         )
-    if p["z_kl_mode"] == "analytic" and p["z_prior_process"] in RNN_CELLS:
+    if p["z_kl_mode"] == "analytic" and p["z_prior_process"] in _WITH_NETWORKS:
         refuse(
-            "A recurrent prior has no closed-form KL.",
+            "A recurrent or gated prior has no closed-form KL.",
             ("z_prior_process", "z_kl_mode"),
             "Use z_kl_mode='conditional' or 'auto'.",
         )
@@ -94,9 +97,9 @@ def check_combinations(p: Mapping[str, Any]) -> None:
             ("z_prior_process", "z_kl_mode"),
             "Use z_kl_mode='auto', 'sampled' or 'fresh'.",
         )
-    if has_z and p["z_prior_process"] in RNN_CELLS and not (p["z_prior_train_mean"] and p["z_prior_train_var"]):
+    if has_z and p["z_prior_process"] in _WITH_NETWORKS and not (p["z_prior_train_mean"] and p["z_prior_train_var"]):
         refuse(
-            "A recurrent prior is trained as a whole.",
+            "A recurrent or gated prior is trained as a whole.",
             ("z_prior_process", "z_prior_train_mean", "z_prior_train_var"),
             "Leave both True, or use z_prior_process='AR1' or 'none'.",
         )
@@ -108,10 +111,20 @@ def check_combinations(p: Mapping[str, Any]) -> None:
     if has_f and p["f_prior_type"] == "lookup":
         _check_sequences(p, refuse)
     if has_z and not p["z_per_step"]:
-        _check_one_z(p, has_f, refuse)
-    if has_f and p["f_latent_off_diag"] and p["q_f_scale"] == "log_variance":
+        _check_one_z(p, refuse)
+    _check_posterior(p, has_f, has_z, refuse)
+    for latent, has in (("f", has_f), ("z", has_z)):
+        if has and p[f"{latent}_latent_off_diag"] and p[f"q_{latent}_scale"] != "softplus":
+            refuse(
+                "The scale of a full covariance is a softplus.",
+                (f"{latent}_latent_off_diag", f"q_{latent}_scale"),
+                f"Use q_{latent}_scale='softplus'.",
+            )
+    if p["read_in_activation"] != "linear" and not p["input_factors"]:
         refuse(
-            "A full covariance has no log variances.", ("f_latent_off_diag", "q_f_scale"), "Use q_f_scale='softplus'."
+            "There is no read-in to have an activation.",
+            ("read_in_activation", "input_factors"),
+            "Set input_factors, the width of the read-in, or read_in_activation='linear'.",
         )
     if p["q_f_min_var"] and p["q_f_scale"] != "log_variance":
         refuse(
@@ -145,6 +158,61 @@ def _check_complex(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) 
         )
     if has_f and p["f_to_gen"] not in ("init", None):
         refuse("In the complex cell f sets the initial state.", ("gen_cell_type", "f_to_gen"), "Use f_to_gen='init'.")
+
+
+def _check_posterior(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
+    """What a posterior of z other than the mean-field one is made of."""
+    kind, first = p["q_z_type"], CellSpec.parse(p["z1_rnn_type"])
+    if has_z and has_f and p["f_to_z"] == "combiner" and (kind != "combiner" or p["use_generative_prior"]):
+        refuse(
+            "f_to_z names a stage that does not exist.",
+            ("f_to_z", "q_z_type", "use_generative_prior"),
+            "Use q_z_type='combiner' without the generative prior, or f_to_z='z1'.",
+        )
+    if p["use_generative_prior"] and not (has_z and kind == "combiner" and p["z_prior_process"] == "gated"):
+        refuse(
+            "Only a combiner multiplies with the prior, and only with a gated one.",
+            ("use_generative_prior", "q_z_type", "z_prior_process"),
+            "Set q_z_type='combiner' and z_prior_process='gated', or use_generative_prior=False.",
+        )
+    if not has_z or kind == "meanfield":
+        return
+    if p["gen_cell_type"] == "Complex":
+        refuse(
+            "The complex cell has a posterior of its own.", ("q_z_type", "gen_cell_type"), "Use q_z_type='meanfield'."
+        )
+    if first.kind is None or (p["z2_type"] and p["z2_units"]):
+        refuse(
+            f"A posterior of the type {kind!r} reads the first stage of the z-encoder.",
+            ("q_z_type", "z1_rnn_type", "z2_type", "z2_units"),
+            "Set z1_rnn_type, for example to 'BackwardLSTM', and z2_units=0.",
+        )
+    if kind == "directions" and not first.both:
+        refuse(
+            "The directions of one direction cannot be multiplied.",
+            ("q_z_type", "z1_rnn_type"),
+            "Use a Bidirectional z1_rnn_type, or q_z_type='meanfield'.",
+        )
+    if first.both and p["z1_merge"] != "concat":
+        refuse("The posterior needs the states of each direction.", ("q_z_type", "z1_merge"), "Use z1_merge='concat'.")
+    if p["z_latent_off_diag"] or p["q_cond"] == "product":
+        refuse(
+            f"A posterior of the type {kind!r} is diagonal, and no product with a label prior.",
+            ("q_z_type", "z_latent_off_diag", "q_cond"),
+            "Use z_latent_off_diag=False and q_cond='none' or 'concat', or q_z_type='meanfield'.",
+        )
+    if kind == "combiner" and p["z_kl_mode"] in ("analytic", "fresh"):
+        refuse(
+            "The divergence of a posterior with memory is taken along its own path.",
+            ("q_z_type", "z_kl_mode"),
+            "Use z_kl_mode='auto', 'conditional' or 'sampled'.",
+        )
+    if kind == "combiner" and not p["variational"] and p["use_generative_prior"]:
+        refuse(
+            "An auto-encoder without KL has no prior to multiply with.",
+            ("use_generative_prior", "variational"),
+            "Use variational=True, or use_generative_prior=False.",
+        )
 
 
 def _check_flow(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:
@@ -188,7 +256,7 @@ def _check_sequences(p: Mapping[str, Any], refuse: Any) -> None:
         )
 
 
-def _check_one_z(p: Mapping[str, Any], has_f: bool, refuse: Any) -> None:
+def _check_one_z(p: Mapping[str, Any], refuse: Any) -> None:
     """What one z for all bins cannot be combined with."""
     if p["z_prior_process"] not in ("standard", "none", "cond") or (p["z_prior_process"] == "cond" and p["u_per_step"]):
         refuse(
@@ -202,6 +270,8 @@ def _check_one_z(p: Mapping[str, Any], has_f: bool, refuse: Any) -> None:
             ("z_per_step", "z1_rnn_type", "z2_type", "z2_units"),
             "Use a recurrent z1_rnn_type, with z2_type=None and z2_units=0.",
         )
+    if p["q_z_type"] != "meanfield":
+        refuse("One z a window has no bins before.", ("z_per_step", "q_z_type"), "Use q_z_type='meanfield'.")
     if p["z1_lag"]:
         refuse("One z a window has no lag.", ("z_per_step", "z1_lag"), "Use z1_lag=0.")
     if not CellSpec.parse(p["gen_cell_type"]).blocks and not p["ext_input_dim"]:

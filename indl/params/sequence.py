@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from indl.params.cell_spec import BOTH
+from indl.params.cell_spec import BACKWARD, BOTH
 from indl.params.param import (
     ACTIVATIONS,
     LARGEST,
@@ -24,8 +24,10 @@ from indl.params.param import (
     family_row,
 )
 
-RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN")
-RNN_TYPES = (*RNN_CELLS, *(f"{BOTH}{cell}" for cell in RNN_CELLS))
+RNN_CELLS = ("LSTM", "GRU", "GRUClip", "SimpleRNN", "ReLURNN")
+RNN_TYPES = tuple(f"{prefix}{cell}" for prefix in ("", BOTH, BACKWARD) for cell in RNN_CELLS)
+GENERATORS = tuple(kind for kind in RNN_TYPES if not kind.startswith(BACKWARD))
+SCALE_LINKS = ("softplus", "log_variance", "softplus_variance")
 SCHEDULES = ("constant", "linear", "ramp", "sigmoid", "cosine", "cyclical", "monotonic")
 
 
@@ -60,6 +62,7 @@ TABLE: tuple[Param, ...] = (
           low=1, high=MOST_BINS),
     Param("input_factors", 0, "int", "width of the read-in shared by both encoders (0: none)", _IN,
           low=0, high=MOST_UNITS),
+    Param("read_in_activation", "linear", "choice", "activation of the read-in", _IN, choices=ACTIVATIONS),
     Param("n_sessions", 1, "int", "sessions, each with a read-in and a read-out of its own around a shared core", _IN,
           low=1, high=MOST_SESSIONS),
     Param("read_in_trainable", True, "bool", "train the read-in", _IN),
@@ -92,7 +95,7 @@ TABLE: tuple[Param, ...] = (
     Param("q_f_init_std", 0.1, "float", "standard deviation of q(f) at the start", _F, low=1e-4, high=LARGEST,
           aliases=("qzs_init_std",)),
     Param("q_f_scale", "softplus", "choice", "from the f-encoder to the standard deviation of q(f) ('log_variance': "
-          "as in LFADS)", _F, choices=("softplus", "log_variance")),
+          "as in LFADS)", _F, choices=SCALE_LINKS),
     Param("q_f_min_var", 0.0, "float", "variance added to that of q(f), with q_f_scale='log_variance'", _F,
           low=0, high=LARGEST),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F,
@@ -134,19 +137,31 @@ TABLE: tuple[Param, ...] = (
     Param("z2_units", 16, "int", "units of the second stage, with 'Complex' of the controller (0: none)", _Z,
           low=0, high=MOST_UNITS,
           search=("choice", (0, 16, 32, 64)), aliases=("encd_rnn2_units",)),
-    Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z, choices=("z1", "z2"),
-          none=True),
+    Param("f_to_z", None, "choice", "stage of the z-encoder that sees the f sample", _Z,
+          choices=("z1", "z2", "combiner"), none=True),
     Param("z_latent_size", 4, "int", "size of z_t (0: no dynamic latent)", _Z, low=0, high=MOST_UNITS,
           search=("choice", (1, 2, 4, 8)), aliases=("zd_size",)),
+    Param("q_z_type", "meanfield", "choice", "q(z_t) of each bin given the z-encoder; 'directions': product of one for "
+          "each of its directions; 'combiner': given the sample of the bin before too, as in deep Markov models", _Z,
+          choices=("meanfield", "directions", "combiner")),
+    Param("use_generative_prior", False, "bool", "q(z_t) of a combiner is the gated prior's step times what the data "
+          "say", _Z),
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4, high=LARGEST,
           aliases=("qzd_init_std",)),
+    Param("q_z_scale", "softplus", "choice", "from the z-encoder to the standard deviation of q(z) (the complex cell has "
+          "log variances)", _Z, choices=SCALE_LINKS),
+    Param("scale_floor", 1e-5, "float", "added to the standard deviations that a softplus makes, of posteriors and "
+          "priors", _Z, low=0, high=1),
     Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
-          "'student_t' a learnable Student-t at every step, 'cond' a Gaussian that depends on the label", _Z,
-          choices=("AR1", "standard", "none", "student_t", "cond", *RNN_CELLS),
+          "'student_t' a learnable Student-t at every step, 'gated' the gated transition of deep Markov models, 'cond' a "
+          "Gaussian that depends on the label", _Z,
+          choices=("AR1", "standard", "none", "student_t", "gated", "cond", *RNN_CELLS),
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
-    Param("z_prior_units", 8, "int", "units of a recurrent z prior", _Z,
+    Param("z_prior_units", 8, "int", "units of a recurrent or gated z prior", _Z,
           low=1, high=MOST_UNITS, aliases=("pzd_units",)),
+    Param("z_prior_scale", "softplus", "choice", "from a recurrent or gated z prior to its standard deviation", _Z,
+          choices=SCALE_LINKS),
     Param("z_prior_rollout", "teacher", "choice",
           "run a prior with memory on the posterior's samples or on its own", _Z, choices=("teacher", "free")),
     Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional, else "
@@ -180,7 +195,7 @@ TABLE: tuple[Param, ...] = (
     # --- generator
     Param("gen_cell_type", "GRUClip", "choice", "generator: an RNN, 'Dense' for the same MLP at every step, 'GIN' "
           "for the same injective flow at every step, or 'Complex', the cell of LFADS with its controller (z2_units) "
-          "inside", _GEN, choices=(*RNN_TYPES, "Dense", "GIN", "Complex"), aliases=("dec_rnn_type",)),
+          "inside", _GEN, choices=(*GENERATORS, "Dense", "GIN", "Complex"), aliases=("dec_rnn_type",)),
     Param("gen_n_hidden", [256], "units", "units of each generator layer; 'GIN': width of the flow", _GEN,
           low=1, high=MOST_UNITS,
           search=("choice", (64, 128, 256)), aliases=("dec_rnn_units",)),
@@ -204,9 +219,9 @@ TABLE: tuple[Param, ...] = (
     Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3, high=LARGEST),
     # --- observation model
     Param("output_dist", "Poisson", "choice",
-          "distribution of a bin ('GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
+          "distribution of a bin ('Bernoulli': spike or none; 'GaussianUnit': scale fixed to 1; 'MSE': squared error, not normalised; 'Gamma': "
           "positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
-          choices=("Poisson", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma")),
+          choices=("Poisson", "Bernoulli", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma")),
     Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT,
           low=1, high=MOST_CHANNELS,
           none=True),

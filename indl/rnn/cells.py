@@ -225,4 +225,17 @@ class SimpleRNNStep(RecurrentCell):
         return [product(previous[0], d_x[0])]
 
 
-CELLS = {"LSTM": LSTMStep, "GRU": GRUStep, "GRUClip": GRUClipStep, "SimpleRNN": SimpleRNNStep}
+class ReLURNNStep(SimpleRNNStep):
+    """The plain recurrence with rectified units: ``h' = relu(a + h U)`` (pyro's deep Markov model)."""
+
+    def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
+        return (tf.nn.relu(x[0] + tf.matmul(state[0], weights[0])),), ()
+
+    def backward(
+        self, d_state: tuple, previous: tuple, state: tuple, kept: tuple, x: tuple, weights: tuple
+    ) -> tuple[tuple, tuple, tuple]:
+        d_a = tf.where(state[0] > 0, d_state[0], tf.zeros_like(d_state[0]))
+        return (tf.matmul(d_a, weights[0], transpose_b=True),), (d_a,), ()
+
+
+CELLS = {"LSTM": LSTMStep, "GRU": GRUStep, "GRUClip": GRUClipStep, "SimpleRNN": SimpleRNNStep, "ReLURNN": ReLURNNStep}

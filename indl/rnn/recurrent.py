@@ -19,8 +19,8 @@ class Recurrent(keras.layers.Layer):
 
     Args:
         units: size of the state of each direction.
-        cell: ``"GRUClip"`` (the clipped GRU of LFADS), ``"GRU"``, ``"LSTM"`` or ``"SimpleRNN"``, the last three with
-            the formulas and weights of Keras.
+        cell: ``"GRUClip"`` (the clipped GRU of LFADS), ``"GRU"``, ``"LSTM"``, ``"SimpleRNN"`` or ``"ReLURNN"`` (its
+            rectified form), all but the first with the formulas and weights of Keras.
         directions: ``"forward"``, ``"backward"``, or ``"both"``: two recurrences with weights of their own, in one
             loop.
         clip_value: bound of every entry of a GRUClip state.

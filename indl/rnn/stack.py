@@ -29,7 +29,7 @@ def recurrent(
 
     Args:
         x: (batch, time, features).
-        rnn_type: a cell type, with the prefix ``Bidirectional`` for both directions.
+        rnn_type: a cell type, with the prefix ``Bidirectional`` for both directions, ``Backward`` for the other one.
         units: units of each direction.
         merge: ``"concat"`` or ``"sum"`` of both directions.
         lag: bins by which the forward states come later and the backward states earlier, so that the
@@ -42,18 +42,24 @@ def recurrent(
     Returns:
         The sequence (batch, time, units or 2 units), and the last state of each direction, merged.
     """
-    kind, both = CellSpec.parse(rnn_type)
-    layer = Recurrent(units, cell=kind, directions="both" if both else "forward", name=name, **kwargs)
-    if not both:
+    kind, directions = CellSpec.parse(rnn_type)
+    layer = Recurrent(units, cell=kind, directions=directions, name=name, **kwargs)
+    if directions == "forward":
         states = layer(x, initial_state=initial_state, mask=mask)
         return _shift(states, lag, name), _last(states, mask)
+    if directions == "backward":
+        states = layer(x, mask=mask)
+        return _shift(_within(states, lag, mask), -lag, name), states[:, 0]
     forward, backward = layer(x, mask=mask)
     join = keras.layers.Add if merge == "sum" else keras.layers.Concatenate
     last = join(name=f"{name}_last")([_last(forward, mask), backward[:, 0]])
-    if lag and mask is not None:
-        # Trained initial states stand in the bins after a trial's end, and the lag would bring them into it.
-        backward = backward * ops.expand_dims(ops.cast(mask, backward.dtype), -1)
+    backward = _within(backward, lag, mask)
     return join(name=f"{name}_{merge}")([_shift(forward, lag, name), _shift(backward, -lag, name)]), last
+
+
+def _within(backward: Any, lag: int, mask: Any) -> Any:
+    """Backward states without those after a trial's end, where trained initial ones stand: a lag would bring them in."""
+    return backward * ops.expand_dims(ops.cast(mask, backward.dtype), -1) if lag and mask is not None else backward
 
 
 def _shift(states: Any, lag: int, name: str) -> Any:

@@ -85,7 +85,7 @@ def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
     """
     given = x if isinstance(x, dict) else {"x": x}
     found, counts = {}, given["x"]
-    for name, q in model.encode(x).items():
+    for name, q in model.encode(x, paths=True).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
         if isinstance(prior, Prior) and (prior.reads in given or not prior.labelled):
             kl = np.asarray(prior.kl_per_dimension(q, given.get(prior.reads)))

@@ -7,10 +7,11 @@ from indl.rnn.cells import CELLS
 
 
 def test_kind_and_directions():
-    assert CellSpec.parse("GRU") == ("GRU", False)
-    assert CellSpec.parse("BidirectionalGRUClip") == ("GRUClip", True)
-    assert CellSpec.parse("Dense") == ("Dense", False)
-    assert CellSpec.parse(None) == (None, False)
+    assert CellSpec.parse("GRU") == ("GRU", "forward")
+    assert CellSpec.parse("BidirectionalGRUClip") == ("GRUClip", "both") and CellSpec.parse("BidirectionalLSTM").both
+    assert CellSpec.parse("BackwardLSTM") == ("LSTM", "backward") and not CellSpec.parse("BackwardLSTM").both
+    assert CellSpec.parse("Dense") == ("Dense", "forward")
+    assert CellSpec.parse(None) == (None, "forward")
     assert {CellSpec.parse(name).kind for name in RNN_TYPES} == set(RNN_CELLS)
 
 

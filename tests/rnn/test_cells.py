@@ -1,5 +1,7 @@
 """Every cell against the layer of Keras and a plain loop, and its backward step against automatic differentiation."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -39,6 +41,7 @@ def keras_twin(layer):
         "LSTM": keras.layers.LSTM,
         "GRU": keras.layers.GRU,
         "SimpleRNN": keras.layers.SimpleRNN,
+        "ReLURNN": functools.partial(keras.layers.SimpleRNN, activation="relu"),
         "GRUClip": lambda *args, **kwargs: keras.layers.GRU(*args, reset_after=False, **kwargs),
     }
     single = kinds[layer.cell_type](

@@ -81,6 +81,25 @@ def check_positive(array, name, floor=0.0, zeros=False):
         raise ValueError(wrong.finding("not-positive", array, name, rule, "too small", advice).message)
 
 
+def check_binary(array, name):
+    """Check the target of a Bernoulli observation model.
+
+    Args:
+        array: Trials that passed :func:`check_trials`; NaN is let pass.
+        name: What to call it in messages.
+
+    Raises:
+        ValueError: If the array holds a value below 0 or above 1.
+    """
+    wrong = _Tally()
+    for start, piece in pieces(array):
+        wrong.add((piece < 0) | (piece > 1), piece, start)
+    if wrong.count:
+        rule = "must be from 0 to 1, as of spike or none in a bin"
+        advice = "Use narrower bins, np.minimum(counts, 1), or a Poisson observation model."
+        raise ValueError(wrong.finding("not-binary", array, name, rule, "outside", advice).message)
+
+
 def check_bin_width(value, stacklevel=3):
     """Check a bin width and return it as a float.
 

@@ -1,6 +1,7 @@
 """Observation models: the read-out layer that owns its width, and the likelihood value that it returns."""
 
 from indl.dists.observations.base import Readout
+from indl.dists.observations.bernoulli import BernoulliObservation, BernoulliReadout
 from indl.dists.observations.gamma import GammaObservation, GammaReadout
 from indl.dists.observations.gaussian import GaussianObservation, GaussianReadout
 from indl.dists.observations.poisson import PoissonObservation, PoissonReadout, negative_bits_per_spike
@@ -12,6 +13,7 @@ OBSERVATIONS = {
     kind.__name__: kind
     for kind in (
         PoissonObservation,
+        BernoulliObservation,
         GaussianObservation,
         SquaredErrorObservation,
         GammaObservation,
@@ -21,6 +23,8 @@ OBSERVATIONS = {
 
 __all__ = [
     "OBSERVATIONS",
+    "BernoulliObservation",
+    "BernoulliReadout",
     "GammaObservation",
     "GammaReadout",
     "GaussianObservation",

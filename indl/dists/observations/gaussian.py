@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from indl.dists.head import inverse_softplus
 from indl.dists.observations.base import Readout
+from indl.layers.scale_link import inverse_softplus
 from indl.registry import register
 
 #: Bound of |log variance|: standard deviations from 3e-7 to 3e6, whose squared residuals stay finite in float32.

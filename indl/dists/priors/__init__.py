@@ -2,6 +2,7 @@
 
 from indl.dists.priors.ar1 import AR1Prior
 from indl.dists.priors.base import Prior, SequencePrior
+from indl.dists.priors.gated import GatedPrior
 from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
@@ -10,6 +11,7 @@ from indl.dists.priors.table import TablePrior
 
 __all__ = [
     "AR1Prior",
+    "GatedPrior",
     "GaussianPrior",
     "LabelPrior",
     "Prior",

@@ -25,6 +25,8 @@ class Prior(keras.layers.Layer, abc.ABC):
 
     #: Whether it depends on labels `u`, without which its methods refuse; the others ignore what they are given.
     labelled = False
+    #: Whether its KL is taken along a sample, so that in training the one that drives the generator may serve.
+    along_samples = False
     #: The name of the model's input that its methods take as `u`.
     reads = "u"
 
@@ -102,6 +104,7 @@ class SequencePrior(Prior):
     """
 
     has_analytic_kl = False
+    along_samples = True
 
     def __init__(
         self, size: int, kl_mode: str = "auto", rollout: str = "teacher", seed: int | None = None, **kwargs: Any
@@ -139,10 +142,10 @@ class SequencePrior(Prior):
         For a diagonal posterior its sum over dimensions is what the call gives (`kl_mode` "sampled" apart, whose
         estimate has no such parts).
         """
-        q = as_gaussian(q)
-        if self._has_exact_kl:
+        q, along = as_gaussian(q).for_divergence(False)
+        if self._has_exact_kl and not (along is not None and self.kl_mode == "auto"):
             return self.analytic_kl_per_dimension(q)
-        sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, False))
+        sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, False)) if along is None else along
         path = self.rollout(self._noise(sample, 1, False)) if self.rollout_mode == "free" else sample
         return q.kl_per_dimension(self.conditional(path))
 
@@ -151,11 +154,13 @@ class SequencePrior(Prior):
         possible = self.has_analytic_kl and self.rollout_mode != "free"
         return self.kl_mode == "analytic" or (self.kl_mode == "auto" and possible)
 
-    def call(self, q: Any, sample: Any = None, training: bool | None = None) -> Any:
+    def call(self, q: Any, sample: Any = None, driven: Any = None, training: bool | None = None) -> Any:
         """KL in nats per trial and step.
 
         Args:
             q: posterior, (batch, time, D); or (batch, S, time, D) with a samples axis.
+            driven: what drives the generator, (batch[, S], time, D). In training it is a sample, along which the KL is
+                then taken instead of one of the prior's own.
             sample: a posterior sample to evaluate along, (batch[, S], time, D). None, right for every mean-field
                 posterior: one that the prior draws itself; at inference always the same one, so that the KL is
                 repeatable and still an estimate of the bound, which the KL along the posterior means is not.
@@ -163,14 +168,17 @@ class SequencePrior(Prior):
         Returns:
             Shape (batch, time), the mean over the samples axis.
         """
-        q = as_gaussian(q)
+        q, along = as_gaussian(q).for_divergence(training)
         free = self.rollout_mode == "free"
         # Steps of a posterior with memory depend on each other: only its own path gives an estimate of the bound.
-        path_matters = training and q.has_path and self.kl_mode != "fresh"
+        path_matters = along is not None and self.kl_mode != "fresh"
         if self._has_exact_kl and not (path_matters and self.kl_mode == "auto"):
             return mean_over_samples(self.analytic_kl(q))
         if sample is None:
-            sample = q.drawn if path_matters else reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))
+            own = training and driven is not None and self.kl_mode != "fresh"
+            sample = along if path_matters else driven if own else None
+        if sample is None:
+            sample = reparameterize(q.loc, q.scale, self._noise(q.loc, 0, training))
         if len(sample.shape) > len(q.loc.shape):
             q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
         path = self.rollout(self._noise(sample, 1, training)) if free else sample

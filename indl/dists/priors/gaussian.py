@@ -43,10 +43,12 @@ class GaussianPrior(Prior):
 
     def call(self, q: Any, sample: Any = None) -> Any:
         """KL(q || prior) in nats: (batch,) for a static posterior, (batch, time) for a sequence."""
-        return mean_over_samples(as_gaussian(q).kl_divergence(self.gaussian()))
+        q, _ = as_gaussian(q).for_divergence(None)
+        return mean_over_samples(q.kl_divergence(self.gaussian()))
 
     def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
-        return as_gaussian(q).kl_per_dimension(self.gaussian())
+        q, _ = as_gaussian(q).for_divergence(None)
+        return q.kl_per_dimension(self.gaussian())
 
     def draw(self, n: int, time: int | None = None, u: Any = None, seed: int = 0) -> Any:
         shape = (n, self.size) if time is None else (n, time, self.size)

@@ -122,7 +122,7 @@ class LabelPrior(Prior):
         return self.gaussian(u, z).log_prob(z)
 
     def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
-        q = as_gaussian(q)
+        q, _ = as_gaussian(q).for_divergence(None)
         return q.kl_per_dimension(self.gaussian(u, q.loc))
 
     def get_config(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from keras import ops
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.priors.base import SequencePrior
+from indl.layers.scale_link import SCALE_FLOOR
 from indl.registry import register
 from indl.rnn.recurrent import Recurrent
 from indl.rnn.scan import Cell, Lane, scan
@@ -27,6 +28,7 @@ class RecurrentPrior(SequencePrior):
         units: units of the cell.
         init_std: standard deviation of a step at the start.
         clip_value: bound of a GRUClip state.
+        link, floor: from the raw scale to the standard deviation, see :class:`~indl.layers.scale_link.ScaleLink`.
         kl_mode, rollout, seed: see :class:`~indl.dists.priors.base.SequencePrior`.
     """
 
@@ -37,6 +39,8 @@ class RecurrentPrior(SequencePrior):
         units: int = 8,
         init_std: float = 1.0,
         clip_value: float = 5.0,
+        link: str = "softplus",
+        floor: float = SCALE_FLOOR,
         **kwargs: Any,
     ):
         super().__init__(size, **kwargs)
@@ -45,7 +49,9 @@ class RecurrentPrior(SequencePrior):
         self.init_std = init_std
         self.clip_value = clip_value
         self.rnn = Recurrent(units, cell_type, clip_value=clip_value, name="rnn", dtype=self.dtype_policy)
-        self.head = GaussianHead(size, init_std, name="head", dtype=self.dtype_policy)
+        self.link = link
+        self.floor = floor
+        self.head = GaussianHead(size, init_std, scale_link=link, floor=floor, name="head", dtype=self.dtype_policy)
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -75,7 +81,9 @@ class RecurrentPrior(SequencePrior):
         )
 
     def get_config(self) -> dict[str, Any]:
-        config = {name: getattr(self, name) for name in ("cell_type", "units", "init_std", "clip_value")}
+        config = {
+            name: getattr(self, name) for name in ("cell_type", "units", "init_std", "clip_value", "link", "floor")
+        }
         return {**super().get_config(), **config}
 
 

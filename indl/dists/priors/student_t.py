@@ -29,6 +29,8 @@ class StudentTPrior(Prior):
         seed: integer seed of the layer's draws.
     """
 
+    along_samples = True
+
     def __init__(
         self,
         size: int,
@@ -62,32 +64,32 @@ class StudentTPrior(Prior):
             self.log_std = self._vector("log_std", math.log(self.init_std), self.train_var)
             self.log_df = self._vector("log_df", math.log(self.df - 1), self.train_var)
 
-    def call(self, q: Any, sample: Any = None, training: bool | None = None) -> Any:
+    def call(self, q: Any, sample: Any = None, driven: Any = None, training: bool | None = None) -> Any:
         """KL(q || prior) in nats, one sample a step: log q(z) - log p(z), shape (batch, time).
 
         Args:
             q: posterior, (batch[, S], time, D).
             sample: where to evaluate. Default: as `kl_mode` says.
+            driven: what drives the generator, in training a sample, which serves here too.
             training: new draws; at inference always the same.
         """
-        q = as_gaussian(q)
-        sample = self._sample_of(q, sample, training)
+        q, along = as_gaussian(q).for_divergence(training)
+        along = driven if along is None and training else along
+        sample = self._sample_of(q, along, training) if sample is None else sample
         if len(sample.shape) > len(q.loc.shape):
             q = Gaussian(ops.expand_dims(q.loc, 1), ops.expand_dims(q.scale, 1))
         return mean_over_samples(q.log_prob(sample) - self.log_prob(sample))
 
     def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
         """The same estimate for each dimension's marginal, shape (batch[, time], D)."""
-        q = as_gaussian(q)
-        sample, std = self._sample_of(q, None, False), q.stddev()
+        q, along = as_gaussian(q).for_divergence(False)
+        sample, std = self._sample_of(q, along, False), q.stddev()
         density = -0.5 * ops.square((sample - q.loc) / std) - ops.log(std) - 0.5 * math.log(2 * math.pi)
         return density - self._log_densities(sample)
 
-    def _sample_of(self, q: Any, sample: Any, training: bool | None) -> Any:
-        if sample is not None:
-            return sample
-        if training and q.has_path and self.kl_mode != "fresh":
-            return q.drawn
+    def _sample_of(self, q: Any, along: Any, training: bool | None) -> Any:
+        if along is not None and self.kl_mode != "fresh":
+            return along
         return reparameterize(q.loc, q.scale, fixed_or_new_noise(self, q.loc, training))
 
     def log_prob(self, z: Any, u: Any = None) -> Any:

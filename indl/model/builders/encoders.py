@@ -81,7 +81,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
     p = validate_params(params)
     if not p["z_latent_size"]:
         return None
-    stage = p["f_to_z"] if p["f_latent_size"] else None
+    stage = p["f_to_z"] if p["f_latent_size"] and p["f_to_z"] in ("z1", "z2") else None
     if stage and f_sample is None:
         raise ValueError(
             f"The z-encoder needs a sample of f. Given: f_to_z={stage!r}, f_sample=None. "

@@ -27,7 +27,7 @@ def prepare_inputs(
     whole: the z-encoder's input holds zeros there, and so does its first stage's output.
 
     Keys: missing_data, input_transform, sample_validation_rate, dropout_rate, coordinated_dropout_rate,
-    coordinated_dropout_pass_rate, input_factors, n_sessions, f_enc_input_samps, seed, q_cond, u_dim, u_type,
+    coordinated_dropout_pass_rate, input_factors, read_in_activation, n_sessions, f_enc_input_samps, seed, q_cond, u_dim, u_type,
     u_per_step.
 
     Args:
@@ -84,8 +84,9 @@ def prepare_inputs(
     if p["input_factors"]:
         if p["n_sessions"] > 1:
             x = SessionReadIn(p["input_factors"], p["n_sessions"], name=f"{name}read_in")(x, required_session(session))
+            x = layers.Activation(p["read_in_activation"])(x) if p["read_in_activation"] != "linear" else x
         else:
-            x = layers.Dense(p["input_factors"], name=f"{name}read_in")(x)
+            x = layers.Dense(p["input_factors"], p["read_in_activation"], name=f"{name}read_in")(x)
     f_in, z_in = x, x
     if segment:
         f_in, z_in = x[:, :segment], PadTime(before=segment, name=f"{name}after_segment")(x[:, segment:])

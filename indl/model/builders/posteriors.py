@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras import ops
+
 from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.labelled import LabelProduct
 from indl.dists.log_gaussian import LogGaussian
-from indl.model.builders.shared import Params, n_classes, required_labels
-from indl.params import validate_params
+from indl.model.builders.shared import Params, n_classes, required_labels, stream
+from indl.params import CellSpec, validate_params
+from indl.rnn.combiner import CombinerPosterior
 
 
 def make_f_variational(
@@ -36,18 +39,28 @@ def make_f_variational(
 
 
 def make_z_variational(
-    params: Params, enc_z: Any, u: Any = None, p_u: LogGaussian | None = None, f_sample: Any = None, name: str = ""
+    params: Params,
+    enc_z: Any,
+    u: Any = None,
+    p_u: LogGaussian | None = None,
+    f_sample: Any = None,
+    transition: Any = (),
+    name: str = "",
 ) -> Gaussian | None:
-    """The mean-field posterior q(z_t | x) of every bin; with q_cond='product' and z_prior_process='cond' q(z_t | x, u).
+    """The posterior q(z_t | x) of every bin; with q_cond='product' and z_prior_process='cond' q(z_t | x, u).
 
-    Keys: z_latent_size, q_z_init_std, z_latent_off_diag, q_cond, z_prior_process, u_dim, u_type.
+    With q_z_type='combiner' it is q(z_t | z_{t-1}, x), of one path; see :func:`sequential_posterior`.
+
+    Keys: z_latent_size, q_z_type, q_z_init_std, q_z_scale, scale_floor, z_latent_off_diag, q_cond, z_prior_process,
+    u_dim, u_type, z1_rnn_type.
 
     Args:
         params: parameters.
         enc_z: (batch[, S], time, E), or None.
         u: labels of the trials, or of their bins, for a product.
         p_u: the prior at these labels, ``create_z_prior(params)(u)``, for a product.
-        f_sample: a sample of f (batch[, S], F), for a posterior that reads it; this one has seen it in its encoder.
+        f_sample: a sample of f (batch[, S], F), with f_to_z='combiner'.
+        transition: with use_generative_prior, ``create_z_prior(params)(enc_z, weights_alone=True)``.
         name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
@@ -57,7 +70,62 @@ def make_z_variational(
     Raises:
         ValueError: a product without `u` and `p_u`.
     """
-    return label_product(params, "z", encoder_posterior(params, "z", enc_z, name), u, p_u, name)
+    p = validate_params(params)
+    if p["q_z_type"] == "combiner":
+        return sequential_posterior(p, enc_z, f_sample, transition, name)
+    return label_product(p, "z", encoder_posterior(p, "z", enc_z, name), u, p_u, name)
+
+
+def sequential_posterior(
+    params: Params, enc_z: Any, f_sample: Any = None, transition: Any = (), name: str = ""
+) -> Gaussian | None:
+    """The posterior q(z_t | z_{t-1}, x[, f]) of deep Markov models, sampled bin after bin.
+
+    Keys: z_latent_size, q_z_init_std, q_z_scale, scale_floor, z_prior_scale, use_generative_prior, f_to_z, q_f_samples,
+    z1_rnn_type, encoder_state_trainable, sample_at_test, variational, seed.
+
+    Args:
+        params: parameters.
+        enc_z: (batch[, S], time, E), or None.
+        f_sample: a sample of f (batch[, S], F), with f_to_z='combiner'.
+        transition: with use_generative_prior, ``create_z_prior(params)(enc_z, weights_alone=True)``.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
+
+    Returns:
+        A :class:`~indl.dists.gaussian.Gaussian` whose `drawn` is the model's z, or None.
+
+    Raises:
+        ValueError: f or the transition is needed, and not given.
+    """
+    p = validate_params(params)
+    if enc_z is None or not p["z_latent_size"]:
+        return None
+    f = f_sample if p["f_latent_size"] and p["f_to_z"] == "combiner" else None
+    if (p["f_to_z"] == "combiner" and p["f_latent_size"] and f is None) or (
+        p["use_generative_prior"] and not len(transition)
+    ):
+        raise ValueError(
+            f"The posterior needs what it combines. Given: f_to_z={p['f_to_z']!r}, use_generative_prior="
+            f"{p['use_generative_prior']!r}, f_sample {'missing' if f_sample is None else 'given'}, transition "
+            f"{'given' if len(transition) else 'missing'}. Pass f_sample=q_f.sample() and "
+            "transition=prior(enc_z, weights_alone=True), as far as the params ask for them."
+        )
+    found = CombinerPosterior(
+        p["z_latent_size"],
+        directions=2 if CellSpec.parse(p["z1_rnn_type"]).both else 1,
+        init_std=p["q_z_init_std"],
+        link=p["q_z_scale"],
+        floor=p["scale_floor"],
+        transition_link=p["z_prior_scale"] if p["use_generative_prior"] else None,
+        n=p["q_f_samples"] if p["q_f_samples"] > 1 else None,
+        train_start=p["encoder_state_trainable"],
+        at_test=p["sample_at_test"],
+        draws=p["variational"],
+        seed=stream(p, f"{name}z"),
+        name=f"{name}q_z",
+    )(enc_z, f, transition)
+    path = tuple(found[key] for key in ("path_loc", "path_scale", "path"))
+    return Gaussian(found["loc"], found["scale"], found["z"], path)
 
 
 def encoder_posterior(params: Params, latent: str, encoded: Any, name: str = "") -> Gaussian | None:
@@ -74,11 +142,17 @@ def encoder_posterior(params: Params, latent: str, encoded: Any, name: str = "")
     p = validate_params(params)
     if encoded is None or not p[f"{latent}_latent_size"]:
         return None
-    settings = {"full": p[f"{latent}_latent_off_diag"]}
+    settings = {"full": p[f"{latent}_latent_off_diag"], "scale_link": p[f"q_{latent}_scale"], "floor": p["scale_floor"]}
     if latent == "f":
-        settings |= {"scale_link": p["q_f_scale"], "min_variance": p["q_f_min_var"]}
+        settings["min_variance"] = p["q_f_min_var"]
     size, init_std = p[f"{latent}_latent_size"], p[f"q_{latent}_init_std"]
-    return GaussianHead(size, init_std, **settings, name=f"{name}q_{latent}")(encoded)
+    if latent == "f" or p["q_z_type"] != "directions":
+        return GaussianHead(size, init_std, **settings, name=f"{name}q_{latent}")(encoded)
+    # The states of both directions stand side by side.
+    heads = [GaussianHead(size, init_std, **settings, name=f"{name}q_z{way}") for way in ("", "_backward")]
+    both = [head(states) for head, states in zip(heads, ops.split(encoded, 2, axis=-1), strict=True)]
+    first, second = (LogGaussian(q.loc, 2 * ops.log(q.scale)) for q in both)
+    return first.product(second).gaussian()
 
 
 def label_product(

@@ -7,7 +7,7 @@ from typing import Any
 from indl.dists.gaussian import Gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
-from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
+from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
 from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
 
@@ -66,7 +66,7 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     With z_prior_process='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(z | u) when called
     on labels; :func:`label_kl` is the KL from it.
 
-    Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_tau, z_prior_init_std, z_prior_train_tau,
+    Keys: z_latent_size, z_prior_process, z_prior_units, z_prior_scale, scale_floor, z_prior_tau, z_prior_init_std, z_prior_train_tau,
     z_prior_train_mean, z_prior_train_var, z_prior_rollout, z_kl_mode, gru_clip_value, seed, u_dim, u_type, u_units.
 
     Args:
@@ -95,6 +95,9 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     shared["rollout"] = p["z_prior_rollout"]
     if process == "AR1":
         return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
+    shared |= {"link": p["z_prior_scale"], "floor": p["scale_floor"]}
+    if process == "gated":
+        return GatedPrior(size, p["z_prior_units"], **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from indl.dists.observations import (
+    BernoulliReadout,
     GammaReadout,
     GaussianReadout,
     PoissonReadout,
@@ -46,6 +47,8 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
     shared = {"init_bias": p["init_rate_bias"], "n_sessions": n_sessions, "name": f"{name}readout"}
     if kind == "Poisson":
         readout = PoissonReadout(n, p["output_link"], p["log_rate_clip"], **shared)
+    elif kind == "Bernoulli":
+        readout = BernoulliReadout(n, **shared)
     elif kind == "MSE":
         readout = SquaredErrorReadout(n, **shared)
     elif kind == "Gamma":
