@@ -26,6 +26,7 @@ from indl.dists.priors import (
     RecurrentPrior,
     SequencePrior,
     StudentTPrior,
+    TablePrior,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "SquaredErrorObservation",
     "SquaredErrorReadout",
     "StudentTPrior",
+    "TablePrior",
     "ZeroInflatedGammaObservation",
     "ZeroInflatedGammaReadout",
     "negative_bits_per_spike",

@@ -49,10 +49,10 @@ def predict(
         ``rates`` (trials, time, channels) of all channels that the model reconstructs, in expected counts a bin (or
         the signal's unit), forward steps after the bins of the trials; ``factors`` (trials, time, factors); mean and
         standard deviation of the posterior of each latent, ``f_mean`` and ``f_sd`` (trials, F), ``z_mean`` and ``z_sd``
-        (trials, time, Z), as far as the model has them. NaN after the end of a shorter trial. Of windows that
-        :func:`~indl.data.chop` made, all with a time axis are merged: (trials before they were cut, time, ...), NaN
-        where there is no window; ``window_trial`` and ``window_bin`` say where each window begins, to which ``f_mean``
-        belongs.
+        (trials, time, Z), or (trials, Z) of one z for all bins, as far as the model has them. NaN after the end of a
+        shorter trial. Of windows that :func:`~indl.data.chop` made, all with a time axis are merged: (trials before
+        they were cut, time, ...), NaN where there is no window; ``window_trial`` and ``window_bin`` say where each
+        window begins, to which ``f_mean`` belongs.
 
     Raises:
         ValueError: the trials are a signal and the model reads counts, or they have not the channels that the model

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from indl.registry import register
+from indl.sampling.modes import rows_like
 
 
 @register
@@ -76,10 +77,10 @@ class EmptySequence(keras.layers.Layer):
 
 @register
 class FirstBins(keras.layers.Layer):
-    """The first bins of (batch, time, ...), as many as another sequence has."""
+    """The first bins of (batch, time, ...), as many as another sequence has, in rows repeated like its own."""
 
     def call(self, x: Any, sequence: Any) -> Any:
-        return x[:, : ops.shape(sequence)[1]]
+        return rows_like(x, sequence)[:, : ops.shape(sequence)[1]]
 
     def compute_output_spec(self, x: Any, sequence: Any) -> Any:
         return keras.KerasTensor((x.shape[0], sequence.shape[1], *x.shape[2:]), x.dtype)

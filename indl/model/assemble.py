@@ -15,7 +15,7 @@ from indl.model.sequence_model import SequentialVAE
 from indl.objectives import Objective
 from indl.params import validate_params
 
-_READ = ("x", "ext_input", "sample_mask", "session", "u")
+_READ = ("x", "ext_input", "sample_mask", "session", "u", "index")
 
 
 def build_sequential_vae(
@@ -52,7 +52,7 @@ def build_sequential_vae(
         )
     p = validate_params({**p, "out_dim": out_dim})
     read = _inputs(p, n_times, n_channels)
-    x, ext_input, sample_mask, session, u = (read.get(name) for name in _READ)
+    x, ext_input, sample_mask, session, u, index = (read.get(name) for name in _READ)
     f_in, z_in, cd_mask = beta_vae.prepare_inputs(p, x, sample_mask, session, u)
     mask = beta_vae.create_time_mask(p, x)
     outputs: dict[str, Any] = {"cd_mask": cd_mask}
@@ -94,7 +94,7 @@ def build_sequential_vae(
         outputs |= {"q_z": q_z, "z": z}
     if p["variational"]:
         if q_f is not None:
-            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f) if p_f is None else beta_vae.label_kl(p, q_f, p_f, u)
+            outputs |= _of_f(p, q_f, p_f, u, index)
         if q_z is not None:
             prior_z = beta_vae.create_z_prior(p) if prior_z is None else prior_z
             driven = {"driven": z} if prior_z.along_samples and not q_z.has_path else {}
@@ -104,7 +104,7 @@ def build_sequential_vae(
         if p["alpha"] and p_z is not None:
             outputs["kl_z_encoder"] = beta_vae.label_kl(p, own_z, p_z, u)
         for name in ("kl_z", "kl_z_encoder"):
-            if mask is not None and name in outputs:
+            if mask is not None and name in outputs and p["z_per_step"]:
                 # Beyond a trial's end there is nothing to pay for.
                 outputs[name] *= ops.cast(mask, outputs[name].dtype)
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
@@ -120,6 +120,15 @@ def build_sequential_vae(
     return model
 
 
+def _of_f(p: Mapping[str, Any], q_f: Any, p_f: Any, u: Any, index: Any) -> dict[str, Any]:
+    """What the prior of f adds to the outputs: its KL, and of a prior of sequences what depends on them."""
+    if p_f is not None:
+        return {"kl_f": beta_vae.label_kl(p, q_f, p_f, u)}
+    if index is None:
+        return {"kl_f": beta_vae.create_f_prior(p)(q_f)}
+    return dict(zip(("kl_f", "log_p_mean", "log_p_index"), beta_vae.create_f_prior(p)(q_f, index), strict=True))
+
+
 def _inputs(p: Mapping[str, Any], n_times: int | None, n_channels: int) -> dict[str, Any]:
     """The symbolic inputs that a model of these params reads, by name."""
     found = {"x": keras.Input((n_times, n_channels), name="x")}
@@ -130,5 +139,5 @@ def _inputs(p: Mapping[str, Any], n_times: int | None, n_channels: int) -> dict[
         found["sample_mask"] = keras.Input((n_times, n_channels), name="sample_mask")
     if p["n_sessions"] > 1:
         found["session"] = keras.Input((), dtype="int32", name="session")
-    u = beta_vae.create_label_input(p, n_times)
-    return found if u is None else {**found, "u": u}
+    more = {"u": beta_vae.create_label_input(p, n_times), "index": beta_vae.create_index_input(p)}
+    return found | {name: symbol for name, symbol in more.items() if symbol is not None}

@@ -14,7 +14,7 @@ of size 0 has no encoder, posterior or prior: its functions return None, and tak
 
 from indl.model.builders.encoders import create_f_encoder, create_z_encoder
 from indl.model.builders.generators import create_generator, create_generator_complex
-from indl.model.builders.inputs import create_label_input, create_time_mask, prepare_inputs
+from indl.model.builders.inputs import create_index_input, create_label_input, create_time_mask, prepare_inputs
 from indl.model.builders.posteriors import (
     encoder_posterior,
     label_product,
@@ -31,6 +31,7 @@ __all__ = [
     "create_f_prior",
     "create_generator",
     "create_generator_complex",
+    "create_index_input",
     "create_label_input",
     "create_time_mask",
     "create_z_encoder",

@@ -114,6 +114,8 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
         rows = (drawn if stage else trials) * steps
         encoded, encoder = _encoder(p["z1_rnn_type"], p["z1_units"], p["z1_merge"], rows, width + f * (stage == "z1"))
         parts.append(encoder)
+        if not p["z_per_step"]:
+            encoded = sum(as_list(p["z1_units"])) * (encoded // as_list(p["z1_units"])[-1])
         encoded += f * (stage == "z2")
         if p["z2_type"] and p["z2_units"] and not complex_cell:
             encoded, encoder = _encoder(p["z2_type"], p["z2_units"], "sum", rows, encoded)
@@ -127,7 +129,8 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
             parts += [step, _dense(drawn, f * (p["f_to_z"] == "combiner"), units)]
             parts.append(_posterior(drawn * steps, drawn * steps, units, z))
         else:
-            parts.append(_posterior(rows, drawn * steps, encoded, z, p["z_latent_off_diag"]))
+            heads, sampled = (rows, drawn * steps) if p["z_per_step"] else (rows // steps, drawn)
+            parts.append(_posterior(heads, sampled, encoded, z, p["z_latent_off_diag"]))
     out, generator = _generator(p, drawn, steps, z + p["ext_input_dim"])
     factors = p["n_factors"] or out
     parts.append(generator)
@@ -216,6 +219,9 @@ def _prior(p: Params, latent: str, trials: int, rows: int) -> Memory:
     if size and kind in RNN_CELLS:
         units = p["z_prior_units"]
         return _sum([_recurrent(CellSpec.parse(kind), rows, size, units), _dense(rows, units, 2 * size)])
+    if size and latent == "f" and kind == "lookup":
+        # Means, and of every trial its distances from all of them.
+        return Memory(p["f_prior_n_seqs"] * (size + 2), trials * p["f_prior_n_seqs"])
     # A mean, a scale, and a time constant or degrees of freedom.
     return Memory(3 * size)
 

@@ -71,19 +71,20 @@ class Passes:
 
         return tf.function(values, autograph=False, reduce_retracing=True)
 
-    def endpoint(self, symbols: Mapping[str, Any], averaged: Sequence[str]) -> Function:
+    def endpoint(self, symbols: Mapping[str, Any], more: Mapping[str, int]) -> Function:
         """Flat outputs of inputs on posterior means, for export.
 
         Args:
             symbols: symbolic outputs by name.
-            averaged: names of those with the model's own samples axis, whose entries are alike on means.
+            more: by name, axes behind the trials that are left out: samples, whose entries are alike on means, and the
+                one step of a z for all bins.
         """
         graph = keras.Model(self.symbols, dict(symbols))
 
         def values(x: Any) -> dict[str, Any]:
             with sampling(GivenLatents({})):
                 found = graph(x, training=False)
-            return {name: value[:, 0] if name in averaged else value for name, value in found.items()}
+            return {name: first_entries(value, more.get(name, 0)) for name, value in found.items()}
 
         return values
 
@@ -153,6 +154,11 @@ class Passes:
             return tf.nest.map_structure(lambda *values: tf.concat(values, 0), *found)
 
         return tf.function(side_by_side, autograph=False)
+
+
+def first_entries(values: Any, axes: int) -> Any:
+    """Values without so many axes behind the trials: the first entry along each."""
+    return values[(slice(None), *[0] * axes)]
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -9,28 +9,29 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from indl.data.checks.arrays import check_binary, check_positive, check_trials, check_whole
 from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observations import OBSERVATIONS
+from indl.model.generation import Generation
 from indl.model.inputs import arrays
 from indl.model.inputs.arrays import ModelInputs
 from indl.model.inputs.labels import LabelForm
 from indl.model.inputs.of_recording import inputs_of, part_in
 from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
-from indl.model.passes import Passes
-from indl.objectives import Context, Elbo, Objective
+from indl.model.passes import Passes, first_entries
+from indl.model.sequences import estimate
+from indl.objectives import Context, Elbo, FHVAEBound, Objective
 from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
 
 
 @register
-class SequentialVAE(LatentModel):
+class SequentialVAE(Generation, LatentModel):
     """A sequential variational auto-encoder over tensors that the builders, or the user, have made.
 
     Its loss and the terms that are logged are those of its objective, by default
@@ -40,12 +41,13 @@ class SequentialVAE(LatentModel):
 
     Args:
         inputs: the input tensor (batch, time, channels); or a dict of ``x`` and what else the model reads
-            (``ext_input``, ``sample_mask``, ``session``, ``u``), whose keys are then those of the arrays that all
-            methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` are needed in training and by
-            ``evaluate``; elsewhere only by a model with ``q_cond="concat"``, and unknown ones are -1 or NaN.
+            (``ext_input``, ``sample_mask``, ``session``, ``u``, ``index``), whose keys are then those of the arrays
+            that all methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` and the rows of sequences
+            ``index`` are needed in training and by ``evaluate``; elsewhere only labels, by a model with
+            ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
             (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder`` and ``kl_z_encoder`` of the same shapes,
-            ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
+            ``log_p_mean`` and ``log_p_index`` (batch,), ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
         objective: what is minimised. Default: the bound with the weights `kl_f_beta` and `kl_z_beta` of the params.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
@@ -82,9 +84,10 @@ class SequentialVAE(LatentModel):
         given = kwargs["inputs"]
         symbols = dict(given) if isinstance(given, Mapping) else {"x": tf.nest.flatten(given)[0]}
         p = validate_params(params or {})
+        bound = FHVAEBound if "log_p_index" in outputs else Elbo
         super().__init__(
             *args,
-            objective=objective or Elbo.of(p, [name for name in outputs if outputs[name] is not None]),
+            objective=objective or bound.of(p, [name for name in outputs if outputs[name] is not None]),
             context=Context(
                 n_channels=symbols["x"].shape[-1],
                 forward_steps=p["forward_steps"],
@@ -108,7 +111,10 @@ class SequentialVAE(LatentModel):
             forward_steps=p["forward_steps"],
             missing=p["missing_data"],
             n_sessions=p["n_sessions"],
+            n_sequences=p["f_prior_n_seqs"],
         )
+        #: Axes of each latent as methods give and take it, without samples.
+        self.latent_ranks = {"f": 2, "z": 3 if p["z_per_step"] else 2}
         self.observation = kind.__name__
         self._graph_outputs = outputs
         self._decoder: Any = None
@@ -169,6 +175,7 @@ class SequentialVAE(LatentModel):
         """The training objective; called by ``fit`` and ``evaluate``."""
         if self.labels is not None and not (isinstance(x, Mapping) and "u" in x):
             raise self.labels.missing("x")
+        self.reads.check_has_index(x)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any], inputs: Any = None) -> dict[str, Any]:
@@ -212,11 +219,16 @@ class SequentialVAE(LatentModel):
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first."""
+        """``keras.Model.evaluate``; without `y` the input is its own target. Labels are checked first.
+
+        Of sequences that training has not, the means are estimated first; see :meth:`estimate_sequences`.
+        """
         if (part := part_in(x)) is not None:
             x, y = inputs_of(self, part, labels=True), part.recon[:]
         x = self.reads.tidy(x)
         self.reads.check_labels(x)
+        if "index" in self.reads.symbols:
+            self.estimate_sequences(x)
         return super().evaluate(x, y, *args, **kwargs)
 
     def check_arrays(self, x: Any, y: Any = None, names: tuple[str, str] = ("x", "y")) -> None:
@@ -246,10 +258,20 @@ class SequentialVAE(LatentModel):
         """Sets the read-out bias to the mean of `target`; see :meth:`indl.dists.observations.base.Readout.start_at`."""
         part_of(self, "readout").start_at(target, session)
 
+    def init_sequences(self, index: Any, unseen: Any = ()) -> None:
+        """Tells the prior of sequences what training has; see :meth:`indl.dists.priors.table.TablePrior.count`."""
+        part_of(self, "f_prior").count(index, unseen)
+
+    def estimate_sequences(self, x: Any) -> None:
+        """Estimates the means of sequences that training has not; see :func:`indl.model.sequences.estimate`."""
+        estimate(self, x)
+
     # --- inference ------------------------------------------------------------------------------
 
     def encode(self, x: Any, batch_size: int | None = None, paths: bool = False) -> dict[str, Any]:
         """Posteriors of the trials `x` (trials, time, channels): ``{"q_f": Gaussian, "q_z": Gaussian}`` of arrays.
+
+        They are of f (trials, F) and of z (trials, time, Z), or, where one z drives all bins, (trials, Z).
 
         Args:
             x: trials (trials, time, channels).
@@ -260,8 +282,11 @@ class SequentialVAE(LatentModel):
         names += ["q_z_path"] if paths and "q_z_path" in self.passes.outputs else []
         found = self.passes.run(names, self._read(x), self.rows_at_once(batch_size))
         # Where f enters the z-encoder, q(z) has the samples axis; at the mean of f all its entries are alike.
-        ranks = {"q_f": 2, "q_z": 3, "q_z_path": 3}
-        found = {name: [p[:, 0] if q[0].ndim > ranks[name] else p for p in q[:3]] for name, q in found.items()}
+        # The third letter of a name is that of the latent; what is empty has no axes.
+        found = {
+            name: [first_entries(part, q[0].ndim - self.latent_ranks[name[2]]) for part in q[:3] if len(part)]
+            for name, q in found.items()
+        }
         path = found.pop("q_z_path", ())
         return {name: Gaussian(*q[:2], path=path if name == "q_z" else ()) for name, q in found.items()}
 
@@ -310,7 +335,7 @@ class SequentialVAE(LatentModel):
         if samples:
             self._require_sampled_latents()
         values = self.passes.run(names, self._read(x), self.rows_at_once(batch_size), samples, seed, compiled)
-        return {name: _drop_samples_axis(value, 2 if name == "f" else 3) for name, value in values.items()}
+        return {name: _drop_samples_axis(value, self.latent_ranks.get(name, 3)) for name, value in values.items()}
 
     def log_prob(self, x: Any, target: Any = None, batch_size: int | None = None) -> np.ndarray:
         """Log-likelihood in nats of every element of `target` (default: x), from posterior means of `x`.
@@ -331,132 +356,6 @@ class SequentialVAE(LatentModel):
             )
         return np.asarray(observed.log_prob(target))
 
-    def decode(
-        self, f: Any = None, z: Any = None, n_times: int | None = None, ext_input: Any = None, session: Any = None
-    ) -> Any:
-        """The observation model of given latents, as eager values.
-
-        Args:
-            f: (trials, F), for a model with a static latent.
-            z: (trials, time, Z), for a model with a dynamic latent.
-            n_times: bins to generate where there is no z.
-            ext_input: (trials, time, D), for a model with external inputs. Default: zeros.
-            session: of a model of several sessions, the number of the one to be read out, or one for each trial.
-        """
-        names = self.latent_names
-        given = {"f": f, "z": z}
-        for name in names:
-            if given[name] is None:
-                raise ValueError(
-                    f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior."
-                )
-        steps = np.shape(z)[1] if "z" in names else n_times
-        if steps is None:
-            raise ValueError("The number of bins is not known. Given: f alone. Pass n_times.")
-        forward, bins = self.context.forward_steps, self.x.shape[1]
-        if bins is not None and "z" not in names and steps != bins + forward:
-            raise ValueError(
-                f"This model generates trials of its own length. Given: {steps} bins for a model of {bins + forward}. "
-                "Build it with n_times=None for any number of bins."
-            )
-        self._require_sampled_latents()
-        # A latent may keep the samples axis that its posterior has.
-        shapes = {name: np.shape(given[name]) for name in names}
-        wanted = {name: self._graph_outputs[name].shape[-1] for name in names}
-        trials = {shape[0] for shape in shapes.values() if shape}
-        if len(trials) != 1 or any(len(shapes[name]) < 2 or shapes[name][-1] != wanted[name] for name in names):
-            raise ValueError(
-                f"Latents must belong to the same trials and have the model's sizes. Given: shapes {shapes}, for "
-                f"sizes {wanted}. Pass f (trials, size) and z (trials, time, size), as encode returns them."
-            )
-        # The input only lends its shape: nothing but the given latents reaches the generator.
-        inputs = self.reads.blank(len(given[names[0]]), steps, {"ext_input": ext_input, "session": session})
-        latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
-        if self._decoder is None:
-            self._decoder = self.passes.decoded(["p_x"])
-        p_x = self._decoder(inputs, latents)["p_x"]
-        # All samples of one given latent decode alike: the first stands for them.
-        kind = type(self._graph_outputs["p_x"])
-        return kind(*(value[:, 0] if len(value.shape) == 4 else value for value in tf.nest.flatten(p_x)))
-
-    def generate(
-        self,
-        n: int,
-        time: int,
-        seed: int = 0,
-        f: Any = None,
-        z: Any = None,
-        ext_input: Any = None,
-        session: Any = None,
-        u: Any = None,
-    ) -> dict[str, np.ndarray]:
-        """Draws trials from the model: latents from their priors, then the generator.
-
-        Args:
-            n: trials.
-            time: bins of each trial.
-            seed: seed of all draws.
-            f, z: latents to hold fixed, (n, F) and (n, time, Z), instead of drawing them.
-            ext_input: external input, (n, time, D), for a model with one. Default: zeros.
-            session: of a model of several sessions, the one to draw trials of, or one for each trial.
-            u: for a model with label priors, the label of all trials (a class, or a vector), of each trial (n first),
-                or, with ``u_per_step``, of each bin of each trial (n, time first).
-
-        Raises:
-            ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given; or
-                the prior of a latent that is not given depends on labels, and they are not given or do not fit.
-
-        Returns:
-            ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
-        """
-        n, time, seed = check_whole(n, "n"), check_whole(time, "time", 1), check_whole(seed, "seed")
-        names = self.latent_names
-        given = {"f": f, "z": z}
-        # A seed for each part, so that neighbouring seeds share no numbers.
-        seeds = [int(child) for child in np.random.SeedSequence(seed).generate_state(3) >> 1]
-        if u is not None:
-            if self.labels is None:
-                raise ValueError(
-                    "This model knows no labels. Given: u. Leave it out, or build the model with u_dim > 0."
-                )
-            u = self.labels.spread(arrays.numbers(u, "u"), n, time)
-        if "f" in names and f is None:
-            given["f"] = self._prior("f").draw(n, u=u, seed=seeds[0])
-        if "z" in names and z is None:
-            given["z"] = self._prior("z").draw(n, time, u, seeds[1])
-        p_x = self.decode(given["f"], given["z"], time, ext_input, session)
-        out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
-        return {name: np.asarray(value) for name, value in out.items()}
-
-    def reconstruct(self, x: Any, swap: str | None = None, order: Any = None) -> np.ndarray:
-        """Rates of trials whose static or dynamic latents were exchanged (swap test of disentanglement).
-
-        Args:
-            x: trials (trials, time, channels).
-            swap: None: the trials' own latents. ``"f"``: trial i takes the static latent of trial order[i];
-                ``"z"``: the dynamic one.
-            order: indices into the trials. Default: the trials reversed.
-        """
-        q = self.encode(x)
-        latents = {name[-1]: value.loc for name, value in q.items()}
-        if swap is not None:
-            if swap not in latents:
-                raise ValueError(
-                    f"Only a latent of the model can be swapped. Given: swap={swap!r}. Choose one of {sorted(latents)}."
-                )
-            n = len(latents[swap])
-            order = np.arange(n)[::-1] if order is None else np.asarray(order)
-            if order.shape != (n,) or order.min() < 0 or order.max() >= n:
-                raise ValueError(
-                    f"The order must name one trial for each. Given: {order.tolist()} for {n} trials. "
-                    "Pass indices into x, for example np.random.default_rng(0).permutation(len(x))."
-                )
-            latents[swap] = latents[swap][order]
-        inputs = self._read(x)
-        steps = inputs["x"].shape[1] + self.context.forward_steps
-        external, session = inputs.get("ext_input"), inputs.get("session")
-        return np.asarray(self.decode(latents.get("f"), latents.get("z"), steps, external, session).mean())
-
     def inference_function(self, what: str) -> tuple[Any, list[tf.TensorSpec]]:
         """A function of the inputs with flat outputs, on posterior means, for export, and its signature.
 
@@ -464,11 +363,12 @@ class SequentialVAE(LatentModel):
         """
         if what == "rates":
             symbols = {name: self.passes.outputs[name] for name in ("rates", "factors") if name in self.passes.outputs}
-            many = {name for name, symbol in symbols.items() if len(symbol.shape) == 4}
+            many = {name: len(symbol.shape) - 3 for name, symbol in symbols.items()}
         else:
             q = {name: self._graph_outputs[name] for name in ("q_f", "q_z") if name in self._graph_outputs}
             symbols = {f"{name}_{field}": getattr(q[name], field) for name in q for field in ("loc", "scale")}
-            many = {"q_z_loc", "q_z_scale"} if "q_z" in q and len(q["q_z"].loc.shape) == 4 else set()
+            more = len(q["q_z"].loc.shape) - self.latent_ranks["z"] if "q_z" in q else 0
+            many = dict.fromkeys(("q_z_loc", "q_z_scale"), more)
         values, names, reads = self.passes.endpoint(symbols, many), self.input_names, self.reads
 
         def endpoint(*given: Any) -> dict[str, Any]:
@@ -488,25 +388,7 @@ class SequentialVAE(LatentModel):
     def _sample_layers(self) -> list[str]:
         return [layer.name for layer in self.layers if isinstance(layer, Sampler)]
 
-    def _require_sampled_latents(self) -> None:
-        layers = self._sample_layers()
-        for name in self.latent_names:
-            if self._graph_outputs[name].name not in layers:
-                raise ValueError(
-                    f"Only a latent that was sampled can be drawn or replaced. Given: the output {name!r}, which no "
-                    f"Sample layer has made. Build the model with q_{name}.sample()."
-                )
-
-    def _prior(self, latent: str) -> Any:
-        layer = part_of(self, f"{latent}_prior")
-        if layer is None:
-            raise ValueError(
-                "An auto-encoder without priors cannot draw latents. Given: a model with variational=False. Pass its "
-                f"latents {self.latent_names} (from encode), or train with variational=True."
-            )
-        return layer
-
 
 def _drop_samples_axis(value: Any, rank: int = 3) -> Any:
-    """Averages the model's own samples axis, the second, away from a value that has `rank` axes without it."""
-    return value.mean(1) if value.ndim > rank else value
+    """Averages the axes behind the trials away, samples or the one step of a z for all bins, until `rank` are left."""
+    return value.mean(tuple(range(1, 1 + value.ndim - rank))) if value.ndim > rank else value

@@ -2,6 +2,7 @@
 
 from indl.objectives.base import Context, Objective
 from indl.objectives.elbo import Elbo
+from indl.objectives.fhvae import FHVAEBound
 from indl.objectives.pi_vae_bound import PiVAEBound
 
-__all__ = ["Context", "Elbo", "Objective", "PiVAEBound"]
+__all__ = ["Context", "Elbo", "FHVAEBound", "Objective", "PiVAEBound"]

@@ -125,6 +125,42 @@ PRESETS["dsae_factorized"] = {
     "z2_units": 0,
     "f_to_z": None,
 }
+# Hsu et al. 2017 (arXiv:1709.07902), sizes of wnhsu/ScalableFHVAE: one f and one z a window, f around the mean of the
+# window's sequence. Signals: output_dist="Gaussian", input_transform=None, with the learned variance of the source. Its
+# L2 of 1e-4 on all weights is here on the generator's recurrent ones. f_prior_n_seqs is to be set to the sequences:
+# `train` takes those of the recording.
+PRESETS["fhvae"] = {
+    "coordinated_dropout_rate": 0.0,
+    "dropout_rate": 0.0,
+    "input_transform": "log1p",
+    "f_rnn_type": "LSTM",
+    "f_enc_reduce": "all_last",
+    "f_units": [256],
+    "f_latent_size": 32,
+    "q_f_scale": "log_variance",
+    "q_f_init_std": 1.0,
+    "f_prior_type": "lookup",
+    "f_prior_init_std": 0.5,
+    "f_prior_n_seqs": 2,
+    "z_per_step": False,
+    "z1_rnn_type": "LSTM",
+    "z1_units": [256],
+    "z2_type": None,
+    "z2_units": 0,
+    "f_to_z": "z1",
+    "z_latent_size": 32,
+    "q_z_scale": "log_variance",
+    "q_z_init_std": 1.0,
+    "z_prior_process": "standard",
+    "gen_cell_type": "LSTM",
+    "gen_n_hidden": [256],
+    "f_to_gen": "tile",
+    "n_factors": 0,
+    "output_scale_link": "log_variance",
+    "learning_rate": 1e-3,
+    "adam_beta_1": 0.95,
+    "batch_size": 256,
+}
 # Krishnan et al. 2017 (arXiv:1609.09869), the deep Markov model DMM of their table 2 with a structured posterior from a
 # backward RNN (ST-R), with the sizes and rates of their code.
 PRESETS["dmm"] = {

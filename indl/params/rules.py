@@ -108,6 +108,10 @@ def check_combinations(p: Mapping[str, Any]) -> None:
     if gen == "GIN":
         _check_flow(p, has_f, has_z, refuse)
     _check_labels(p, has_f, has_z, refuse)
+    if has_f and p["f_prior_type"] == "lookup":
+        _check_sequences(p, refuse)
+    if has_z and not p["z_per_step"]:
+        _check_one_z(p, refuse)
     _check_posterior(p, has_f, has_z, refuse)
     for latent, has in (("f", has_f), ("z", has_z)):
         if has and p[f"{latent}_latent_off_diag"] and p[f"q_{latent}_scale"] != "softplus":
@@ -226,6 +230,61 @@ def _check_flow(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> 
             "Factors narrower than the flow would undo that it is injective.",
             ("gen_cell_type", "n_factors"),
             "Use n_factors=0: the flow's output feeds the read-out.",
+        )
+
+
+def _check_sequences(p: Mapping[str, Any], refuse: Any) -> None:
+    """What a prior around the means of sequences needs."""
+    if not p["variational"]:
+        refuse(
+            "An auto-encoder without KL has no prior of sequences.",
+            ("variational", "f_prior_type"),
+            "Use variational=True, or f_prior_type='standard'.",
+        )
+    if p["f_prior_kappa"]:
+        refuse(
+            "The variance around a sequence's mean is that of f_prior_init_std.",
+            ("f_prior_type", "f_prior_kappa"),
+            "Use f_prior_kappa=0.",
+        )
+    names = p["f_prior_sequences"]
+    if names is not None and p["f_prior_n_seqs"] < len(names):
+        refuse(
+            f"Every one of the {len(names)} sequences has a row.",
+            ("f_prior_n_seqs",),
+            f"Set it to {len(names)} at least, or f_prior_sequences=None.",
+        )
+
+
+def _check_one_z(p: Mapping[str, Any], refuse: Any) -> None:
+    """What one z for all bins cannot be combined with."""
+    if p["z_prior_process"] not in ("standard", "none", "cond") or (p["z_prior_process"] == "cond" and p["u_per_step"]):
+        refuse(
+            "One z a window has a prior without bins.",
+            ("z_per_step", "z_prior_process", "u_per_step"),
+            "Use z_prior_process='standard' or 'none', or 'cond' with u_per_step=False.",
+        )
+    if not CellSpec.parse(p["z1_rnn_type"]).blocks or (p["z2_type"] and p["z2_units"]):
+        refuse(
+            "One z a window is read from the last states of recurrent layers of the first stage.",
+            ("z_per_step", "z1_rnn_type", "z2_type", "z2_units"),
+            "Use a recurrent z1_rnn_type, with z2_type=None and z2_units=0.",
+        )
+    if p["q_z_type"] != "meanfield":
+        refuse("One z a window has no bins before.", ("z_per_step", "q_z_type"), "Use q_z_type='meanfield'.")
+    if p["z1_lag"]:
+        refuse("One z a window has no lag.", ("z_per_step", "z1_lag"), "Use z1_lag=0.")
+    if not CellSpec.parse(p["gen_cell_type"]).blocks and not p["ext_input_dim"]:
+        refuse(
+            "Without memory the generator would give every bin the same.",
+            ("z_per_step", "gen_cell_type", "ext_input_dim"),
+            "Use a recurrent generator, or z_per_step=True.",
+        )
+    if p["gen_cell_type"] == "Complex":
+        refuse(
+            "The complex cell infers a z in every bin.",
+            ("z_per_step", "gen_cell_type"),
+            "Use z_per_step=True, or another recurrent generator.",
         )
 
 

@@ -100,8 +100,9 @@ TABLE: tuple[Param, ...] = (
           low=0, high=LARGEST),
     Param("q_f_samples", 1, "int", "posterior samples a trial in training", _F,
           low=1, high=MOST_SAMPLES, aliases=("q_samples",)),
-    Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian, N(0, I), or 'cond', a Gaussian "
-          "that depends on the trial's label", _F, choices=("mvn", "standard", "cond")),
+    Param("f_prior_type", "mvn", "choice", "prior of f: learnable diagonal Gaussian, N(0, I), 'cond', a Gaussian "
+          "that depends on the trial's label, or 'lookup', one around the trained mean of the trial's sequence (FHVAE)",
+          _F, choices=("mvn", "standard", "cond", "lookup")),
     Param("f_prior_init_std", 0.1, "float", "standard deviation of the f prior at the start", _F,
           low=1e-4, high=LARGEST,
           aliases=("pzs_init_std",)),
@@ -109,7 +110,19 @@ TABLE: tuple[Param, ...] = (
     Param("f_prior_train_var", True, "bool", "train the scale of the f prior", _F, aliases=("pzs_train_var",)),
     Param("f_prior_kappa", 0.0, "float", "> 0: fix the f prior to N(0, kappa I) (a variance)", _F, low=0, high=LARGEST,
           aliases=("pzs_kappa",)),
+    Param("f_prior_sequence", "auto", "choice", "what trials of one sequence share, with f_prior_type='lookup': the "
+          "trial that windows were cut from, the session, or the label; 'auto': the first of these that there is", _F,
+          choices=("auto", "trial", "session", "label")),
+    Param("f_prior_sequences", None, "names", "sequences in the order of their rows, which `train` takes from the "
+          "recording; with 'trial' the index of the first window of each", _F, none=True),
+    Param("f_prior_n_seqs", 0, "int", "rows of the table of sequence means, which `train` raises to the sequences of "
+          "the recording; more leave room for new ones", _F, low=0, high=MOST_TRIALS),
+    Param("f_prior_hyper_std", 1.0, "float", "standard deviation of the prior of a sequence's mean", _F,
+          low=1e-4, high=LARGEST),
+    Param("f_disc_alpha", 10.0, "float", "weight of log p(sequence | mean of q(f)), with f_prior_type='lookup'", _F,
+          low=0, high=LARGEST),
     # --- dynamic latent
+    Param("z_per_step", True, "bool", "one z a bin; False: one a trial, or window, which drives every bin", _Z),
     Param("z1_rnn_type", "BidirectionalGRUClip", "choice", "first z-encoder stage", _Z,
           choices=(*RNN_TYPES, "Dense"), none=True,
           search=("choice", ("BidirectionalGRUClip", "BidirectionalLSTM", "Dense")), aliases=("encd_rnn_type",)),
@@ -240,6 +253,7 @@ TABLE: tuple[Param, ...] = (
     Param("lr_smoothing", 0.7, "float",
           "weight of the new value in the smoothed val_heldin_nll that plateaus are found in (1: not smoothed)", _TRAIN,
           low=1e-3, high=1),
+    Param("adam_beta_1", 0.9, "float", "Adam's decay of the mean of gradients", _TRAIN, low=0, high=0.9999),
     Param("adam_epsilon", 1e-7, "float", "Adam's epsilon", _TRAIN, low=1e-12, high=1),
     Param("loss_reduction", "sum", "choice", "likelihood in the loss: summed over bins and channels (nats a trial), or "
           "their mean, which kl_*_beta are then relative to (LFADS)", _TRAIN, choices=("sum", "mean")),

@@ -129,7 +129,7 @@ def _figures(
         kl = {name: np.stack(rows) for name, rows in latent_use.kl.items() if rows}
         figures["kl_per_dimension"] = lambda path: plots.kl_per_dimension(kl, path=path, epochs=latent_use.epochs)
     prior = part_of(model, "z_prior")
-    if prior is not None:
+    if prior is not None and model.latent_ranks["z"] == 3:
         labels = None
         if prior.labelled:
             labels = inputs_of(model, valid, slice(_TRIALS), labels=True)["u"]

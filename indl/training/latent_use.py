@@ -78,16 +78,17 @@ class LatentUse(keras.callbacks.Callback):
 def kl_per_dimension(model: Any, x: Any) -> dict[str, np.ndarray]:
     """KL of every latent dimension, mean over the trials `x`, as the model reads them, summed over bins, in nats.
 
-    Of a prior that depends on labels, only where `x` holds them.
+    Of a prior that depends on labels, only where `x` holds them; of one of sequences, of new ones where it does not.
 
     Returns:
         ``"f"`` and ``"z"``, as far as the model has them and their priors tell: arrays (dimensions,).
     """
-    found, counts, u = {}, x["x"] if isinstance(x, dict) else x, x.get("u") if isinstance(x, dict) else None
+    given = x if isinstance(x, dict) else {"x": x}
+    found, counts = {}, given["x"]
     for name, q in model.encode(x, paths=True).items():
         prior = {layer.name: layer for layer in model.layers}.get(f"{name[-1]}_prior")
-        if isinstance(prior, Prior) and (u is not None or not prior.labelled):
-            kl = np.asarray(prior.kl_per_dimension(q, u))
+        if isinstance(prior, Prior) and (prior.reads in given or not prior.labelled):
+            kl = np.asarray(prior.kl_per_dimension(q, given.get(prior.reads)))
             if kl.ndim == 3:
                 # The padding of a shorter trial is no part of it.
                 belongs = np.pad(time_mask(counts), ((0, 0), (0, kl.shape[1] - counts.shape[1])), mode="edge")

@@ -84,14 +84,19 @@ def add_session(
         session.
 
     Raises:
-        ValueError: the model has no read-in, or the recording has other forward steps or external inputs, or classes of
-            labels that the model does not know.
+        ValueError: the model has no read-in, or a prior of sequences; the recording has other forward steps or
+            external inputs, or classes of labels that the model does not know.
     """
     p = model.params or {}
     if not p.get("input_factors"):
         raise ValueError(
             "Only a model with a read-in takes another session. Given: "
             f"input_factors={p.get('input_factors')!r}. Train it with input_factors > 0."
+        )
+    if p["f_latent_size"] and p["f_prior_type"] == "lookup":
+        raise ValueError(
+            "A model whose prior has a row for each sequence does not take another session. Given: "
+            "f_prior_type='lookup'. Train one model on all sessions, joined."
         )
     external = 0 if recording.train.ext_input is None else recording.train.ext_input.shape[-1]
     if (recording.forward_steps, external) != (p["forward_steps"], p["ext_input_dim"]):

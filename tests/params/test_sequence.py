@@ -25,7 +25,7 @@ from indl.params.param import checked
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_every_row_holds_together(row):
     assert validate_params({row.name: row.default})[row.name] == row.default
-    assert row.kind in ("int", "float", "bool", "choice", "units", "vector")
+    assert row.kind in ("int", "float", "bool", "choice", "units", "vector", "names")
     assert row.meaning and not row.meaning.endswith(".") and row.group and row.allowed
     assert (row.kind == "choice") == bool(row.choices)
     assert row.low <= row.high

@@ -7,6 +7,7 @@ from indl.dists.priors.gaussian import GaussianPrior
 from indl.dists.priors.label import LabelPrior
 from indl.dists.priors.recurrent import RecurrentPrior
 from indl.dists.priors.student_t import StudentTPrior
+from indl.dists.priors.table import TablePrior
 
 __all__ = [
     "AR1Prior",
@@ -17,4 +18,5 @@ __all__ = [
     "RecurrentPrior",
     "SequencePrior",
     "StudentTPrior",
+    "TablePrior",
 ]

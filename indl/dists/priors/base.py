@@ -27,6 +27,8 @@ class Prior(keras.layers.Layer, abc.ABC):
     labelled = False
     #: Whether its KL is taken along a sample, so that in training the one that drives the generator may serve.
     along_samples = False
+    #: The name of the model's input that its methods take as `u`.
+    reads = "u"
 
     def __init__(self, size: int, **kwargs: Any):
         kwargs.setdefault("dtype", "float32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import layers
+from keras import layers, ops
 
 from indl.dists.gaussian import Gaussian
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
@@ -56,7 +56,9 @@ def create_f_encoder(params: Params, f_enc_inputs: Any, mask: Any = None, name: 
 def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, mask: Any = None, name: str = "") -> Any:
     """Encodes a trial into one vector a bin, in two stages; the static latent may enter either.
 
-    Keys: z1_rnn_type, z1_units, z1_activation, z1_merge, z1_lag, z2_type, z2_units, f_to_z, q_f_samples,
+    With z_per_step=False it is one vector a trial: the last states of all layers of the first stage, side by side.
+
+    Keys: z_per_step, z1_rnn_type, z1_units, z1_activation, z1_merge, z1_lag, z2_type, z2_units, f_to_z, q_f_samples,
     gru_clip_value, encoder_init, encoder_state_trainable, l2_z_enc_scale, f_enc_input_samps, dropout_rate,
     forward_steps, sample_at_test, seed, z_latent_size. With gen_cell_type='Complex' the second stage is the controller,
     which lives in the generator.
@@ -71,7 +73,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
 
     Returns:
         (batch[, S], time + forward_steps, E), or None where z_latent_size is 0. The first stage gives zeros
-        beyond the input's last bin.
+        beyond the input's last bin. With z_per_step=False a sequence of one step, (batch[, S], 1, E).
 
     Raises:
         ValueError: f_to_z is set and no f_sample is given.
@@ -97,7 +99,9 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
     mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
     if stage == "z1":
         x = AppendStatic(name=f"{name}f_to_z1")(x, f)
-    units = as_list(p["z1_units"]) if p["z1_rnn_type"] else []
+        # Samples of f may have repeated the rows.
+        mask = mask if mask is None else FirstBins()(mask, x)
+    units, lasts = as_list(p["z1_units"]) if p["z1_rnn_type"] else [], []
     for i, size in enumerate(units):
         layer = f"{name}z1_{i}"
         lag = p["z1_lag"] if i == len(units) - 1 else 0
@@ -105,9 +109,13 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
             x = layers.Dense(size, activation=p["z1_activation"], name=layer)(x)
             x = ShiftTime(lag, name=f"{layer}_later")(x) if lag else x
         else:
-            x, _ = recurrent(
+            x, last = recurrent(
                 x, p["z1_rnn_type"], size, merge=p["z1_merge"], lag=lag, name=layer, mask=mask, **_encoder(p, "z_enc")
             )
+            lasts.append(last)
+    if not p["z_per_step"]:
+        last = layers.Concatenate(name=f"{name}z_all_last")(lasts) if len(lasts) > 1 else lasts[0]
+        return unfold(dropout(p, ops.expand_dims(last, 1), f"{name}z_dropout"), n)
     if segment or p["forward_steps"]:
         x = PadTime(segment, p["forward_steps"], name=f"{name}unseen_bins")(x)
     if stage == "z2":

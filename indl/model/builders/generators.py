@@ -11,7 +11,7 @@ from indl.dists.gaussian import Gaussian
 from indl.layers.flows import InjectiveFlow
 from indl.layers.initial_state import TrainableState
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
-from indl.layers.time import CountBins, EmptySequence
+from indl.layers.time import CountBins, EmptySequence, FirstBins
 from indl.model.builders.shared import Params, dropout, penalty, stream
 from indl.params import CellSpec, as_list, validate_params
 from indl.rnn.complex_cell import ComplexGenerator
@@ -29,16 +29,16 @@ def create_generator(
 ) -> tuple[Any, Any]:
     """The generator p(x | f, z) up to its factors.
 
-    Keys: gen_cell_type, gen_n_hidden, gen_activation, f_to_gen, n_factors, gen_l2_reg, gen_init_trainable,
+    Keys: z_per_step, gen_cell_type, gen_n_hidden, gen_activation, f_to_gen, n_factors, gen_l2_reg, gen_init_trainable,
     gru_clip_value, dropout_rate, forward_steps.
 
     Args:
         params: parameters.
         f_sample: (batch[, S], F), or None.
-        z_sample: (batch[, S], time, Z), or None.
+        z_sample: (batch[, S], time, Z), or None; with z_per_step=False (batch[, S], 1, Z), an input of every bin.
         ext_input: observed external input (batch, time, D), concatenated to z.
-        steps: where neither z nor an external input gives the time axis: the number of bins, or a sequence
-            (batch, time, ...) whose bins, plus forward_steps, are generated.
+        steps: where neither a z of each bin nor an external input gives the time axis: the number of bins, or a
+            sequence (batch, time, ...) whose bins, plus forward_steps, are generated.
         mask: which of the generated bins belong to the trial, bool (batch, time); a generator in both directions
             needs it where trials end before the others.
         name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
@@ -63,12 +63,18 @@ def create_generator(
             "The generator needs a sample of a latent. Given: neither f_sample nor z_sample. "
             "Pass q_f.sample() or q_z.sample()."
         )
-    x = _generator_input(p, f, z, ext_input, steps, n, f"{name}gen_input")
+    one = None if z is None or p["z_per_step"] else z[:, 0]
+    z = z if one is None else None
+    x = _generator_input(p, f if one is None else one, z, ext_input, steps, n, f"{name}gen_input")
+    if one is not None:
+        x = AppendStatic(name=f"{name}z_to_gen")(x, one)
     if how in ("tile", "both"):
         x = AppendStatic(name=f"{name}f_to_gen")(x, f)
     # What comes after a trial's end reaches its bins in the backward direction alone.
     mask = mask if CellSpec.parse(p["gen_cell_type"]).both else None
     mask = RepeatSamples(n)(mask) if n is not None and mask is not None else mask
+    # Samples of latents may have repeated the rows.
+    mask = mask if mask is None else FirstBins()(mask, x)
     for i, units in enumerate(as_list(p["gen_n_hidden"])):
         layer = f"{name}gen_{i}"
         if p["gen_cell_type"] == "Dense":
@@ -178,7 +184,7 @@ def _align_samples(f: Any, z: Any) -> tuple[Any, Any, int | None]:
     return f, z, n
 
 
-def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: int | None, name: str) -> Any:
+def _generator_input(p: Params, static: Any, z: Any, ext_input: Any, steps: Any, n: int | None, name: str) -> Any:
     if ext_input is not None and n is not None:
         ext_input = RepeatSamples(n)(ext_input)
     parts = [part for part in (z, ext_input) if part is not None]
@@ -186,11 +192,12 @@ def _generator_input(p: Params, f: Any, z: Any, ext_input: Any, steps: Any, n: i
         return layers.Concatenate(name=name)(parts) if len(parts) > 1 else parts[0]
     if steps is None:
         raise ValueError(
-            "The number of bins to generate is not known. Given: f_sample alone. Pass steps=inputs, or steps=n_times."
+            "The number of bins to generate is not known. Given: static latents alone. Pass steps=inputs, or "
+            "steps=n_times."
         )
     if isinstance(steps, int):
-        return EmptySequence(steps, name=name)(f)
-    return EmptySequence(extra=p["forward_steps"], name=name)(f, steps)
+        return EmptySequence(steps, name=name)(static)
+    return EmptySequence(extra=p["forward_steps"], name=name)(static, steps)
 
 
 def _initial_state(p: Params, x: Any, f: Any, units: int, layer: str) -> list[Any] | None:

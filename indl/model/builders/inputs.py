@@ -118,6 +118,20 @@ def create_label_input(params: Params, n_times: int | None = None, name: str = "
     return keras.Input(shape, dtype="int32" if n_classes(p) else "float32", name=f"{name}u")
 
 
+def create_index_input(params: Params, name: str = "") -> Any:
+    """The symbolic input of the row of each trial's sequence, int32 (batch,), or None without a prior of sequences.
+
+    Keys: f_latent_size, f_prior_type.
+
+    Args:
+        params: parameters.
+        name: prefix of the input's name.
+    """
+    p = validate_params(params)
+    lookup = p["f_latent_size"] and p["f_prior_type"] == "lookup"
+    return keras.Input((), dtype="int32", name=f"{name}index") if lookup else None
+
+
 def create_time_mask(params: Params, inputs: Any, name: str = "") -> Any:
     """Which bins belong to each trial, where trials may end before the others (NaN from there on).
 

@@ -7,7 +7,7 @@ from typing import Any
 from indl.dists.gaussian import Gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
-from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior
+from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
 from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
 
@@ -16,20 +16,37 @@ def create_f_prior(params: Params, name: str = "") -> Any:
     """The prior p(f), a layer: called on q(f) it returns the KL per trial.
 
     With f_prior_type='cond' it is a :class:`~indl.dists.priors.label.LabelPrior`, which gives p(f | u) when called on
-    labels; :func:`label_kl` is the KL from it.
+    labels; :func:`label_kl` is the KL from it. With f_prior_type='lookup' it is a
+    :class:`~indl.dists.priors.table.TablePrior`, called on q(f) and on the row of each trial's sequence.
 
-    Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa, u_dim,
-    u_type, u_units.
+    Keys: f_latent_size, f_prior_type, f_prior_init_std, f_prior_train_mean, f_prior_train_var, f_prior_kappa,
+    f_prior_n_seqs, f_prior_hyper_std, u_dim, u_type, u_units.
 
     Args:
         params: parameters.
         name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
+
+    Raises:
+        ValueError: a prior of sequences, whose number is 0.
     """
     p = validate_params(params)
     if not p["f_latent_size"]:
         return None
     if p["f_prior_type"] == "cond":
         return _label_prior(p, "f", name)
+    if p["f_prior_type"] == "lookup":
+        if not p["f_prior_n_seqs"]:
+            raise ValueError(
+                "The prior of f needs to know how many sequences there are. Given: f_prior_n_seqs=0. Pass "
+                "{**params, 'f_prior_n_seqs': n}; `train` takes the sequences of the recording."
+            )
+        return TablePrior(
+            p["f_latent_size"],
+            p["f_prior_n_seqs"],
+            p["f_prior_init_std"],
+            p["f_prior_hyper_std"],
+            name=f"{name}f_prior",
+        )
     if p["f_prior_kappa"] > 0:
         settings = {"init_std": p["f_prior_kappa"] ** 0.5, "train_mean": False, "train_var": False}
     elif p["f_prior_type"] == "standard":

@@ -16,6 +16,7 @@ from indl.feed.tf_data import dataset
 from indl.model.assemble import build_sequential_vae
 from indl.model.families.base import Family
 from indl.model.inputs.of_recording import arrays_of, inputs_of
+from indl.model.inputs.sequences import sequence_rows, sequences_of
 from indl.model.memory import Memory, sequence_memory
 from indl.model.sequence_model import SequentialVAE
 from indl.model.steps.guarded_adam import GuardedAdam
@@ -33,7 +34,8 @@ class SequenceFamily(Family):
         """The complete params with channels, forward steps, sessions and whatever else the recording determines.
 
         Raises:
-            ValueError: params that do not validate, or an f-encoder segment as long as the trials.
+            ValueError: params that do not validate, an f-encoder segment as long as the trials, or no sequences for a
+                prior of them.
         """
         given: dict[str, Any] = {
             "out_dim": recording.n_heldin + recording.n_heldout,
@@ -59,14 +61,18 @@ class SequenceFamily(Family):
                 "The segment of the f-encoder must be shorter than the trials. "
                 f"Given: f_enc_input_samps={p['f_enc_input_samps']}, {recording.n_times} bins. Shorten the segment."
             )
+        if p["f_latent_size"] and p["f_prior_type"] == "lookup":
+            p = validate_params({**p, **sequences_of(recording, p)})
         return p
 
     def memory(self, params: Mapping[str, Any], recording: Recording) -> Memory:
         return sequence_memory(params, len(recording.train.encod), recording.n_times, recording.n_heldin)
 
     def build(self, params: Mapping[str, Any], recording: Recording) -> SequentialVAE:
-        """The model, with its read-out at the mean rates of the training trials."""
+        """The model, with its read-out at the mean rates of the training trials, whose sequences it knows."""
         model = build_sequential_vae(params, None, recording.n_heldin)
+        if "index" in model.reads.symbols:
+            model.init_sequences(*(sequence_rows(part, params) for part in (recording.train, recording.valid)))
         if params["init_rate_bias"] is None:
             model.init_readout(recording.train.recon, recording.train.session)
         return model
@@ -85,6 +91,7 @@ class SequenceFamily(Family):
         """
         reads = ("x", *(("ext_input",) if params["ext_input_dim"] else ()))
         reads += (*(("session",) if params["n_sessions"] > 1 else ()), *(("u",) if params["u_dim"] else ()))
+        reads += ("index",) if params["f_latent_size"] and params["f_prior_type"] == "lookup" else ()
         jitter, shift, rate = (
             params[key] for key in ("spike_jitter_width", "temporal_shift_std", "sample_validation_rate")
         )
@@ -142,4 +149,6 @@ def make_optimizer(params: Mapping[str, Any], n_trials: int, epochs: int | None 
     if params["lr_schedule"] == "cosine":
         steps = math.ceil(n_trials / params["batch_size"]) * (epochs or params["epochs"])
         rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    return GuardedAdam(rate, global_clipnorm=params["max_grad_norm"], epsilon=params["adam_epsilon"])
+    return GuardedAdam(
+        rate, beta_1=params["adam_beta_1"], global_clipnorm=params["max_grad_norm"], epsilon=params["adam_epsilon"]
+    )

@@ -19,6 +19,7 @@ _READS = {
     "sample_mask": "1 for each sample of x that sample validation leaves visible, 0 for the hidden ones",
     "session": "the number of each trial's session, counted from 0",
     "u": "the label of each trial, or of each bin of the target: a class counted from 0, or a vector",
+    "index": "the row of each trial's sequence in the table of their means, counted from 0",
 }
 
 
@@ -33,6 +34,7 @@ class ModelInputs:
         forward_steps: bins of the target beyond those of x.
         missing: whether x may hold NaN.
         n_sessions: sessions that the model knows.
+        n_sequences: rows that ``index``, which training needs, may name.
     """
 
     symbols: Mapping[str, Any]
@@ -41,15 +43,21 @@ class ModelInputs:
     forward_steps: int = 0
     missing: bool = False
     n_sessions: int = 1
+    n_sequences: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """What must be given: ``"x"``, and perhaps others; labels where the model cannot do without."""
-        optional = {"sample_mask"} if self.labels_needed else {"sample_mask", "u"}
+        optional = {"sample_mask", "index"} if self.labels_needed else {"sample_mask", "index", "u"}
         return tuple(name for name in self.symbols if name not in optional)
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """What training must be given beside `names`: labels, and the sequences of trials."""
+        return tuple(name for name in ("u", "index") if name in self.symbols and name not in self.names)
+
     def complete(self, x: Any) -> dict[str, Any]:
-        """The inputs with a mask that hides nothing, and unknown labels, where the model reads them and has none.
+        """The inputs with a mask that hides nothing, and unknown labels and sequences, where the model reads them.
 
         Args:
             x: one array or tensor for x alone; or a dict.
@@ -62,6 +70,10 @@ class ModelInputs:
             given["sample_mask"] = ones
         if "u" in self.symbols and "u" not in given and not self.labels_needed:
             given["u"] = self.labels.unknown(given["x"], self.forward_steps)
+        if "index" in self.symbols and "index" not in given:
+            is_array = isinstance(given["x"], np.ndarray)
+            trials = (given["x"].shape if is_array else ops.shape(given["x"]))[0]
+            given["index"] = (np.full if is_array else ops.full)((trials,), -1.0, dtype="float32")
         return given
 
     def tidy(self, x: Any) -> Any:
@@ -121,6 +133,8 @@ class ModelInputs:
                 )
         if "session" in arrays:
             self._check_session(arrays["session"])
+        if "index" in arrays:
+            self._check_index(arrays["index"])
         return self.complete(arrays)
 
     def check_x(self, x: Any, name: str = "x", check_bins: bool = True) -> None:
@@ -159,14 +173,50 @@ class ModelInputs:
         self.check_labels(x, name)
 
     def check_labels(self, x: Any, name: str = "x") -> None:
-        """Refuses arrays without labels, or with unknown ones, where the model learns from them; data sets pass."""
-        if self.labels is None or not isinstance(x, Mapping | np.ndarray):
+        """Refuses arrays without labels or sequences, or with unknown ones, where the model learns from them.
+
+        Data sets pass.
+        """
+        if not isinstance(x, Mapping | np.ndarray):
+            return
+        if "index" in self.symbols:
+            self.check_has_index(x, name)
+            self._check_index(np.asarray(x["index"]), known=True)
+        if self.labels is None:
             return
         if not isinstance(x, Mapping) or "u" not in x:
             raise self.labels.missing(name)
         arrays = self.checked(x, name)
         bins = arrays["x"].shape[1] + self.forward_steps
         self.labels.check(arrays["u"], len(arrays["x"]), bins, f"{name}['u']", known=True)
+
+    def check_has_index(self, x: Any, name: str = "x") -> None:
+        """Refuses inputs that do not name the sequences of trials, where the model learns from them."""
+        if "index" in self.symbols and not (isinstance(x, Mapping) and "index" in x):
+            raise ValueError(
+                f"This model learns from the sequence of each trial. Given: {name} without index. Pass a dict "
+                f"{{'x': ..., 'index': rows from 0 to {self.n_sequences - 1}}}, or a part of a recording."
+            )
+
+    def spread_index(self, index: Any, trials: int) -> np.ndarray:
+        """The rows of so many trials' sequences, from one for all of them or one for each.
+
+        Raises:
+            ValueError: the model reads none, or they do not fit it or the trials.
+        """
+        if "index" not in self.symbols:
+            raise ValueError(
+                "This model knows no sequences. Given: index. Leave it out, or build the model with "
+                "f_prior_type='lookup'."
+            )
+        index = numbers(index, "index")
+        if index.shape not in ((), (trials,)):
+            raise ValueError(
+                f"index must name one sequence, or one for each trial. Given: shape {index.shape} for {trials} trials. "
+                f"Pass a row, or an array ({trials},)."
+            )
+        self._check_index(index, known=True)
+        return np.broadcast_to(index, (trials,))
 
     def blank(self, trials: int, steps: int, given: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs that lend the decoder their shape alone: nothing of them reaches it but external input and session.
@@ -203,6 +253,14 @@ class ModelInputs:
             raise ValueError(
                 f"A trial belongs to a session that the model does not have. Given: {np.unique(session)[:8].tolist()} "
                 f"for {n} sessions. Count them from 0; add_session makes a model of one more."
+            )
+
+    def _check_index(self, index: np.ndarray, known: bool = False) -> None:
+        n, least = self.n_sequences, 0 if known else -1
+        if index.min() < least or index.max() >= n or (index != np.round(index)).any():
+            raise ValueError(
+                f"A trial belongs to a sequence that the model has no row for. Given: {np.unique(index)[:8].tolist()} "
+                f"for {n} rows. Count them from 0; build the model with f_prior_n_seqs of all sequences, new ones too."
             )
 
 

@@ -11,6 +11,7 @@ from indl.data.checks.masks import as_array
 from indl.data.values.lazy import LazyArray
 from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials, time_mask
+from indl.model.inputs.sequences import sequence_rows
 
 
 def arrays_of(part: Split, names: tuple[str, ...], params: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -18,9 +19,9 @@ def arrays_of(part: Split, names: tuple[str, ...], params: Mapping[str, Any] | N
 
     Args:
         part: a part of a recording.
-        names: the model's ``input_names``, and ``"u"`` for labels.
+        names: the model's ``input_names``, ``"u"`` for labels, and ``"index"`` for rows of sequences.
         params: the model's params, for labels: classes are the part's `label`; vectors, with u_per_step, the first
-            u_dim dimensions of its `behavior`.
+            u_dim dimensions of its `behavior`; and for sequences.
 
     Returns:
         ``x``, whatever else `names` holds, and ``target``. Where input and target are equal they are one array, which
@@ -45,6 +46,8 @@ def arrays_of(part: Split, names: tuple[str, ...], params: Mapping[str, Any] | N
         found["session"] = part.session
     if "u" in names:
         found["u"] = _labels(part, params or {})
+    if "index" in names:
+        found["index"] = sequence_rows(part, params)
     return found
 
 
@@ -55,12 +58,10 @@ def inputs_of(model: Any, part: Split, trials: slice = slice(None), labels: bool
         model: the model.
         part: a part of a recording.
         trials: which of its trials.
-        labels: give the labels to every model that learns from them, as training does; else only to one that cannot
-            infer anything without.
+        labels: give the labels, and rows of sequences, to every model that learns from them, as training does; else
+            only to one that cannot infer anything without.
     """
-    names = model.input_names
-    if labels and model.labels is not None and "u" not in names:
-        names = (*names, "u")
+    names = (*model.input_names, *(model.reads.learned if labels else ()))
     arrays = arrays_of(part, names, model.params)
     chosen = {name: arrays[name][trials] for name in names}
     return chosen if len(names) > 1 else chosen["x"]

@@ -144,8 +144,27 @@ def values_of(roles: Mapping[str, Role]) -> dict[str, np.ndarray]:
 
 def assign_roles(roles: Mapping[str, Role], weights: Mapping[str, Any]) -> None:
     """Sets roles; see :func:`load_lfads_weights`."""
+    values = checked_weights(values_of(roles), weights)
+    for name, role in roles.items():
+        start = 0
+        for variable in role.variables:
+            stop = start + variable.shape[role.axis]
+            part = np.take(values[name], np.arange(start, stop), role.axis)
+            variable.assign(np.asarray(part / role.factor, part.dtype))
+            start = stop
+
+
+def checked_weights(current: Mapping[str, np.ndarray], weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Weights by role as arrays.
+
+    Args:
+        current: the values of all roles of a model.
+        weights: those to set.
+
+    Raises:
+        ValueError: a role is missing, is not known, or has another shape.
+    """
     values = {name: np.asarray(value) for name, value in weights.items()}
-    current = values_of(roles)
     wrong = [
         f"{name}: {'none' if name not in values else values[name].shape} instead of {value.shape}"
         for name, value in current.items()
@@ -157,10 +176,4 @@ def assign_roles(roles: Mapping[str, Role], weights: Mapping[str, Any]) -> None:
             f"The weights do not fit the model. Given: {'; '.join(wrong[:5])}. Build the model with the sizes, and the "
             "parts, of the one that the weights come from."
         )
-    for name, role in roles.items():
-        start = 0
-        for variable in role.variables:
-            stop = start + variable.shape[role.axis]
-            part = np.take(values[name], np.arange(start, stop), role.axis)
-            variable.assign(np.asarray(part / role.factor, part.dtype))
-            start = stop
+    return values
