@@ -33,6 +33,7 @@ from indl.metrics.spike_scores import (
     forward_prediction_se,
     poisson_nll,
 )
+from indl.metrics.static_dynamic_baseline import StaticDynamicCodes, pca_codes
 from indl.metrics.targets import TargetDecoding, target_decoding
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "MeanCorrelation",
     "RecoveryR2",
     "SmoothingBaseline",
+    "StaticDynamicCodes",
     "TargetDecoding",
     "VelocityDecoding",
     "aligned",
@@ -62,6 +64,7 @@ __all__ = [
     "latent_r2_se",
     "mcc",
     "mean_autocorrelation",
+    "pca_codes",
     "poisson_nll",
     "psth",
     "psth_ceiling",
