@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from indl.data.batches.augmentation import Augmentation
 from indl.data.batches.batches import Batches
@@ -68,7 +69,11 @@ class SequenceFamily(Family):
         """The model, with its read-out at the mean rates of the training trials."""
         model = build_sequential_vae(params, None, recording.n_heldin)
         if params["init_rate_bias"] is None:
-            model.init_readout(recording.train.recon, recording.train.session)
+            target = recording.train.recon
+            if params["frame_shape"]:
+                # A colour has one bias for all pixels.
+                target = np.reshape(target[:], (len(target), -1, params["frame_shape"][-1]))
+            model.init_readout(target, recording.train.session)
         return model
 
     def compile(self, model: SequentialVAE, params: Mapping[str, Any], n_trials: int, epochs: int) -> None:
