@@ -40,9 +40,7 @@ def measure(case: tuple[int, ...], mode: str, repeats: int) -> dict[str, Any]:
     from indl.training.fit import make_optimizer
 
     batch, n_times, n_channels, units, size, transition, emission = case
-    params = preset(
-        "dmm", z1_units=[units], z_latent_size=size, z_prior_units=transition, gen_n_hidden=[emission] * 2
-    )
+    params = preset("dmm", z1_units=[units], z_latent_size=size, z_prior_units=transition, gen_n_hidden=[emission] * 2)
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).poisson(0.3, (batch, n_times, n_channels)).astype("float32")
     model = build_sequential_vae(params, n_times, n_channels)

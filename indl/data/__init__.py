@@ -29,6 +29,13 @@ from indl.data.readers.nlb import read_nlb
 from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
 from indl.data.simulate.labelled import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
 from indl.data.simulate.lorenz import lorenz
+from indl.data.simulate.static_dynamic import (
+    StaticDynamicSimulator,
+    StaticDynamicTrials,
+    static_dynamic,
+    static_dynamic_poisson,
+    style_and_content,
+)
 from indl.data.spikes.binning import bin_continuous, bin_spikes
 from indl.data.spikes.units import Units
 from indl.data.spikes.window import Window
@@ -55,6 +62,8 @@ __all__ = [
     "RecordingError",
     "Series",
     "Split",
+    "StaticDynamicSimulator",
+    "StaticDynamicTrials",
     "Trials",
     "Units",
     "Window",
@@ -88,6 +97,9 @@ __all__ = [
     "save_recording",
     "save_trials",
     "standardized",
+    "static_dynamic",
+    "static_dynamic_poisson",
+    "style_and_content",
     "tcl",
     "write_nlb_targets",
 ]

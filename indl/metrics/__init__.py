@@ -61,6 +61,7 @@ from indl.metrics.spike_scores import (
     forward_prediction_se,
     poisson_nll,
 )
+from indl.metrics.static_dynamic_baseline import StaticDynamicCodes, pca_codes
 from indl.metrics.targets import TargetDecoding, target_decoding
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "MeanCorrelation",
     "RecoveryR2",
     "SmoothingBaseline",
+    "StaticDynamicCodes",
     "TargetDecoding",
     "TrialJudge",
     "VelocityDecoding",
@@ -109,6 +111,7 @@ __all__ = [
     "mig",
     "modularity",
     "pair_differences",
+    "pca_codes",
     "poisson_nll",
     "prior_swap_scores",
     "psth",

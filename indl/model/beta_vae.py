@@ -13,6 +13,7 @@ of size 0 has no encoder, posterior or prior: its functions return None, and tak
 """
 
 from indl.model.builders.encoders import create_f_encoder, create_z_encoder
+from indl.model.builders.frames import create_frame_decoder, create_frame_encoder
 from indl.model.builders.generators import create_generator, create_generator_complex
 from indl.model.builders.inputs import create_index_input, create_label_input, create_time_mask, prepare_inputs
 from indl.model.builders.posteriors import (
@@ -29,6 +30,8 @@ from indl.params import generate_default_args, generate_default_params
 __all__ = [
     "create_f_encoder",
     "create_f_prior",
+    "create_frame_decoder",
+    "create_frame_encoder",
     "create_generator",
     "create_generator_complex",
     "create_index_input",

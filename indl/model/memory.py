@@ -98,7 +98,7 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
     f, z = p["f_latent_size"], p["z_latent_size"]
     bins, drawn = trials * n_times, trials * p["q_f_samples"]
     labels = p["u_dim"] if p["q_cond"] == "concat" else 0
-    width = (p["input_factors"] or n_channels) + labels
+    width = (p["frame_features"] if p["frame_shape"] else p["input_factors"] or n_channels) + labels
     complex_cell = p["gen_cell_type"] == "Complex"
     parts = [Memory(_OTHERS, bins * _CHANNEL * (n_channels + labels))]
     parts += [_prior(p, "f", trials, drawn), _prior(p, "z", trials, drawn * steps)]
@@ -136,11 +136,16 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
     parts.append(generator)
     if p["n_factors"]:
         parts.append(_dense(drawn * steps, out, p["n_factors"]))
-    target, kind = p["out_dim"] or n_channels, p["output_dist"]
+    target, kind, read = p["out_dim"] or n_channels, p["output_dist"], drawn * steps
+    if p["frame_shape"]:
+        (height, width, colours), maps = p["frame_shape"], as_list(p["frame_filters"])[0]
+        parts += [_convolutions(p, bins, colours, p["frame_features"]), _convolutions(p, read, maps, factors)]
+        # Each pixel is read out by itself.
+        target, read, factors = colours, read * height * width, maps
     channels, beside = target * _PARAMETERS.get(kind, 1), target * _BESIDE.get(kind, 0)
     parts += [
-        _of_sessions(p["n_sessions"], drawn, drawn * steps, factors, channels),
-        Memory(p["n_sessions"] * beside, drawn * steps * _CHANNEL * channels),
+        _of_sessions(p["n_sessions"], drawn, read, factors, channels),
+        Memory(p["n_sessions"] * beside, read * _CHANNEL * channels),
     ]
     return _sum(parts)
 
@@ -256,6 +261,20 @@ def _flow(
     coupling = _mlp(rows, kept, hidden, 2 * (size - kept) - 1)
     weights = blocks * (size + coupling.weights * (1 if share else depth))
     return _sum([lift, Memory(weights, blocks * depth * (coupling.step + _DENSE * rows * size))])
+
+
+def _convolutions(p: Params, rows: int, maps: int, features: int) -> Memory:
+    """The convolutions of so many frames, in either direction, and the dense layer to or from so many features.
+
+    `maps` are those of the whole frame: colours before the encoder, and the maps after the decoder.
+    """
+    height, width, _ = p["frame_shape"]
+    weights = step = 0
+    for filters in as_list(p["frame_filters"]):
+        weights += 16 * maps * filters + filters
+        step += _DENSE * rows * height * width * max(maps, filters)
+        height, width, maps = height // 2, width // 2, filters
+    return _sum([Memory(weights, step), _dense(rows, height * width * maps, features)])
 
 
 def _of_sessions(sessions: int, trials: int, rows: int, inputs: int, outputs: int) -> Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ def check_combinations(p: Mapping[str, Any]) -> None:
             ("n_sessions", "input_factors"),
             "Set input_factors, for example to n_factors.",
         )
+    if p["frame_shape"] is not None:
+        _check_frames(p, refuse)
     if not has_f and not has_z:
         refuse("A model needs at least one latent.", ("f_latent_size", "z_latent_size"), "Make one of them positive.")
     if p["spike_jitter_width"] and p["missing_data"]:
@@ -134,6 +137,31 @@ def check_combinations(p: Mapping[str, Any]) -> None:
         )
     if has_f and p["f_enc_reduce"] != "mean" and p["f_rnn_type"] == "Dense":
         refuse("Dense layers have no last state.", ("f_rnn_type", "f_enc_reduce"), "Use f_enc_reduce='mean'.")
+
+
+def _check_frames(p: Mapping[str, Any], refuse: Any) -> None:
+    """What a convolutional read-in needs, and what it cannot be combined with."""
+    shape, depth = as_list(p["frame_shape"]), len(as_list(p["frame_filters"]))
+    if len(shape) != 3:
+        refuse("A frame has three sizes.", ("frame_shape",), "Give height, width and colours, for example [16, 16, 3].")
+    if shape[0] % 2**depth or shape[1] % 2**depth:
+        refuse(
+            "Every convolution halves height and width.",
+            ("frame_shape", "frame_filters"),
+            f"Use fewer frame_filters, or frames whose sides are multiples of {2**depth}.",
+        )
+    if p["out_dim"] is not None and p["out_dim"] != math.prod(shape):
+        refuse(
+            f"The target's channels are not the pixels of a frame, which has {math.prod(shape)} values.",
+            ("frame_shape", "out_dim"),
+            "Set frame_shape to height, width and colours of the frames.",
+        )
+    if p["input_factors"]:
+        refuse(
+            "The convolutions are the read-in, and there can be no other.",
+            ("frame_shape", "input_factors"),
+            "Use input_factors=0 and one session; frame_features is the width of what the encoders read.",
+        )
 
 
 def _check_complex(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -> None:

@@ -63,6 +63,12 @@ TABLE: tuple[Param, ...] = (
     Param("input_factors", 0, "int", "width of the read-in shared by both encoders (0: none)", _IN,
           low=0, high=MOST_UNITS),
     Param("read_in_activation", "linear", "choice", "activation of the read-in", _IN, choices=ACTIVATIONS),
+    Param("frame_shape", None, "units", "height, width and colours where a bin is a frame and channels are its pixels: "
+          "convolutions are then the read-in, and precede the read-out", _IN, low=1, high=MOST_UNITS, none=True),
+    Param("frame_filters", [32, 64], "units", "maps of each convolution, every one of which halves height and width",
+          _IN, low=1, high=MOST_UNITS),
+    Param("frame_features", 128, "int", "width of what the convolutions give to the encoders", _IN,
+          low=1, high=MOST_UNITS),
     Param("n_sessions", 1, "int", "sessions, each with a read-in and a read-out of its own around a shared core", _IN,
           low=1, high=MOST_SESSIONS),
     Param("read_in_trainable", True, "bool", "train the read-in", _IN),

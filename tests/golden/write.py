@@ -5,6 +5,7 @@ adds a set and a reader of the old ones.
 """
 
 import contextlib
+import math
 import platform
 import shutil
 import sys
@@ -41,6 +42,7 @@ VARIANTS = {
         "u_dim": 3, "u_type": "discrete", "f_prior_type": "cond", "z_prior_process": "cond", "q_cond": "product",
         "alpha": 0.3, "gen_cell_type": "LSTM", "gen_init_trainable": True, "f_to_gen": "tile",
     },
+    "films": {"frame_shape": [4, 8, 1], "frame_filters": [2, 3], "frame_features": 4, "z_latent_size": 0},
 }  # fmt: skip
 LORENZ = {"n_neurons": 6, "n_conditions": 2, "n_trials": 8, "n_bins": 6, "heldout": 1}
 #: What presets need besides sizes.
@@ -55,7 +57,7 @@ def sequence_model(name):
         # A latent, or layer, that the preset has not stays away.
         sizes = {key: size for key, size in TINY.items() if preset(name, **NEEDED.get(name, {}))[key]}
         p = validate_params(preset(name, **{**sizes, **NEEDED.get(name, {})}))
-    x = counts() + (p["output_dist"] == "Gamma")
+    x = counts(channels=math.prod(p["frame_shape"] or [5])) + (p["output_dist"] == "Gamma")
     inputs = {"x": x}
     if p["missing_data"]:
         x[0, 5:], x[1, 2, 3] = np.nan, np.nan

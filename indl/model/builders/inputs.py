@@ -13,6 +13,7 @@ from indl.layers.missing import FillMissing, TimeMask
 from indl.layers.sample_validation import SampleValidation
 from indl.layers.session_read_in import SessionReadIn
 from indl.layers.time import PadTime
+from indl.model.builders.frames import create_frame_encoder
 from indl.model.builders.shared import Params, dropout, n_classes, required_labels, required_session, stream
 from indl.params import validate_params
 
@@ -27,8 +28,8 @@ def prepare_inputs(
     whole: the z-encoder's input holds zeros there, and so does its first stage's output.
 
     Keys: missing_data, input_transform, sample_validation_rate, dropout_rate, coordinated_dropout_rate,
-    coordinated_dropout_pass_rate, input_factors, read_in_activation, n_sessions, f_enc_input_samps, seed, q_cond,
-    u_dim, u_type, u_per_step.
+    coordinated_dropout_pass_rate, frame_shape, frame_filters, frame_features, input_factors, read_in_activation,
+    n_sessions, f_enc_input_samps, seed, q_cond, u_dim, u_type, u_per_step.
 
     Args:
         params: parameters.
@@ -41,8 +42,8 @@ def prepare_inputs(
         name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
 
     Returns:
-        f-encoder input (batch, time or S, channels or input_factors), z-encoder input (batch, time, ...), and
-        the bool mask (batch, time, channels) of the samples that train the reconstruction.
+        f-encoder input (batch, time or S, channels, input_factors or frame_features), z-encoder input (batch, time,
+        ...), and the bool mask (batch, time, channels) of the samples that train the reconstruction.
 
     Raises:
         ValueError: params that do not validate, inputs of another rank, a segment as long as the trial, a mask
@@ -81,6 +82,7 @@ def prepare_inputs(
         seed=stream(p, f"{name}coordinated_dropout"),
         name=f"{name}coordinated_dropout",
     )(x)
+    x = create_frame_encoder(p, x, name)
     if p["input_factors"]:
         if p["n_sessions"] > 1:
             x = SessionReadIn(p["input_factors"], p["n_sessions"], name=f"{name}read_in")(x, required_session(session))

@@ -12,6 +12,7 @@ from indl.dists.observations import (
     SquaredErrorReadout,
     ZeroInflatedGammaReadout,
 )
+from indl.model.builders.frames import check_frame, create_frame_decoder, flat_frames
 from indl.model.builders.shared import Params, required_session
 from indl.params import validate_params
 
@@ -20,7 +21,8 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
     """The observation model p(x | factors).
 
     Keys: output_dist, out_dim (required here), output_link, log_rate_clip, output_scale_link, gamma_loc,
-    init_rate_bias, n_sessions.
+    init_rate_bias, n_sessions, frame_shape, frame_filters. With a frame_shape the maps of
+    :func:`~indl.model.builders.frames.create_frame_decoder` are read out, one map a colour for all pixels.
 
     Args:
         params: parameters.
@@ -42,6 +44,9 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
             "Pass {**params, 'out_dim': n_channels}."
         )
     kind, n = p["output_dist"], p["out_dim"]
+    if p["frame_shape"]:
+        check_frame(p, n)
+        factors, n = create_frame_decoder(p, factors, name), p["frame_shape"][-1]
     several = p["n_sessions"] > 1
     n_sessions = p["n_sessions"] if several else None
     shared = {"init_bias": p["init_rate_bias"], "n_sessions": n_sessions, "name": f"{name}readout"}
@@ -57,4 +62,6 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
         readout = ZeroInflatedGammaReadout(n, p["gamma_loc"], **shared)
     else:
         readout = GaussianReadout(n, kind == "GaussianUnit", p["output_scale_link"], **shared)
+    if p["frame_shape"]:
+        return flat_frames(readout(factors), name)
     return readout(factors, required_session(session)) if several else readout(factors)
