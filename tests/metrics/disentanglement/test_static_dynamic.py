@@ -233,7 +233,18 @@ def test_scores_of_what_is_generated_have_their_closed_forms():
 def test_draws_from_the_priors_keep_what_is_kept(judges):
     drawn = latents(400, 9)
     arguments = (TEST.s, TEST.z, drawn.s, drawn.z, TEST.style, TEST.content)
-    found = prior_swap_scores(SIMULATOR.rates, *arguments, *judges)
+    seen = []
+
+    def decode(f, z):
+        seen.append((f, z))
+        return SIMULATOR.rates(f, z)
+
+    found = prior_swap_scores(decode, *arguments, *judges)
+    for (f, z), label, of_f, of_z in zip(
+        seen, (TEST.content, TEST.style), (drawn.s, TEST.s), (TEST.z, drawn.z), strict=True
+    ):
+        kept = balanced_trials(label)
+        assert np.array_equal(f, of_f[kept]) and np.array_equal(z, of_z[kept])
     assert found.content.accuracy > 0.85 and found.style.accuracy > 0.97
     assert 5 < found.style.inception_score <= 6 and found.style.marginal_entropy == pytest.approx(np.log(6), abs=0.01)
     # A decoder that takes style from another place loses it.
