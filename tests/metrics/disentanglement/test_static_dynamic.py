@@ -19,7 +19,7 @@ from indl.metrics import (
 )
 from indl.metrics.disentanglement.judge import told
 from indl.metrics.disentanglement.prior_swaps import balanced_trials
-from tests.messages import faults
+from tests.messages import faults, raw_words
 
 N_STYLES, N_CONTENTS = 6, 3
 
@@ -279,6 +279,9 @@ def swapped(decode=SIMULATOR.rates, f=SMALL.s, z=SMALL.z, style=SMALL.style, con
     "call, words",
     [
         (lambda: dynamic_summary(SMALL.f), r"Given: \(30, 2\)"),
+        (lambda: dynamic_summary([[["a"]]]), "Dynamic latents must be numbers"),
+        (lambda: TrialJudge([[["a"]]], [0]), "Trials to judge must be numbers"),
+        (lambda: swapped(lambda f, z: [["a"]]), "Rates must be numbers"),
         (lambda: dynamic_summary(SMALL.z * np.nan), "360 values of them not finite"),
         (lambda: dynamic_summary(SMALL.z, [-1]), "A lag in bins must be a whole number from 0"),
         (lambda: static_dynamic_probes(SMALL._replace(f=SMALL.f * np.nan), SMALL), "60 of 60 in the training part"),
@@ -323,4 +326,4 @@ def swapped(decode=SIMULATOR.rates, f=SMALL.s, z=SMALL.z, style=SMALL.style, con
 def test_bad_arguments(call, words):
     with pytest.raises(ValueError, match=words) as raised:
         call()
-    assert not faults(str(raised.value))
+    assert not faults(str(raised.value)) and not raw_words(str(raised.value))
