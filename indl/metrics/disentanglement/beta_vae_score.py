@@ -9,9 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from indl.data.checks.arrays import check_whole
-from indl.data.checks.masks import as_array
 from indl.metrics.disentanglement.cells import shared_factor_draws
-from indl.metrics.disentanglement.codes_and_factors import codes_and_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, codes_and_levels
 
 #: Batches whose codes are gathered at once, which bounds the memory.
 _AT_ONCE = 500
@@ -50,7 +49,7 @@ def beta_vae_score(differences: np.ndarray, shared: np.ndarray, n_train: int) ->
         ValueError: If shapes do not fit, differences are not finite, or `n_train` leaves no batch to score or a single
             factor to train on.
     """
-    x, y, n_train = as_array(differences, np.float64), np.asarray(shared), check_whole(n_train, "n_train", 1)
+    x, y, n_train = as_numbers(differences, "Differences"), np.asarray(shared), check_whole(n_train, "n_train", 1)
     if x.ndim != 2 or not x.shape[1] or y.shape != x.shape[:1] or not np.isfinite(x).all():
         raise ValueError(
             f"Differences must be finite, (batches, codes), with a shared factor each. Given: {x.shape} and {y.shape}. "
@@ -118,7 +117,7 @@ def pair_differences(codes_1: np.ndarray, codes_2: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the shapes differ or do not have three axes.
     """
-    codes_1, codes_2 = as_array(codes_1, np.float64), as_array(codes_2, np.float64)
+    codes_1, codes_2 = as_numbers(codes_1, "Codes"), as_numbers(codes_2, "Codes")
     if codes_1.shape != codes_2.shape or codes_1.ndim != 3 or not codes_1.size:
         raise ValueError(
             f"Pairs must be two arrays (batches, pairs, codes) of one shape. Given: {codes_1.shape} and "

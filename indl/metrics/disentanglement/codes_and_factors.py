@@ -10,6 +10,24 @@ import numpy as np
 from indl.data.checks.masks import as_array
 
 
+def as_numbers(values: np.ndarray, name: str) -> np.ndarray:
+    """As float64; what is masked is NaN.
+
+    Args:
+        values: An array of any shape.
+        name: What the message calls them.
+
+    Raises:
+        ValueError: If they are no numbers.
+    """
+    try:
+        return as_array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be numbers, in rows of one length. Given: others. Convert them to a float array."
+        ) from error
+
+
 def checked_codes(codes: np.ndarray, part: str = "scored") -> np.ndarray:
     """Codes as float64.
 
@@ -20,12 +38,7 @@ def checked_codes(codes: np.ndarray, part: str = "scored") -> np.ndarray:
     Raises:
         ValueError: If they are no finite numbers, are not (n, D), or have less than two rows.
     """
-    try:
-        codes = as_array(codes, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Codes must be numbers. Given: others in the {part} part. Give posterior means, (trials, codes)."
-        ) from error
+    codes = as_numbers(codes, "Codes")
     if codes.ndim != 2 or len(codes) < 2 or not codes.shape[1]:
         raise ValueError(
             f"Codes must be (trials, codes), two trials or more. Given: {codes.shape} in the {part} part. Use one row "

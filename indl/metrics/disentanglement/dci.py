@@ -9,8 +9,7 @@ from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier
 
 from indl.data.checks.arrays import check_whole
-from indl.data.checks.masks import as_array
-from indl.metrics.disentanglement.codes_and_factors import train_and_test
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, train_and_test
 from indl.text import shown
 
 # Keeps rows without any importance from dividing by zero.
@@ -113,7 +112,7 @@ def importance_scores(importance: np.ndarray) -> ImportanceScores:
     Raises:
         ValueError: If it is no table of finite numbers that are not negative.
     """
-    table = as_array(importance, np.float64)
+    table = as_numbers(importance, "Importances")
     if table.ndim != 2 or not table.size or not np.isfinite(table).all() or table.min() < 0:
         raise ValueError(
             f"Importances must be finite, not negative, and (codes, factors). Given: {shown(table)}. Use absolute "

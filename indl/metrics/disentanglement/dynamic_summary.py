@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from indl.data.checks.arrays import check_whole
-from indl.data.checks.masks import as_array
+from indl.metrics.disentanglement.codes_and_factors import as_numbers
 
 #: Lags in bins.
 LAGS = (0, 1, 2, 5, 10)
@@ -29,7 +29,7 @@ def dynamic_summary(z: np.ndarray, lags: Sequence[int] = LAGS) -> np.ndarray:
     Raises:
         ValueError: If `z` is not (trials, time, Z), a value is not finite, or a lag is no whole number from 0.
     """
-    z = as_array(z, np.float64)
+    z = as_numbers(z, "Dynamic latents")
     if z.ndim != 3 or not z.size or not np.isfinite(z).all():
         raise ValueError(
             f"Dynamic latents must be finite and (trials, time, latents). Given: {z.shape}, "

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from indl.data.checks.arrays import check_whole
-from indl.data.checks.masks import as_array
 from indl.metrics.disentanglement.cells import fixed_factor_draws
-from indl.metrics.disentanglement.codes_and_factors import checked_codes, codes_and_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, checked_codes, codes_and_levels
 from indl.text import shown
 
 #: Batches whose codes are gathered at once, which bounds the memory.
@@ -61,7 +60,7 @@ def factor_vae_score(
     See Also:
         :func:`factor_vae_score_by_resampling` draws the batches from trials with known factors.
     """
-    codes, batches = checked_codes(codes), as_array(batches, np.float64)
+    codes, batches = checked_codes(codes), as_numbers(batches, "Batches of codes")
     held = np.asarray(held)
     fits = batches.ndim == 3 and batches.shape[2] == codes.shape[1] and held.shape == batches.shape[:1]
     if not fits or batches.shape[1] < 2 or not np.isfinite(batches).all():

@@ -12,9 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from indl.data.checks.arrays import check_whole
-from indl.data.checks.masks import as_array
 from indl.data.prepare.smoothing import gaussian_smooth
-from indl.metrics.disentanglement.codes_and_factors import factor_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, factor_levels
 from indl.metrics.disentanglement.dynamic_summary import dynamic_summary
 
 
@@ -105,7 +104,7 @@ class TrialJudge:
         return told(self, trials, label)
 
     def _smoothed(self, trials):
-        trials = as_array(trials, np.float64)
+        trials = as_numbers(trials, "Trials to judge")
         if trials.ndim != 3 or not trials.size or not np.isfinite(trials).all():
             raise ValueError(
                 f"Trials to judge must be finite and (trials, time, channels). Given: {trials.shape}, "

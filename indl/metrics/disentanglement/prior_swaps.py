@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from indl.data.checks.masks import as_array
+from indl.metrics.disentanglement.codes_and_factors import as_numbers
 from indl.metrics.disentanglement.judge import Judge
 from indl.metrics.disentanglement.swaps import Decode, judged_trials
 
@@ -56,7 +57,7 @@ def generation_scores(probabilities: np.ndarray, label: np.ndarray, classes: np.
     Raises:
         ValueError: If rows are no probabilities, or shapes do not fit.
     """
-    p, label, classes = as_array(probabilities, np.float64), np.asarray(label), np.asarray(classes)
+    p, label, classes = as_numbers(probabilities, "Probabilities"), np.asarray(label), np.asarray(classes)
     fits = p.ndim == 2 and p.size and label.shape == p.shape[:1] and classes.shape == p.shape[1:]
     if not fits or not np.allclose(p.sum(axis=1), 1, atol=1e-5) or not p.min() >= 0:
         raise ValueError(

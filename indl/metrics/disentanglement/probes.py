@@ -11,8 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from indl.data.checks.masks import as_array
-from indl.metrics.disentanglement.codes_and_factors import check_same_trials, checked_codes, factor_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, check_same_trials, checked_codes, factor_levels
 from indl.metrics.disentanglement.dynamic_summary import LAGS, dynamic_summary
 from indl.metrics.r2 import r2_per_column
 
@@ -113,7 +112,7 @@ def static_dynamic_probes(
     of_f = [checked_codes(train.f, "training"), checked_codes(test.f, "test")]
     of_z = [dynamic_summary(train.z, lags), dynamic_summary(test.z, lags)]
     styles, contents = (_labels(train, test, name) for name in ("style", "content"))
-    bins = [as_array(part.z, np.float64).reshape(-1, np.shape(part.z)[2]) for part in (train, test)]
+    bins = [as_numbers(part.z, "Dynamic latents").reshape(-1, np.shape(part.z)[2]) for part in (train, test)]
     return StaticDynamicProbes(
         _probe(of_f, styles),
         _probe(of_f, contents),
@@ -169,7 +168,7 @@ def _truth(train, test, name, rows, ndim):
     """True latents of both parts as rows; None: not known."""
     if train is None and test is None:
         return None
-    found = [np.zeros(0) if part is None else as_array(part, np.float64) for part in (train, test)]
+    found = [np.zeros(0) if part is None else as_numbers(part, "True latents") for part in (train, test)]
     flat = [part.reshape(-1, part.shape[-1]) if part.ndim == ndim and part.size else part for part in found]
     fits = all(
         part.ndim == 2 and len(part) == len(x) and np.isfinite(part).all() for part, x in zip(flat, rows, strict=True)

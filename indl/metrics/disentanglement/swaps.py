@@ -9,7 +9,7 @@ import numpy as np
 
 from indl.data.checks.masks import as_array
 from indl.metrics.disentanglement.cells import grouped
-from indl.metrics.disentanglement.codes_and_factors import factor_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, factor_levels
 from indl.metrics.disentanglement.judge import Judge, told
 from indl.metrics.rate_scores import rate_r2_flat, rate_r2_per_channel
 from indl.text import nearest, shown
@@ -138,7 +138,7 @@ def swap_test(
 
 def judged_trials(decode: Decode, f: np.ndarray, z: np.ndarray, as_counts: bool = False, seed: int = 0) -> np.ndarray:
     """What judges see: rates of latents, or Poisson counts drawn from them, (trials, time, channels)."""
-    rates = as_array(decode(f, z), np.float64)
+    rates = as_numbers(decode(f, z), "Rates")
     if rates.ndim != 3 or len(rates) != len(f):
         raise ValueError(
             f"decode must return rates, (trials, time, channels). Given: {rates.shape} for {len(f)} trials. Return "

@@ -54,8 +54,8 @@ def disentanglement_scores(
         >>> v = rng.integers(0, 3, (300, 2))
         >>> codes = v + 0.1 * rng.normal(size=v.shape)
         >>> scores = disentanglement_scores(codes[:200], v[:200], codes[200:], v[200:], n_trees=5)
-        >>> round(scores["MIG"], 1), round(scores["DCI disentanglement"], 1)
-        (1.0, 1.0)
+        >>> scores["MIG"] > 0.9, scores["DCI disentanglement"] > 0.9
+        (True, True)
     """
     parts = (codes, factors, codes_test, factors_test)
     train_and_test(*parts)

@@ -110,15 +110,22 @@ def test_dependence_of_codes(recorded, data):
     assert found.information == close(recorded["mutual_information_score"], 1e-8)
 
 
-@pytest.mark.parametrize("case", ["factor_vae", "factor_vae_dead"])
-def test_factor_vae_score(recorded, case):
-    given = {key.partition("/")[2]: value for key, value in recorded.items() if key.startswith(f"{case}/")}
-    codes, batches, held = (given[name] for name in ("codes_for_variance", "batch_codes", "fixed_factor"))
-    # The reference's own threshold of 0 lets a constant code take every vote; here it never votes.
-    for threshold in (float(given["threshold"]), 0.0):
-        found = factor_vae_score(codes, batches, held, int(given["n_train"]), threshold=threshold)
+def groups(recorded, name):
+    """The groups of a file that have such an array, as dicts."""
+    prefixes = [key.removesuffix(name) for key in recorded if key.endswith(f"/{name}")]
+    return [{k.removeprefix(p): v for k, v in recorded.items() if k.startswith(p)} for p in prefixes]
+
+
+def test_factor_vae_score(recorded):
+    for given in groups(recorded, "codes_for_variance"):
+        codes, batches, held = (given[name] for name in ("codes_for_variance", "batch_codes", "fixed_factor"))
+        threshold, n_train = float(given["threshold"]), int(given["n_train"])
+        found = factor_vae_score(codes, batches, held, n_train, threshold=threshold)
         assert found.score == float(given["eval_accuracy"])
         assert found.train_accuracy == float(given["train_accuracy"])
+        assert found.used.tolist() == (codes.std(axis=0, ddof=1) >= threshold).tolist()
+        # The reference's own threshold of 0 lets a constant code take every vote; here it never votes.
+        found = factor_vae_score(codes, batches, held, n_train, threshold=0)
         assert found.used.tolist() == (np.ptp(codes, axis=0) > 0).tolist()
 
 
@@ -134,21 +141,20 @@ def test_beta_vae_score(recorded):
 
 @pytest.mark.parametrize("path", files("ivae"), ids=lambda path: getattr(path, "stem", "none"))
 def test_mean_correlation(path):
-    recorded = loaded(path)
-    codes, truth, codes_test, truth_test, wide = (
-        recorded[f"mcc/in/{name}"] for name in ("codes", "truth", "codes_test", "truth_test", "codes_wide")
-    )
-    fitted = {"codes_fit": codes, "truth_fit": truth}
-    expected = {key.removeprefix("mcc/out/"): value for key, value in recorded.items() if key.startswith("mcc/out/")}
-    for name, settings in {
-        "pearson": {},
-        "spearman": {"method": "spearman"},
-        "weak_affine": {"form": "weak"},
-        "weak_cca": {"form": "cca"},
-    }.items():
-        assert mcc(codes, truth, **settings).mcc == close(expected[name], 1e-5)
-        out_of_sample = mcc(codes_test, truth_test, **settings, **fitted).mcc
-        assert out_of_sample == close(expected[f"{name}_out_of_sample"], 1e-5)
-    assert mcc(codes, truth).code.tolist() == expected["code_of_latent"].tolist()
-    assert mcc(wide, truth).mcc == close(expected["pearson_wide"], 1e-5)
-    assert mcc(wide, truth).code.tolist() == expected["wide_code_of_latent"].tolist()
+    for given in groups(loaded(path), "in/truth"):
+        codes, truth, codes_test, truth_test, wide = (
+            given[f"in/{name}"] for name in ("codes", "truth", "codes_test", "truth_test", "codes_wide")
+        )
+        fitted = {"codes_fit": codes, "truth_fit": truth}
+        for name, settings in {
+            "pearson": {},
+            "spearman": {"method": "spearman"},
+            "weak_affine": {"form": "weak"},
+            "weak_cca": {"form": "cca"},
+        }.items():
+            assert mcc(codes, truth, **settings).mcc == close(given[f"out/{name}"], 1e-5)
+            out_of_sample = mcc(codes_test, truth_test, **settings, **fitted).mcc
+            assert out_of_sample == close(given[f"out/{name}_out_of_sample"], 1e-5)
+        assert mcc(codes, truth).code.tolist() == given["out/code_of_latent"].tolist()
+        assert mcc(wide, truth).mcc == close(given["out/pearson_wide"], 1e-5)
+        assert mcc(wide, truth).code.tolist() == given["out/wide_code_of_latent"].tolist()

@@ -19,7 +19,7 @@ from indl.metrics import (
 )
 from indl.metrics.disentanglement.judge import told
 from indl.metrics.disentanglement.prior_swaps import balanced_trials
-from tests.messages import faults
+from tests.messages import faults, raw_words
 
 N_STYLES, N_CONTENTS = 6, 3
 
@@ -233,7 +233,18 @@ def test_scores_of_what_is_generated_have_their_closed_forms():
 def test_draws_from_the_priors_keep_what_is_kept(judges):
     drawn = latents(400, 9)
     arguments = (TEST.s, TEST.z, drawn.s, drawn.z, TEST.style, TEST.content)
-    found = prior_swap_scores(SIMULATOR.rates, *arguments, *judges)
+    seen = []
+
+    def decode(f, z):
+        seen.append((f, z))
+        return SIMULATOR.rates(f, z)
+
+    found = prior_swap_scores(decode, *arguments, *judges)
+    for (f, z), label, of_f, of_z in zip(
+        seen, (TEST.content, TEST.style), (drawn.s, TEST.s), (TEST.z, drawn.z), strict=True
+    ):
+        kept = balanced_trials(label)
+        assert np.array_equal(f, of_f[kept]) and np.array_equal(z, of_z[kept])
     assert found.content.accuracy > 0.85 and found.style.accuracy > 0.97
     assert 5 < found.style.inception_score <= 6 and found.style.marginal_entropy == pytest.approx(np.log(6), abs=0.01)
     # A decoder that takes style from another place loses it.
@@ -268,6 +279,9 @@ def swapped(decode=SIMULATOR.rates, f=SMALL.s, z=SMALL.z, style=SMALL.style, con
     "call, words",
     [
         (lambda: dynamic_summary(SMALL.f), r"Given: \(30, 2\)"),
+        (lambda: dynamic_summary([[["a"]]]), "Dynamic latents must be numbers"),
+        (lambda: TrialJudge([[["a"]]], [0]), "Trials to judge must be numbers"),
+        (lambda: swapped(lambda f, z: [["a"]]), "Rates must be numbers"),
         (lambda: dynamic_summary(SMALL.z * np.nan), "360 values of them not finite"),
         (lambda: dynamic_summary(SMALL.z, [-1]), "A lag in bins must be a whole number from 0"),
         (lambda: static_dynamic_probes(SMALL._replace(f=SMALL.f * np.nan), SMALL), "60 of 60 in the training part"),
@@ -312,4 +326,4 @@ def swapped(decode=SIMULATOR.rates, f=SMALL.s, z=SMALL.z, style=SMALL.style, con
 def test_bad_arguments(call, words):
     with pytest.raises(ValueError, match=words) as raised:
         call()
-    assert not faults(str(raised.value))
+    assert not faults(str(raised.value)) and not raw_words(str(raised.value))
