@@ -1,8 +1,8 @@
 """Seconds of a training step of a deep Markov model in plain PyTorch, the other side of `dmm_step.py`.
 
 The encoder is ``torch.nn.LSTM``; combiner and sampling are the loop over bins that published codes have; the
-transition and the emission of all bins are computed at once. It is not part of the package and runs in an environment of
-its own. It prints one line of JSON::
+transition and the emission of all bins are computed at once. It is not part of the package and runs in an environment
+of its own. It prints one line of JSON::
 
     python -m venv torch_env && torch_env/bin/pip install numpy torch==2.13.0
     torch_env/bin/python benchmarks/torch_dmm.py --sizes 64 100 100 16 4 8 256

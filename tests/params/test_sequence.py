@@ -151,6 +151,7 @@ def test_the_given_dict_is_not_changed():
     assert given == {"zs_size": 3, "f_units": (4,)}
 
 
+DMM = preset("dmm")
 CLASSES = {"u_dim": 3, "u_type": "discrete"}
 COMPLEX = {"gen_cell_type": "Complex", "z2_type": "GRUClip"}
 FLOW = {"gen_cell_type": "GIN", "f_to_gen": "tile", "n_factors": 0}
@@ -243,6 +244,28 @@ REFUSED = [
         ["f_rnn_type='Dense'", "f_enc_reduce='all_last'", "f_enc_reduce='mean'"],
     ),
     ({"z1_lag": 1, "z1_units": [8, 8]}, ["z1_lag=1", "z1_units=[8, 8]", "Use one layer, or z1_lag=0"]),
+    # posteriors other than the mean-field one
+    (
+        {**DMM, "f_latent_size": 3, "f_to_gen": "tile", "f_to_z": "combiner", "q_z_type": "meanfield"},
+        ["f_to_z='combiner'", "q_z_type='meanfield'", "f_to_z='z1'"],
+    ),
+    ({"use_generative_prior": True}, ["q_z_type='meanfield'", "z_prior_process='AR1'", "use_generative_prior=False"]),
+    ({**DMM, "use_generative_prior": True, "variational": False}, ["variational=False", "Use variational=True"]),
+    ({**DMM, "z1_rnn_type": None, "z2_type": "GRU", "z2_units": 3}, ["z1_rnn_type=None", "'BackwardLSTM'"]),
+    ({**DMM, "z2_units": 4, "z2_type": "GRU"}, ["z2_units=4", "z2_units=0"]),
+    ({**DMM, "z1_rnn_type": "BidirectionalGRU", "z1_merge": "sum"}, ["z1_merge='sum'", "Use z1_merge='concat'"]),
+    ({**DMM, "q_z_type": "directions"}, ["z1_rnn_type='BackwardLSTM'", "Bidirectional"]),
+    ({**DMM, "z_kl_mode": "fresh"}, ["z_kl_mode='fresh'", "'conditional'"]),
+    ({**DMM, "z_kl_mode": "analytic"}, ["z_prior_process='gated'", "z_kl_mode='conditional'"]),
+    ({**DMM, "z_latent_off_diag": True, "q_z_scale": "softplus"}, ["z_latent_off_diag=True", "'meanfield'"]),
+    (
+        {"z_latent_off_diag": True, "q_z_scale": "softplus_variance"},
+        ["q_z_scale='softplus_variance'", "q_z_scale='softplus'"],
+    ),
+    ({**DMM, "z_prior_train_var": False}, ["z_prior_train_var=False", "Leave both True"]),
+    ({"q_z_type": "combiner", "gen_cell_type": "Complex", "z2_type": "GRUClip"}, ["'Complex'", "'meanfield'"]),
+    ({"read_in_activation": "relu"}, ["input_factors=0", "read_in_activation='linear'"]),
+    ({"gen_cell_type": "BackwardLSTM"}, ["'gen_cell_type'", "'BackwardLSTM'"]),
     # labels
     ({"f_prior_type": "cond"}, ["f_prior_type='cond'", "u_dim=0", "u_type=None", "Set u_dim"]),
     ({"z_prior_process": "cond", "u_dim": 3}, ["z_prior_process='cond'", "u_type=None", "u_type='discrete'"]),
