@@ -33,7 +33,7 @@ def build_sequential_vae(
         n_times: bins of a trial; None: any number.
         n_channels: channels of the input.
         name: name of the model.
-        objective: what is minimised. Default: the bound, with the weights of the params.
+        objective: what is minimised. Default: what the params ask for.
 
     Raises:
         ValueError: params that do not validate, or fewer target than input channels.
@@ -87,10 +87,9 @@ def build_sequential_vae(
         outputs |= {"q_z": q_z, "z": z}
     if p["variational"]:
         if q_f is not None:
-            outputs["kl_f"] = beta_vae.create_f_prior(p)(q_f) if p_f is None else beta_vae.label_kl(p, q_f, p_f, u)
+            outputs |= beta_vae.divergence(p, "f", q_f, p_f, u)
         if q_z is not None:
-            kl_z = beta_vae.create_z_prior(p)(q_z) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
-            outputs["kl_z"] = kl_z
+            outputs |= beta_vae.divergence(p, "z", q_z, p_z, u)
         if p["alpha"] and p_f is not None:
             outputs["kl_f_encoder"] = beta_vae.label_kl(p, own_f, p_f, u)
         if p["alpha"] and p_z is not None:

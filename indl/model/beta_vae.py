@@ -16,7 +16,7 @@ from indl.model.builders.encoders import create_f_encoder, create_z_encoder
 from indl.model.builders.generators import create_generator, create_generator_complex
 from indl.model.builders.inputs import create_label_input, create_time_mask, prepare_inputs
 from indl.model.builders.posteriors import encoder_posterior, label_product, make_f_variational, make_z_variational
-from indl.model.builders.priors import create_f_prior, create_z_prior, label_kl
+from indl.model.builders.priors import create_f_prior, create_z_prior, divergence, label_kl
 from indl.model.builders.readouts import output_dist
 from indl.params import generate_default_args, generate_default_params
 
@@ -29,6 +29,7 @@ __all__ = [
     "create_time_mask",
     "create_z_encoder",
     "create_z_prior",
+    "divergence",
     "encoder_posterior",
     "generate_default_args",
     "generate_default_params",

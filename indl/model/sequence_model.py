@@ -23,7 +23,7 @@ from indl.model.inputs.of_recording import inputs_of, part_in
 from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.passes import Passes
-from indl.objectives import Context, Elbo, Objective
+from indl.objectives import Context, Objective, objective_of
 from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
@@ -44,10 +44,10 @@ class SequentialVAE(LatentModel):
             methods take. Without a ``sample_mask`` nothing is hidden. Labels ``u`` are needed in training and by
             ``evaluate``; elsewhere only by a model with ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
-            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder`` and ``kl_z_encoder`` of the same shapes,
-            ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
+            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder``, ``kl_z_encoder``, ``kl_f_dimensions``
+            and ``kl_z_dimensions`` (another axis), ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
-        objective: what is minimised. Default: the bound with the weights `kl_f_beta` and `kl_z_beta` of the params.
+        objective: what is minimised. Default: what the params ask for, or else the bound.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
         observation: name of the observation model; given where a saved model is read.
     """
@@ -84,7 +84,7 @@ class SequentialVAE(LatentModel):
         p = validate_params(params or {})
         super().__init__(
             *args,
-            objective=objective or Elbo.of(p, [name for name in outputs if outputs[name] is not None]),
+            objective=objective or objective_of(p, [name for name in outputs if outputs[name] is not None]),
             context=Context(
                 n_channels=symbols["x"].shape[-1],
                 forward_steps=p["forward_steps"],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from indl.params.cell_spec import CellSpec
+from indl.params.objectives import check_objective
 from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
@@ -105,6 +106,7 @@ def check_combinations(p: Mapping[str, Any]) -> None:
     if gen == "GIN":
         _check_flow(p, has_f, has_z, refuse)
     _check_labels(p, has_f, has_z, refuse)
+    check_objective(p, refuse)
     if has_f and p["f_latent_off_diag"] and p["q_f_scale"] == "log_variance":
         refuse(
             "A full covariance has no log variances.", ("f_latent_off_diag", "q_f_scale"), "Use q_f_scale='softplus'."

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras import ops
+
 from indl.dists.gaussian import Gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors import AR1Prior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior
+from indl.layers.scale_gradient import ScaleGradient
 from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
+from indl.params.objectives import prior_learns
 
 
 def create_f_prior(params: Params, name: str = "") -> Any:
@@ -79,6 +83,38 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     if process == "AR1":
         return AR1Prior(size, tau=p["z_prior_tau"], train_tau=p["z_prior_train_tau"], **training, **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
+
+
+def divergence(
+    params: Params, latent: str, q: Gaussian, p_u: LogGaussian | None = None, u: Any = None, name: str = ""
+) -> dict[str, Any]:
+    """The KL of a posterior from its prior by the name of the model's output, ``kl_f`` or ``kl_z``.
+
+    With free bits there is that of each dimension too, ``kl_f_dimensions`` or ``kl_z_dimensions``. With kl_balance = a
+    the gradient reaches a learned prior with the factor a and the posterior with 1 - a, which is that of
+    ``a KL(q' || p) + (1 - a) KL(q || p')`` where what is primed is held.
+
+    Keys: those of :func:`create_f_prior` or :func:`create_z_prior`, f_free_bits, z_free_bits, kl_balance.
+
+    Args:
+        params: parameters.
+        latent: ``"f"`` or ``"z"``.
+        q: the posterior.
+        p_u: a prior at the labels, ``create_z_prior(params)(u)``, for one that depends on them.
+        u: the labels.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
+    """
+    p = validate_params(params)
+    balance = p["kl_balance"] if prior_learns(p, latent) else None
+    if balance is not None:
+        q = Gaussian(*(ScaleGradient((1 - balance) / balance)(part) for part in (q if q.has_path else q[:2])))
+    create = create_f_prior if latent == "f" else create_z_prior
+    each = {"per_dimension": True} if p[f"{latent}_free_bits"] else {}
+    kl = create(p, name)(q, **each) if p_u is None else LabelKL(n_classes(p))(q, p_u, u, **each)
+    if balance is not None:
+        kl = ScaleGradient(balance)(kl)
+    found = f"kl_{latent}"
+    return {found: ops.sum(kl, axis=-1), f"{found}_dimensions": kl} if each else {found: kl}
 
 
 def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:
