@@ -88,6 +88,16 @@ def parity_cases(stem):
     return params or [pytest.param(None, None, marks=pytest.mark.skip(f"no file {stem}*.npz"))]
 
 
+def parity_arrays(stem):
+    """As :func:`parity_cases`, one for each file, of files that hold a single case without a name."""
+    params = []
+    for path in parity_files(stem):
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files if key != "config"}
+            params.append(pytest.param(json.loads(str(file["config"])), arrays, id=path.stem))
+    return params or [pytest.param(None, None, marks=pytest.mark.skip(f"no file {stem}*.npz"))]
+
+
 def assert_close(actual, expected, tolerance=1e-5):
     """The tolerance of the reference files: absolute near zero, relative far from it."""
     actual, expected = np.asarray(actual, "float64"), np.asarray(expected, "float64")

@@ -64,8 +64,11 @@ class LabelKL(_Labelled):
         n_classes: number of classes of a discrete label; None: labels are vectors.
     """
 
-    def call(self, q: Any, p: Any, u: Any) -> Any:
+    def call(self, q: Any, p: Any, u: Any, per_dimension: bool = False) -> Any:
+        """The KL; `per_dimension`: that of each dimension's marginal, with a last axis D."""
         q, _ = as_gaussian(q).for_divergence(None)
-        kl = mean_over_samples(q.kl_divergence(with_axes_of(LogGaussian(*p), q.loc).gaussian()))
+        p = with_axes_of(LogGaussian(*p), q.loc).gaussian()
+        kl = mean_over_samples(q.kl_per_dimension(p) if per_dimension else q.kl_divergence(p), per_dimension)
+        known = self.known(u, len(kl.shape) - per_dimension)
         # No number would be right, and NaN stops a training that unknown labels have slipped into.
-        return ops.where(self.known(u, len(kl.shape)), kl, ops.full_like(kl, float("nan")))
+        return ops.where(known[..., None] if per_dimension else known, kl, ops.full_like(kl, float("nan")))

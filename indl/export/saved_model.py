@@ -50,7 +50,8 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
             "overwrite=True (--overwrite)."
         )
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    # Of the graph alone: what only trains with the model is left behind.
+    archive.track(keras.Model(model.inputs, model.outputs))
     for name in ("rates", "encode"):
         archive.add_endpoint(name, *model.inference_function(name))
 

@@ -33,7 +33,7 @@ def build_sequential_vae(
         n_times: bins of a trial; None: any number.
         n_channels: channels of the input.
         name: name of the model.
-        objective: what is minimised. Default: the bound, with the weights of the params.
+        objective: what is minimised. Default: what the params ask for.
 
     Raises:
         ValueError: params that do not validate, or fewer target than input channels.
@@ -94,11 +94,10 @@ def build_sequential_vae(
         outputs |= {"q_z": q_z, "z": z}
     if p["variational"]:
         if q_f is not None:
-            outputs |= _of_f(p, q_f, p_f, u, index)
+            outputs |= beta_vae.divergence(p, "f", q_f, p_f, u, index=index)
         if q_z is not None:
-            prior_z = beta_vae.create_z_prior(p) if prior_z is None else prior_z
-            driven = {"driven": z} if prior_z.along_samples and not q_z.has_path else {}
-            outputs["kl_z"] = prior_z(q_z, **driven) if p_z is None else beta_vae.label_kl(p, q_z, p_z, u)
+            driven = None if q_z.has_path else z
+            outputs |= beta_vae.divergence(p, "z", q_z, p_z, u, prior=prior_z, driven=driven)
         if p["alpha"] and p_f is not None:
             outputs["kl_f_encoder"] = beta_vae.label_kl(p, own_f, p_f, u)
         if p["alpha"] and p_z is not None:
@@ -118,15 +117,6 @@ def build_sequential_vae(
         if not trained.get(layer.name, p["core_trainable"]):
             layer.trainable = False
     return model
-
-
-def _of_f(p: Mapping[str, Any], q_f: Any, p_f: Any, u: Any, index: Any) -> dict[str, Any]:
-    """What the prior of f adds to the outputs: its KL, and of a prior of sequences what depends on them."""
-    if p_f is not None:
-        return {"kl_f": beta_vae.label_kl(p, q_f, p_f, u)}
-    if index is None:
-        return {"kl_f": beta_vae.create_f_prior(p)(q_f)}
-    return dict(zip(("kl_f", "log_p_mean", "log_p_index"), beta_vae.create_f_prior(p)(q_f, index), strict=True))
 
 
 def _inputs(p: Mapping[str, Any], n_times: int | None, n_channels: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from indl.model.builders.posteriors import (
     make_z_variational,
     sequential_posterior,
 )
-from indl.model.builders.priors import create_f_prior, create_z_prior, label_kl
+from indl.model.builders.priors import create_f_prior, create_z_prior, divergence, label_kl
 from indl.model.builders.readouts import output_dist
 from indl.params import generate_default_args, generate_default_params
 
@@ -39,6 +39,7 @@ __all__ = [
     "create_time_mask",
     "create_z_encoder",
     "create_z_prior",
+    "divergence",
     "encoder_posterior",
     "generate_default_args",
     "generate_default_params",

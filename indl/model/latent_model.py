@@ -16,6 +16,7 @@ from indl import __version__
 from indl.files import OutputError, atomic, expanded
 from indl.model.steps import guarded_adam  # noqa: F401  a saved model names its optimizer
 from indl.model.steps.callbacks import direct, listed
+from indl.model.steps.opponent import Opponent, evaluate_both, train_both
 from indl.model.steps.side_by_side import SideBySide
 from indl.model.steps.term_means import TermMeans
 from indl.objectives import Context, Objective
@@ -58,6 +59,8 @@ class LatentModel(keras.Model):
             np.ones(len(objective.parts)), trainable=False, dtype="float32", aggregation="mean", name="finite_terms"
         )
         self.term_means = TermMeans(objective.logged)
+        network = objective.opponent()
+        self.opponent = None if network is None else Opponent(network, name="opponent")
         #: Above 1, a training step computes so many parts of a batch side by side, each compiled.
         self.batch_parts = 1
         self._side_by_side: SideBySide | None = None
@@ -121,7 +124,14 @@ class LatentModel(keras.Model):
     @property
     def metrics_names(self) -> list[str]:
         """Names of what ``evaluate`` returns as a list."""
-        return ["loss", *sorted(set(self.objective.logged) - {"loss"})]
+        own = [] if self.opponent is None else [self.opponent.mean_loss.name]
+        return ["loss", *sorted(set(self.objective.logged) - {"loss"}), *own]
+
+    @property
+    def optimizer_variables(self) -> list[keras.Variable]:
+        """The variables of the optimizer, and of that of an opponent."""
+        own = [] if self.opponent is None else self.opponent.optimizer.variables
+        return [*self.optimizer.variables, *own]
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any], inputs: Any = None) -> dict[str, Any]:
         """Each term per trial, and the loss, in nats, shape (batch,), or a scalar where all trials share it.
@@ -131,8 +141,9 @@ class LatentModel(keras.Model):
             outputs: what the model gives.
             inputs: what it was given, by name, as far as the objective depends on it.
         """
-        penalty = {"penalty": sum(self.losses)} if self.losses else {}
-        terms = self.objective.terms({**outputs, **penalty, "inputs": inputs or {}}, target, self.context)
+        beside = {"penalty": sum(self.losses)} if self.losses else {}
+        beside |= {} if self.opponent is None else {"opponent": self.opponent}
+        terms = self.objective.terms({**outputs, **beside, "inputs": inputs or {}}, target, self.context)
         return {**terms, "loss": self.objective.combine(terms, self.weights_of_terms, self.context)}
 
     def compute_loss(
@@ -183,12 +194,18 @@ class LatentModel(keras.Model):
             return self.get_metrics_result()
         # Noise is drawn with the generator that is fast in the mode.
         with compiled(bool(self.jit_compile)):
-            return super().train_step(data)
+            if self.opponent is None:
+                return super().train_step(data)
+            train_both(self, *keras.utils.unpack_x_y_sample_weight(data))
+            return self.get_metrics_result()
 
     def test_step(self, data: Any) -> Any:
         """One step of ``evaluate``."""
         if self.batch_parts > 1:
             self.side_by_side().evaluate(*keras.utils.unpack_x_y_sample_weight(data))
+            return self.get_metrics_result()
+        if self.opponent is not None:
+            evaluate_both(self, *keras.utils.unpack_x_y_sample_weight(data))
             return self.get_metrics_result()
         return super().test_step(data)
 

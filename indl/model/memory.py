@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from indl.machine import memory
 from indl.params import RNN_CELLS, CellSpec, as_list
+from indl.params.objectives import estimates_aggregate, latents_of
 from indl.params.pi_vae import mlp_settings
 
 Params = Mapping[str, Any]
@@ -24,7 +25,7 @@ _DENSE, _GATE, _LATENT, _CHANNEL = 2, 3, 8, 5
 #: Weights that are left out: of terms, of scales, of single numbers.
 _OTHERS = 64
 #: Sizes that the recording decides.
-_OF_THE_DATA = ("out_dim", "x_dim", "u_dim", "ext_input_dim", "forward_steps")
+_OF_THE_DATA = ("out_dim", "x_dim", "u_dim", "ext_input_dim", "forward_steps", "n_data")
 #: How many settings a message names, and the least share of the whole that each must have.
 _NAMED, _SHARE = 3, 0.05
 
@@ -136,6 +137,7 @@ def sequence_memory(p: Params, n_trials: int, n_times: int, n_channels: int) -> 
     parts.append(generator)
     if p["n_factors"]:
         parts.append(_dense(drawn * steps, out, p["n_factors"]))
+    parts.append(_objective(p, trials, steps))
     target, kind, read = p["out_dim"] or n_channels, p["output_dist"], drawn * steps
     if p["frame_shape"]:
         (height, width, colours), maps = p["frame_shape"], as_list(p["frame_filters"])[0]
@@ -242,6 +244,18 @@ def _generator(p: Params, drawn: int, steps: int, inputs: int) -> tuple[int, Mem
     width, found = _encoder(p["gen_cell_type"], units, "concat", rows, inputs)
     starts = [_dense(drawn, f * (how in ("init", "both")), size) for size in units if cell.blocks]
     return width, _sum([found, *starts * (2 if cell.kind == "LSTM" else 1)])
+
+
+def _objective(p: Params, trials: int, steps: int) -> Memory:
+    """What compares the trials of a batch with each other, and the discriminator."""
+    f, z = p["f_latent_size"], p["z_latent_size"] * steps
+    if p["objective"] == "factor_vae":
+        return _mlp(2 * trials, f, as_list(p["factor_units"]), 2)
+    if not estimates_aggregate(p):
+        return Memory()
+    compared = ("f", "z") if p["fz_mi_weight"] else latents_of(p["tc_on"])
+    pairs = p["q_f_samples"] * trials**2
+    return Memory(0, _DENSE * pairs * sum({"f": f, "z": z}[latent] for latent in compared))
 
 
 def _flow(

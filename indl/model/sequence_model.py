@@ -24,7 +24,7 @@ from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.passes import Passes, first_entries
 from indl.model.sequences import estimate
-from indl.objectives import Context, Elbo, FHVAEBound, Objective
+from indl.objectives import Context, Objective, objective_of
 from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
@@ -46,10 +46,11 @@ class SequentialVAE(Generation, LatentModel):
             ``index`` are needed in training and by ``evaluate``; elsewhere only labels, by a model with
             ``q_cond="concat"``, and unknown ones are -1 or NaN.
         outputs: a dict with ``p_x`` (the observation model), and any of ``q_f``, ``f`` (its sample), ``kl_f``
-            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder`` and ``kl_z_encoder`` of the same shapes,
-            ``log_p_mean`` and ``log_p_index`` (batch,), ``factors``, ``gen_out``, ``cd_mask``, ``sample_mask``.
+            (batch,), ``q_z``, ``z``, ``kl_z`` (batch, time), ``kl_f_encoder``, ``kl_z_encoder``, ``kl_f_dimensions``
+            and ``kl_z_dimensions`` (another axis), ``log_p_mean`` and ``log_p_index`` (batch,), ``factors``,
+            ``gen_out``, ``cd_mask``, ``sample_mask``.
         params: the params dict that the model was built from, kept for saving, tuning and training.
-        objective: what is minimised. Default: the bound with the weights `kl_f_beta` and `kl_z_beta` of the params.
+        objective: what is minimised. Default: what the params ask for, or else the bound.
         gradient_rescale: factor on the reconstruction gradient of coordinated dropout.
         observation: name of the observation model; given where a saved model is read.
     """
@@ -84,10 +85,9 @@ class SequentialVAE(Generation, LatentModel):
         given = kwargs["inputs"]
         symbols = dict(given) if isinstance(given, Mapping) else {"x": tf.nest.flatten(given)[0]}
         p = validate_params(params or {})
-        bound = FHVAEBound if "log_p_index" in outputs else Elbo
         super().__init__(
             *args,
-            objective=objective or bound.of(p, [name for name in outputs if outputs[name] is not None]),
+            objective=objective or objective_of(p, [name for name in outputs if outputs[name] is not None]),
             context=Context(
                 n_channels=symbols["x"].shape[-1],
                 forward_steps=p["forward_steps"],

@@ -67,8 +67,8 @@ class Objective(abc.ABC):
         """All that is logged but ``loss``, each of shape (batch,) or a scalar that all trials share.
 
         Args:
-            outputs: the model's outputs, with what it was given as ``inputs`` (a dict) and its L2 penalty as
-                ``penalty``.
+            outputs: the model's outputs, with what it was given as ``inputs`` (a dict), its L2 penalty as ``penalty``,
+                and what it has of :meth:`opponent`.
             target: what is reconstructed.
             context: what else the terms depend on.
         """
@@ -87,6 +87,13 @@ class Objective(abc.ABC):
                 weight.
         """
 
+    def opponent(self) -> Any:
+        """A new network to be trained against the model, which `terms` then finds as ``opponent``; None: there is none.
+
+        See :class:`~indl.model.steps.opponent.Opponent`.
+        """
+        return None
+
     def finite(self, terms: Mapping[str, Any]) -> Any:
         """Which of the parts are finite in all trials, bool (parts,)."""
         return ops.stack([ops.all(ops.isfinite(terms[name])) for name in self.parts])
@@ -97,5 +104,5 @@ class Objective(abc.ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Objective:
-        """The objective of a saved model."""
-        return cls(**config)
+        """The objective of a saved model, in which tuples have become lists."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})

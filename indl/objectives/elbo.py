@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
@@ -12,6 +12,9 @@ from indl.dists.observations import PoissonObservation
 from indl.layers.coordinated_dropout import block_gradient
 from indl.layers.sample_validation import sample_validation_losses
 from indl.objectives.base import Context, Objective
+from indl.objectives.batch_latents import densities, trial_sum
+from indl.objectives.total_correlation import log_weights, mutual_information
+from indl.params.objectives import estimates_aggregate
 from indl.registry import register
 
 
@@ -28,12 +31,24 @@ class Elbo(Objective):
     ``sample_nll`` is over hidden ones, scaled likewise. With ``reduction="mean"`` the loss takes the mean of the
     likelihood over bins and channels instead of ``nll``.
 
+    With free bits, a dimension whose KL is below them on the mean over a batch (and its bins) costs just as many, and
+    trains nothing; ``kl_f`` and ``kl_z`` are logged as they are. ``fz_mi``, the mutual information of f and z in a bin
+    where it is positive, as a mean over bins, is added to the loss with its weight (Bai et al. 2021, arXiv:2110.13492).
+
     Args:
         beta_f, beta_z: weights of the divergences before any schedule.
         alpha: share of the encoders' own divergence before any schedule.
         encoders: the latents, ``"f"`` and ``"z"``, for which the model gives it.
         sample_validation: whether ``sample_nll`` is logged too.
-        separable: False where the loss of a trial depends on the others in its batch.
+        separable: False where the loss of a trial depends on the others in its batch, as it does in any case with free
+            bits, with the mutual information, and in some sub-classes.
+        f_free_bits, z_free_bits: nats that each dimension (and bin) has for nothing.
+        fz_mi_weight: weight of the mutual information before any schedule; 0: it is not computed.
+        n_data: number of training trials, for estimates of the posterior of all of them.
+        estimator: how they are made; see :func:`~indl.objectives.total_correlation.log_weights`.
+
+    Raises:
+        ValueError: there are such estimates, and no `n_data`.
     """
 
     beta_f: float = 1.0
@@ -42,7 +57,14 @@ class Elbo(Objective):
     encoders: tuple[str, ...] = ()
     sample_validation: bool = False
     separable: bool = True
+    f_free_bits: float = 0.0
+    z_free_bits: float = 0.0
+    fz_mi_weight: float = 0.0
+    n_data: int | None = None
+    estimator: str = "mss"
 
+    #: Whether the sub-class itself compares the trials of a batch.
+    couples_trials: ClassVar[bool] = False
     scores = {
         "nll": "reconstruction, nats/trial",
         "kl_f": "KL of f, nats/trial",
@@ -50,9 +72,23 @@ class Elbo(Objective):
         "neg_elbo": "-ELBO, nats/trial",
     }
 
+    def __post_init__(self) -> None:
+        if self.estimates and self.n_data is None:
+            raise ValueError(
+                "The posterior of all trials cannot be estimated without their number. Given: n_data=None. Set n_data "
+                "to the number of training trials, or call indl.train, which does."
+            )
+        if self.couples_trials or self.f_free_bits or self.z_free_bits or self.fz_mi_weight:
+            # What is frozen is set in this way; the value is one from here on.
+            object.__setattr__(self, "separable", False)
+
     @classmethod
     def of(cls, p: Mapping[str, Any], outputs: Collection[str]) -> Elbo:
-        """The bound that complete params ask for, of a model with these outputs."""
+        """The objective of this kind that complete params ask for, of a model with these outputs.
+
+        Raises:
+            ValueError: params without `n_data` where it is needed.
+        """
         return cls(
             p["kl_f_beta"],
             p["kl_z_beta"],
@@ -61,11 +97,28 @@ class Elbo(Objective):
             sample_validation="sample_mask" in outputs,
             # The mean over what a whole batch recorded couples its trials.
             separable=not (p["missing_data"] and p["loss_reduction"] == "mean"),
+            f_free_bits=p["f_free_bits"],
+            z_free_bits=p["z_free_bits"],
+            fz_mi_weight=p["fz_mi_weight"],
+            n_data=p["n_data"] if estimates_aggregate(p) else None,
+            estimator=p["tc_estimator"],
+            **cls.settings(p),
         )
+
+    @classmethod
+    def settings(cls, p: Mapping[str, Any]) -> dict[str, Any]:
+        """What a sub-class takes of complete params, by the names of its own arguments."""
+        return {}
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the posterior of all trials is estimated from a batch."""
+        return self.fz_mi_weight > 0
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return ("nll", "kl_f", "kl_z", *(f"kl_{latent}_encoder" for latent in self.encoders), "penalty")
+        shared = ("fz_mi",) if self.fz_mi_weight else ()
+        return ("nll", "kl_f", "kl_z", *(f"kl_{latent}_encoder" for latent in self.encoders), *shared, "penalty")
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -73,8 +126,9 @@ class Elbo(Objective):
 
     @property
     def weights(self) -> dict[str, float]:
-        alpha = {"alpha": self.alpha} if self.encoders else {}
-        return {"beta_f": self.beta_f, "beta_z": self.beta_z, "l2_weight": 1.0, **alpha}
+        found = {"beta_f": self.beta_f, "beta_z": self.beta_z, "l2_weight": 1.0}
+        found |= {"alpha": self.alpha} if self.encoders else {}
+        return found | ({"fz_mi_weight": self.fz_mi_weight} if self.fz_mi_weight else {})
 
     def terms(self, outputs: Mapping[str, Any], target: Any, context: Context) -> dict[str, Any]:
         likelihood = log_likelihood(outputs["p_x"], target, context)
@@ -98,21 +152,68 @@ class Elbo(Objective):
         found["neg_elbo"] = found["nll"] + found["kl_f"] + found["kl_z"]
         # What the loss takes of the likelihood.
         found["reconstruction"] = found["nll"] * _per_element(target, outputs.get("inputs", {}), context)
+        for latent, floor in (("f", self.f_free_bits), ("z", self.z_free_bits)):
+            if floor:
+                found[f"floored_{latent}"] = floored(outputs[f"kl_{latent}_dimensions"], floor)
+        if self.fz_mi_weight:
+            found["fz_mi"] = self._mutual_information(outputs)
         return found
+
+    def _mutual_information(self, outputs: Mapping[str, Any]) -> Any:
+        """The positive part of the information that f and z of a bin share, mean over bins: (batch,)."""
+        f, z = densities(outputs, "f"), densities(outputs, "z")
+        log_w = log_weights(ops.shape(f)[-2], self.n_data, self.estimator)
+        # f has no bins, to which its densities are broadcast.
+        shared = ops.relu(mutual_information(ops.expand_dims(f, -4), z, log_w))
+        return trial_sum(shared, "z") / ops.cast(ops.shape(z)[-4], shared.dtype)
 
     def combine(
         self, terms: Mapping[str, Any], weights: Mapping[str, Any], context: Context, trial_weight: Any = None
     ) -> Any:
-        paid = {}
-        for latent in "fz":
-            paid[latent] = terms[f"kl_{latent}"]
-            if latent in self.encoders:
-                alpha = weights["alpha"]
-                paid[latent] = alpha * terms[f"kl_{latent}_encoder"] + (1 - alpha) * paid[latent]
-        trial = terms["reconstruction"] + weights["beta_f"] * paid["f"] + weights["beta_z"] * paid["z"]
+        trial = terms["reconstruction"]
+        for latent in self.weighted:
+            trial = trial + weights[f"beta_{latent}"] * self.paid(latent, terms, weights)
+        if self.fz_mi_weight:
+            trial = trial + weights["fz_mi_weight"] * terms["fz_mi"]
+        trial = trial + self.added(terms, weights)
         if trial_weight is not None:
             trial = trial * ops.cast(trial_weight, trial.dtype)
-        return (trial + weights["l2_weight"] * terms["penalty"]) * context.scale
+        return (trial + weights["l2_weight"] * terms["penalty"] + self.shared(terms, weights)) * context.scale
+
+    @property
+    def weighted(self) -> tuple[str, ...]:
+        """The latents whose KL is weighted by its beta."""
+        return ("f", "z")
+
+    def paid(self, latent: str, terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+        """What stands for the KL of a latent in the loss, (batch,), before it is weighted by beta."""
+        if f"floored_{latent}" in terms:
+            return terms[f"floored_{latent}"]
+        kl = terms[f"kl_{latent}"]
+        if latent not in self.encoders:
+            return kl
+        alpha = weights["alpha"]
+        return alpha * terms[f"kl_{latent}_encoder"] + (1 - alpha) * kl
+
+    def added(self, terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+        """What a sub-class adds to the loss of each trial, (batch,)."""
+        return 0.0
+
+    def shared(self, terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+        """What a sub-class adds to the loss of every trial alike, whatever the trials count."""
+        return 0.0
+
+
+def floored(kl: Any, floor: float) -> Any:
+    """The KL of every trial, (batch,), with `floor` for that of dimensions whose mean is not above it.
+
+    Args:
+        kl: KL of each dimension in nats, (batch[, time], D); the mean is over all axes but the last.
+        floor: nats, of a dimension (and bin).
+    """
+    others = tuple(range(len(kl.shape) - 1))
+    kl = ops.where(ops.mean(kl, axis=others, keepdims=True) > floor, kl, floor)
+    return ops.sum(kl, axis=tuple(range(1, len(kl.shape))))
 
 
 def log_likelihood(p_x: Any, target: Any, context: Context) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from indl.params.cell_spec import CellSpec
+from indl.params.objectives import check_objective
 from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
@@ -111,6 +112,7 @@ def check_combinations(p: Mapping[str, Any]) -> None:
     if gen == "GIN":
         _check_flow(p, has_f, has_z, refuse)
     _check_labels(p, has_f, has_z, refuse)
+    check_objective(p, refuse)
     if has_f and p["f_prior_type"] == "lookup":
         _check_sequences(p, refuse)
     if has_z and not p["z_per_step"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from indl.params.cell_spec import BACKWARD, BOTH
+from indl.params.objectives import OBJECTIVE_ROWS
 from indl.params.param import (
     ACTIVATIONS,
     LARGEST,
@@ -247,6 +248,7 @@ TABLE: tuple[Param, ...] = (
     Param("init_rate_bias", None, "vector",
           "read-out bias at the start (None: `train` takes the log of the mean "
           "counts a bin, a bare builder 0)", _OUT, none=True),
+    *OBJECTIVE_ROWS,
     # --- training
     Param("learning_rate", 2e-3, "float", "Adam's step size", _TRAIN, low=1e-7, high=1, search=("log", 5e-4, 1e-2)),
     Param("lr_schedule", "constant", "choice",

@@ -196,7 +196,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _variables(model: Any) -> dict[str, list[Any]]:
-    return {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {"model": model.variables, "optimizer": model.optimizer_variables}
 
 
 def _lists(state: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from indl.training.hidden import HiddenValidation
 from indl.training.latent_use import LatentUse
 from indl.training.mode import Mode
 from indl.training.plateau import PlateauRate
-from indl.training.schedules import BetaSchedules
+from indl.training.schedules import BetaSchedules, objective_schedules
 from indl.training.selection import BestWeights
 
 __all__ = [
@@ -103,10 +103,12 @@ def monitor_of(params: Mapping[str, Any]) -> str:
 
 
 def first_epoch(params: Mapping[str, Any], recording: Recording) -> int:
-    """The first epoch that runs wholly at the final weights of KL terms and L2 penalty."""
+    """The first epoch that runs wholly at the final weights of KL terms, L2 penalty and objective."""
     if "kl_f_schedule" not in params:
         return 0
-    return BetaSchedules.from_params(params).end_epoch(family_of(params).steps_per_epoch(params, recording))
+    steps = family_of(params).steps_per_epoch(params, recording)
+    own = [schedule.end_epoch(steps) for schedule in objective_schedules(params).values()]
+    return max(BetaSchedules.from_params(params).end_epoch(steps), *own, 0)
 
 
 def fit_batches(params: Mapping[str, Any], recording: Recording, first: int = 0) -> dict[str, Any]:
@@ -123,6 +125,7 @@ def make_callbacks(
     hidden_every = min(hidden_every, params["patience"]) if params["patience"] else hidden_every
     if "kl_f_schedule" in params:
         found["schedules"] = BetaSchedules.from_params(params)
+        found |= objective_schedules(params)
         found["hidden"] = HiddenValidation(recording.valid, hidden_every, first)
         found["latent_use"] = LatentUse(recording.valid, hidden_every, _LATENT_TRIALS)
     found["guard"] = FiniteGuard(skip_nonfinite)

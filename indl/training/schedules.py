@@ -76,6 +76,17 @@ class BetaSchedule:
         return self.beta * min(1.0, math.fmod(p * cycles, 1.0) / self.ratio)
 
 
+def checked_unit(unit: str) -> str:
+    """The unit of a schedule.
+
+    Raises:
+        ValueError: there is no such unit.
+    """
+    if unit not in ("epoch", "step"):
+        raise ValueError(f"A beta schedule counts epochs or steps. Given: unit={unit!r}. Use 'epoch' or 'step'.")
+    return unit
+
+
 class BetaSchedules(keras.callbacks.Callback):
     """Sets ``model.beta_f``, ``model.beta_z`` and ``model.l2_weight`` before every step (or epoch), and logs them.
 
@@ -91,11 +102,9 @@ class BetaSchedules(keras.callbacks.Callback):
 
     def __init__(self, f: BetaSchedule, z: BetaSchedule, unit: str = "epoch", l2: BetaSchedule = BetaSchedule()):
         super().__init__()
-        if unit not in ("epoch", "step"):
-            raise ValueError(f"A beta schedule counts epochs or steps. Given: unit={unit!r}. Use 'epoch' or 'step'.")
         self.f = f
         self.z = z
-        self.unit = unit
+        self.unit = checked_unit(unit)
         self.l2 = l2
 
     @classmethod
@@ -139,19 +148,27 @@ class BetaSchedules(keras.callbacks.Callback):
 
 
 class WeightSchedule(keras.callbacks.Callback):
-    """Sets one weight of a model before every epoch, and logs it.
+    """Sets one weight of a model before every epoch (or step), and logs it.
+
+    Steps and epochs are absolute, as with :class:`BetaSchedules`.
 
     For example pi-VAE's `alpha`, from a half to 0: ``BetaSchedule("linear", 0.0, start=100, ramp=100, begin=0.5)``.
 
     Args:
         name: the model's variable, such as ``"alpha"`` or ``"beta_z"``.
-        schedule: its value by epoch.
+        schedule: its value by epoch, or by step.
+        unit: ``"epoch"`` or ``"step"``.
     """
 
-    def __init__(self, name: str, schedule: BetaSchedule):
+    def __init__(self, name: str, schedule: BetaSchedule, unit: str = "epoch"):
         super().__init__()
         self.name = name
         self.schedule = schedule
+        self.unit = checked_unit(unit)
+
+    def end_epoch(self, steps_per_epoch: int) -> int:
+        """First epoch that runs wholly at the final weight."""
+        return self.schedule.end if self.unit == "epoch" else math.ceil(self.schedule.end / steps_per_epoch)
 
     def set_model(self, model: Any) -> None:
         if not isinstance(getattr(model, self.name, None), keras.Variable):
@@ -162,8 +179,22 @@ class WeightSchedule(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        getattr(self.model, self.name).assign(self.schedule(epoch))
+        self.epoch = epoch
+        if self.unit == "epoch":
+            getattr(self.model, self.name).assign(self.schedule(epoch))
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.unit == "step":
+            getattr(self.model, self.name).assign(self.schedule(self.epoch * self.params["steps"] + batch))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
             logs[self.name] = float(getattr(self.model, self.name).value.numpy())
+
+
+def objective_schedules(params: Mapping[str, Any]) -> dict[str, WeightSchedule]:
+    """The schedules of an objective's own weights that complete params ask for, by the name of the weight."""
+    if params.get("objective") != "capacity":
+        return {}
+    rise = BetaSchedule("linear", params["capacity_max"], 0, params["capacity_steps"])
+    return {"capacity": WeightSchedule("capacity", rise, "step")}

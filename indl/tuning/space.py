@@ -7,6 +7,7 @@ from typing import Any
 
 from indl.params import Param, as_list
 from indl.params.families import table_of
+from indl.params.objectives import absent_rows
 from indl.params.presets import SEQUENCE
 
 #: What a search varies when nothing is said: regularisation, latent sizes and both beta schedules.
@@ -60,6 +61,7 @@ def search_names(names: Iterable[str] | str | None, params: Mapping[str, Any]) -
     else:
         # The generator has one penalty: a search varies that of the preset.
         absent += ["gen_l2_reg"] if params["l2_gen_scale"] else ["l2_gen_scale"]
+    absent += absent_rows(params)
     # Without its label prior a model would not know what to do with labels.
     absent += ["z_prior_process"] if params["u_dim"] else []
     return [row.name for row in table.rows if row.name in chosen and not row.name.startswith(tuple(absent))]

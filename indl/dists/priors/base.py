@@ -154,7 +154,9 @@ class SequencePrior(Prior):
         possible = self.has_analytic_kl and self.rollout_mode != "free"
         return self.kl_mode == "analytic" or (self.kl_mode == "auto" and possible)
 
-    def call(self, q: Any, sample: Any = None, driven: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self, q: Any, sample: Any = None, driven: Any = None, training: bool | None = None, per_dimension: bool = False
+    ) -> Any:
         """KL in nats per trial and step.
 
         Args:
@@ -164,16 +166,26 @@ class SequencePrior(Prior):
             sample: a posterior sample to evaluate along, (batch[, S], time, D). None, right for every mean-field
                 posterior: one that the prior draws itself; at inference always the same one, so that the KL is
                 repeatable and still an estimate of the bound, which the KL along the posterior means is not.
+            training: new draws, along the posterior's own path where it has one.
+            per_dimension: of each dimension's marginal.
 
         Returns:
-            Shape (batch, time), the mean over the samples axis.
+            Shape (batch, time), or (batch, time, D) per dimension; the mean over the samples axis.
+
+        Raises:
+            ValueError: a sampled KL per dimension.
         """
+        if per_dimension and self.kl_mode in ("sampled", "fresh"):
+            raise ValueError(
+                f"A sampled KL is not taken apart by dimension. Given: kl_mode={self.kl_mode!r}. Use 'conditional'."
+            )
         q, along = as_gaussian(q).for_divergence(training)
         free = self.rollout_mode == "free"
         # Steps of a posterior with memory depend on each other: only its own path gives an estimate of the bound.
         path_matters = along is not None and self.kl_mode != "fresh"
         if self._has_exact_kl and not (path_matters and self.kl_mode == "auto"):
-            return mean_over_samples(self.analytic_kl(q))
+            kl = self.analytic_kl_per_dimension(q) if per_dimension else self.analytic_kl(q)
+            return mean_over_samples(kl, per_dimension)
         if sample is None:
             own = training and driven is not None and self.kl_mode != "fresh"
             sample = along if path_matters else driven if own else None
@@ -185,7 +197,8 @@ class SequencePrior(Prior):
         p = self.conditional(path)
         if self.kl_mode in ("sampled", "fresh"):
             return mean_over_samples(q.log_prob(sample) - p.log_prob(sample))
-        return mean_over_samples(q.kl_divergence(p))
+        kl = q.kl_per_dimension(p) if per_dimension else q.kl_divergence(p)
+        return mean_over_samples(kl, per_dimension)
 
     def _noise(self, like: Any, stream: int, training: bool | None) -> Any:
         return fixed_or_new_noise(self, like, training, stream)
@@ -235,6 +248,6 @@ def fixed_or_new_noise(prior: Any, like: Any, training: bool | None, stream: int
     return tf.random.stateless_normal(ops.shape(like), seed, dtype=like.dtype, alg="philox")
 
 
-def mean_over_samples(kl: Any) -> Any:
-    """(batch, S, time) to (batch, time); other ranks pass."""
-    return ops.mean(kl, axis=1) if len(kl.shape) == 3 else kl
+def mean_over_samples(kl: Any, per_dimension: bool = False) -> Any:
+    """(batch, S, time) to (batch, time), or with a last axis for the dimensions; other ranks pass."""
+    return ops.mean(kl, axis=1) if len(kl.shape) == 3 + per_dimension else kl

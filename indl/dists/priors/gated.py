@@ -75,16 +75,22 @@ class GatedPrior(SequencePrior):
         return gated_transition(ops.convert_to_tensor(z), self.transition_weights(), self.scale)
 
     def call(
-        self, q: Any, sample: Any = None, driven: Any = None, training: bool | None = None, weights_alone: bool = False
+        self,
+        q: Any,
+        sample: Any = None,
+        driven: Any = None,
+        training: bool | None = None,
+        per_dimension: bool = False,
+        weights_alone: bool = False,
     ) -> Any:
         """KL in nats per trial and step; see :meth:`SequencePrior.call`.
 
         Args:
-            q, sample, driven, training: as there.
+            q, sample, driven, training, per_dimension: as there.
             weights_alone: give :meth:`transition_weights` instead, for a posterior that multiplies with the transition:
                 within a graph only a layer's call keeps weights shared.
         """
-        return self.transition_weights() if weights_alone else super().call(q, sample, driven, training)
+        return self.transition_weights() if weights_alone else super().call(q, sample, driven, training, per_dimension)
 
     def conditional(self, z: Any) -> Gaussian:
         p, first = self.transition(z[..., :-1, :]), z[..., :1, :]

@@ -41,10 +41,17 @@ class GaussianPrior(Prior):
         """The prior as a value of event size `size`."""
         return Gaussian(ops.convert_to_tensor(self.loc), ops.exp(self.log_std))
 
-    def call(self, q: Any, sample: Any = None) -> Any:
-        """KL(q || prior) in nats: (batch,) for a static posterior, (batch, time) for a sequence."""
+    def call(self, q: Any, sample: Any = None, per_dimension: bool = False) -> Any:
+        """KL(q || prior) in nats: (batch,) for a static posterior, (batch, time) for a sequence.
+
+        Args:
+            q: the posterior.
+            sample: not needed.
+            per_dimension: of each dimension's marginal, with a last axis D.
+        """
         q, _ = as_gaussian(q).for_divergence(None)
-        return mean_over_samples(q.kl_divergence(self.gaussian()))
+        kl = q.kl_per_dimension(self.gaussian()) if per_dimension else q.kl_divergence(self.gaussian())
+        return mean_over_samples(kl, per_dimension)
 
     def kl_per_dimension(self, q: Any, u: Any = None) -> Any:
         q, _ = as_gaussian(q).for_divergence(None)

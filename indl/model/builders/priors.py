@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from indl.dists.gaussian import Gaussian
+from keras import ops
+
+from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
+from indl.layers.scale_gradient import ScaleGradient
 from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
+from indl.params.objectives import prior_learns
 
 
 def create_f_prior(params: Params, name: str = "") -> Any:
@@ -100,6 +104,59 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     if process == "gated":
         return GatedPrior(size, p["z_prior_units"], **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
+
+
+def divergence(
+    params: Params,
+    latent: str,
+    q: Gaussian,
+    p_u: LogGaussian | None = None,
+    u: Any = None,
+    index: Any = None,
+    prior: Any = None,
+    driven: Any = None,
+    name: str = "",
+) -> dict[str, Any]:
+    """The KL of a posterior from its prior by the name of the model's output, ``kl_f`` or ``kl_z``.
+
+    With free bits there is that of each dimension too, ``kl_f_dimensions`` or ``kl_z_dimensions``; with a prior of
+    sequences ``log_p_mean`` and ``log_p_index``. With kl_balance = a the gradient reaches a learned prior with the
+    factor a and the posterior with 1 - a, which is that of ``a KL(q' || p) + (1 - a) KL(q || p')`` where what is primed
+    is held.
+
+    Keys: those of :func:`create_f_prior` or :func:`create_z_prior`, f_free_bits, z_free_bits, kl_balance.
+
+    Args:
+        params: parameters.
+        latent: ``"f"`` or ``"z"``.
+        q: the posterior.
+        p_u: a prior at the labels, ``create_z_prior(params)(u)``, for one that depends on them.
+        u: the labels.
+        index: the row of each trial's sequence, for a prior of sequences.
+        prior: the layer, where it is part of the posterior too. Default: a new one.
+        driven: the sample that drives the generator, along which a prior with memory then takes its KL in training.
+        name: prefix of the names and seeds of its layers, such as ``"m1_"``, for a builder that serves twice.
+    """
+    p = validate_params(params)
+    balance = p["kl_balance"] if prior_learns(p, latent) else None
+    if balance is not None:
+        scaled = ScaleGradient((1 - balance) / balance)
+        fields = [scaled(part) for part in (q[:3] if q.has_path else q[:2])]
+        q = as_gaussian([*fields, *[()] * (3 - len(fields)), tuple(scaled(part) for part in q.path)])
+        driven = None if driven is None else scaled(driven)
+    found = f"kl_{latent}"
+    each = {"per_dimension": True} if p[f"{latent}_free_bits"] else {}
+    if p_u is not None:
+        kl = LabelKL(n_classes(p))(q, p_u, u, **each)
+    else:
+        prior = (create_f_prior if latent == "f" else create_z_prior)(p, name) if prior is None else prior
+        if index is not None:
+            return dict(zip((found, "log_p_mean", "log_p_index"), prior(q, index), strict=True))
+        along = {"driven": driven} if prior.along_samples and driven is not None else {}
+        kl = prior(q, **along, **each)
+    if balance is not None:
+        kl = ScaleGradient(balance)(kl)
+    return {found: ops.sum(kl, axis=-1), f"{found}_dimensions": kl} if each else {found: kl}
 
 
 def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:

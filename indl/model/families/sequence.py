@@ -22,6 +22,7 @@ from indl.model.memory import Memory, sequence_memory
 from indl.model.sequence_model import SequentialVAE
 from indl.model.steps.guarded_adam import GuardedAdam
 from indl.params import validate_params
+from indl.params.objectives import estimates_aggregate
 from indl.params.presets import SEQUENCE
 
 
@@ -44,6 +45,8 @@ class SequenceFamily(Family):
         }
         if recording.has_missing:
             given["missing_data"] = True
+        if isinstance(params, Mapping) and estimates_aggregate(params):
+            given["n_data"] = len(recording.train.encod)
         if recording.train.ext_input is not None:
             given["ext_input_dim"] = recording.train.ext_input.shape[-1]
         if recording.train.session is not None and isinstance(params, Mapping):
