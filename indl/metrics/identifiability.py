@@ -20,7 +20,7 @@ from indl.text import shown
 
 # In standard deviations of the prior, or in log variance: the tables of a prior start with less.
 _LEAST_RANGE = 0.1
-FORMS = ("strong", "weak")
+FORMS = ("strong", "weak", "cca")
 METHODS = ("pearson", "spearman")
 
 
@@ -123,7 +123,9 @@ def mcc(
         codes: Codes to score, (n, codes).
         truth: True latents of the same rows, (n, latents); rows with NaN are left out.
         form: ``"strong"``: codes as they are, which asks for the latents up to order and scale. ``"weak"``: codes after
-            the map of :func:`aligned`, which asks for them up to an affine map.
+            the map of :func:`aligned`, which asks for them up to an affine map. ``"cca"``: canonical variates of both,
+            which asks for the space they span; `per_dim` and `code` are then those of pairs of variates, the most
+            correlated first.
         method: ``"pearson"``, or ``"spearman"``, which any monotonic function of a single code passes.
         codes_fit: Codes that matching and map are found on, (m, codes). None: the rows that are scored, which flatters
             codes without meaning where rows are few.
@@ -151,9 +153,14 @@ def mcc(
     if form == "weak":
         affine = _affine(codes_fit, truth_fit)
         codes, codes_fit = affine.predict(codes), affine.predict(codes_fit)
-    code, latent = linear_sum_assignment(_correlations(codes_fit, truth_fit, method), maximize=True)
-    per_dim, matched = np.zeros(truth.shape[1]), np.full(truth.shape[1], -1)
-    per_dim[latent] = _correlations(codes, truth, method)[code, latent]
+    n_latents = truth.shape[1]
+    if form == "cca":
+        of_codes, of_truth = _canonical(codes_fit, truth_fit)
+        codes, codes_fit = codes @ of_codes, codes_fit @ of_codes
+        truth, truth_fit = truth @ of_truth, truth_fit @ of_truth
+    code, latent = linear_sum_assignment(absolute_correlations(codes_fit, truth_fit, method), maximize=True)
+    per_dim, matched = np.zeros(n_latents), np.full(n_latents, -1)
+    per_dim[latent] = absolute_correlations(codes, truth, method)[code, latent]
     matched[latent] = code
     return MeanCorrelation(float(per_dim.mean()), per_dim, matched)
 
@@ -358,18 +365,47 @@ def _affine(codes, truth):
     return LinearRegression().fit(codes[known], truth[known])
 
 
-def _correlations(codes, truth, method):
-    """Absolute correlations of the rows with true latents, (codes, latents)."""
+def _canonical(codes, truth):
+    """Weights of the canonical variates of codes and true latents, (codes, r) and (latents, r).
+
+    Orthonormal bases of both sets of centred columns, then the singular vectors of their product (Bjorck and Golub
+    1973).
+    """
+    known = ~np.isnan(truth).any(axis=1)
+    bases = []
+    for values in (codes[known], truth[known]):
+        left, size, right = np.linalg.svd(_centred(values), full_matrices=False)
+        # Directions without variance have no place in a basis.
+        kept = size > max(values.shape) * np.finfo(np.float64).eps * size[0]
+        bases.append((left[:, kept], right[kept].T / size[kept]))
+    (left, to_codes), (right, to_truth) = bases
+    turn, _, back = np.linalg.svd(left.T @ right, full_matrices=False)
+    return to_codes @ turn, to_truth @ back.T
+
+
+def absolute_correlations(codes: np.ndarray, truth: np.ndarray, method: str = "pearson") -> np.ndarray:
+    """Absolute correlation of each code with each true latent.
+
+    Args:
+        codes: Codes, (n, codes).
+        truth: True latents of the same rows, (n, latents); rows with NaN are left out.
+        method: ``"pearson"`` or ``"spearman"``.
+
+    Returns:
+        (codes, latents); 0 where one of the two is constant.
+    """
     known = ~np.isnan(truth).any(axis=1)
     units = []
     for values in (codes[known], truth[known]):
-        # Of a constant nothing but rounding is left, which must not correlate.
-        varies = np.ptp(values, axis=0) > 0
-        values = rankdata(values, axis=0) if method == "spearman" else values
-        values = np.where(varies, values - values.mean(axis=0), 0.0)
+        values = _centred(rankdata(values, axis=0) if method == "spearman" else values)
         norm = np.linalg.norm(values, axis=0)
         units.append(values / np.where(norm > 0, norm, 1.0))
     return np.abs(units[0].T @ units[1])
+
+
+def _centred(values):
+    # Of a constant nothing but rounding is left, which must not correlate.
+    return np.where(np.ptp(values, axis=0) > 0, values - values.mean(axis=0), 0.0)
 
 
 def _label_pair(true, predicted, dtype, ndims):
