@@ -7,7 +7,6 @@ from indl.data import static_dynamic_poisson
 from indl.metrics import LatentTrials, pca_codes, static_dynamic_probes
 from tests.messages import faults
 
-
 COLUMNS = ("style | f", "content | f", "style | z", "content | z", "R2 s | f", "R2 z | z")
 TABLE = {
     "additive": [0.997, 0.354, 0.806, 0.916, 0.974, 0.860],
