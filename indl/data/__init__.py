@@ -27,6 +27,7 @@ from indl.data.readers.mapping import read_mat, read_npz
 from indl.data.readers.nap import from_pynapple
 from indl.data.readers.nlb import read_nlb
 from indl.data.readers.nwb import NWBContents, describe_nwb, read_nwb
+from indl.data.readers.sprites import SpriteFactors, read_sprites, sprite_factors
 from indl.data.simulate.labelled import LabelledData, LabelledPart, pi_vae_continuous, pi_vae_discrete, tcl
 from indl.data.simulate.lorenz import lorenz
 from indl.data.simulate.static_dynamic import (
@@ -62,6 +63,7 @@ __all__ = [
     "RecordingError",
     "Series",
     "Split",
+    "SpriteFactors",
     "StaticDynamicSimulator",
     "StaticDynamicTrials",
     "Trials",
@@ -92,10 +94,12 @@ __all__ = [
     "read_npz",
     "read_nwb",
     "read_recording",
+    "read_sprites",
     "read_trials",
     "rebin",
     "save_recording",
     "save_trials",
+    "sprite_factors",
     "standardized",
     "static_dynamic",
     "static_dynamic_poisson",
