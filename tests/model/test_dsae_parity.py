@@ -263,3 +263,57 @@ def test_swaps_and_free_draws(path, case):
             assert_close(prior.loc + prior.scale * data["generate/noise_f"], f)
         f = data["generate/noise_f"] if f is None and "generate/noise_f" in data else f
         assert_close(model.decode(f, drawn)[0], data["generate/gen_out"])
+
+
+def having(key):
+    """The cases whose file holds a value."""
+    found = []
+    for parameter in cases():
+        path, case = parameter.values
+        if path is not None:
+            with np.load(path) as file:
+                found += [parameter] if f"{case}/{key}" in file.files else []
+    return found or [pytest.param(None, None, marks=pytest.mark.skip(f"no case with {key}"))]
+
+
+@pytest.mark.parametrize("path, case", having("reference/free/path"))
+def test_the_free_running_prior_of_the_reference(path, case):
+    """Its prior runs on its own samples, and the posterior is compared with it there."""
+    model, _, data = reference(path, case)
+    out, *_ = computed(path, case)
+    path_ = data["reference/free/path"]
+    prior = model.get_layer("z_prior")
+    assert_close(prior.rollout(data["reference/free/noise"].astype("float32")), path_)
+    p = prior.conditional(path_.astype("float32"))
+    assert_close(p.loc, data["reference/free/p_z_loc"])
+    assert_close(p.scale, data["reference/free/p_z_scale"])
+    like = data["reference/free/kl_z"]
+    q = type(p)(*(samples_axis(part, like) for part in out["q_z"][:2]))
+    assert_close(q.kl_per_dimension(p), like)
+
+
+@pytest.mark.parametrize("path, case", having("reference/p_z_loc_1"))
+def test_the_first_bin_of_the_reference(path, case):
+    """Theirs begins with the transition from zero; ours with N(0, I)."""
+    model, _, data = reference(path, case)
+    prior, first = model.get_layer("z_prior"), data["reference/p_z_loc_1"]
+    p = prior.transition(np.zeros_like(first, "float32"))
+    assert_close(p.loc, first)
+    assert_close(p.scale, data["reference/p_z_scale_1"])
+    started = prior.conditional(np.ones((1, 2, first.shape[-1]), "float32"))
+    assert_close(started.loc[:, 0], np.zeros((1, first.shape[-1])))
+    assert_close(started.scale[:, 0], np.ones((1, first.shape[-1])))
+
+
+@pytest.mark.parametrize("path, case", having("reference/recon_loss"))
+def test_the_means_of_the_reference_are_other_betas(path, case):
+    """Means over bins, channels and dimensions by themselves weight the KL of z by N / Z and that of f by T N / F."""
+    _, c, data = reference(path, case)
+    _, terms, *_ = computed(path, case)
+    n_times, n_channels = data["in/x"].shape[1:]
+    nll, kl_f, kl_z = (np.mean(terms[name]) for name in ("nll", "kl_f", "kl_z"))
+    per_element = 1 / (n_times * n_channels)
+    beta_f, beta_z = n_times * n_channels / c["sizes"]["F"], n_channels / c["sizes"]["Z"]
+    assert_close(per_element * (nll + beta_f * kl_f + beta_z * kl_z), data["reference/loss"])
+    assert_close(per_element * nll, data["reference/recon_loss"])
+    assert_close(np.mean(terms["neg_elbo"]) / n_times, data["reference/bound"])
