@@ -9,6 +9,7 @@ from scipy.special import gammaln
 from indl.export import export_saved_model
 from indl.model.assemble import build_sequential_vae
 from indl.params import preset
+from indl.sampling.modes import PosteriorSamples, sampling
 from tests.checks import assert_close, gradients, saved_and_loaded
 
 SMALL = {"f_units": 8, "z1_units": 8, "z2_units": 8, "gen_n_hidden": 16, "n_factors": 6, "f_latent_size": 3}
@@ -79,6 +80,26 @@ def test_inference_of_padded_trials_is_that_of_short_ones():
     for part, alone in zip(found["q_z"][:2], wanted["q_z"][:2], strict=True):
         assert_close(part[2:, :5], alone)
     assert_close(model.rates(padded)[2:, :5], model.rates(x[2:, :5]))
+
+
+@pytest.mark.parametrize("to_f", [{"f_to_z": "z1"}, {"gen_cell_type": "BidirectionalSimpleRNN"}], ids=["z1", "gen"])
+def test_samples_of_padded_trials_are_those_of_short_ones(to_f):
+    """Noise of f is that of a trial, whatever its length; its samples repeat the rows that the mask has."""
+    recurrent = {"f_rnn_type": "Dense", "f_enc_reduce": "mean", "z1_rnn_type": "BidirectionalSimpleRNN", "z2_units": 0}
+    others = {"f_to_gen": "tile", "gen_cell_type": "Dense", "z_prior_process": "standard", "variational": True}
+    model = make(**{**recurrent, **others, **to_f})
+    short = counts(3, 5)
+    padded = np.pad(short, ((0, 0), (0, 3), (0, 0)), constant_values=np.nan)
+
+    def sampled(x):
+        with sampling(PosteriorSamples(6, 1, layers=[model._graph_outputs["f"].name])):
+            return model(x)
+
+    found, wanted = sampled(padded), sampled(short)
+    assert_close(found["f"], wanted["f"])
+    assert found["q_z"].loc.shape == (6 if "f_to_z" in to_f else 3, 8, 4)
+    assert_close(found["q_z"].loc[:, :5], wanted["q_z"].loc)
+    assert model.rates(padded, samples=2).shape == (3, 8, 5)
 
 
 def test_gradient_of_a_padded_batch_is_that_of_its_trials():

@@ -155,6 +155,8 @@ DMM = preset("dmm")
 CLASSES = {"u_dim": 3, "u_type": "discrete"}
 COMPLEX = {"gen_cell_type": "Complex", "z2_type": "GRUClip"}
 FLOW = {"gen_cell_type": "GIN", "f_to_gen": "tile", "n_factors": 0}
+ONE_Z = {"z_per_step": False, "z_prior_process": "standard", "z2_type": None, "z2_units": 0}
+LOOKUP = {"f_prior_type": "lookup"}
 
 # Params, and what the message must say: the key, the value, and what to do.
 REFUSED = [
@@ -292,6 +294,18 @@ REFUSED = [
         {**CLASSES, **COMPLEX, "z_prior_process": "cond", "q_cond": "product"},
         ["gen_cell_type='Complex'", "q_cond='product'", "'concat'"],
     ),
+    # one z a window, and sequences
+    ({**ONE_Z, "z_prior_process": "AR1"}, ["z_per_step=False", "z_prior_process='AR1'", "'standard' or 'none'"]),
+    ({**ONE_Z, **CLASSES, "z_prior_process": "cond", "u_per_step": True}, ["u_per_step=True", "u_per_step=False"]),
+    ({**ONE_Z, "z1_rnn_type": "Dense"}, ["z1_rnn_type='Dense'", "Use a recurrent z1_rnn_type"]),
+    ({**ONE_Z, "z2_units": 4, "z2_type": "GRU"}, ["z2_units=4", "z2_type=None"]),
+    ({**ONE_Z, "z1_lag": 1}, ["z1_lag=1", "Use z1_lag=0"]),
+    ({**ONE_Z, "q_z_type": "combiner", "z1_merge": "concat"}, ["q_z_type='combiner'", "Use q_z_type='meanfield'"]),
+    ({**ONE_Z, "gen_cell_type": "Dense", "f_to_gen": "tile"}, ["gen_cell_type='Dense'", "every bin the same"]),
+    ({**ONE_Z, **COMPLEX}, ["z2_type='GRUClip'", "z2_units="]),
+    ({**LOOKUP, "f_prior_kappa": 0.5}, ["f_prior_kappa=0.5", "f_prior_init_std"]),
+    ({**LOOKUP, "variational": False}, ["variational=False", "f_prior_type='standard'"]),
+    ({**LOOKUP, "f_prior_sequences": ["a", "b"]}, ["Every one of the 2 sequences", "f_prior_n_seqs=0", "Set it to 2"]),
     # injective flows
     ({"gen_cell_type": "GIN"}, ["gen_cell_type='GIN'", "f_to_gen='init'", "f_to_gen='tile'"]),
     ({**FLOW, "n_factors": 10}, ["n_factors=10", "Use n_factors=0"]),
@@ -330,6 +344,12 @@ def test_refused_with_key_value_and_remedy(given, words):
         {**CLASSES, "f_prior_type": "cond", "q_cond": "product", "alpha": 1.0},
         {**CLASSES, "q_cond": "concat", "variational": False},
         {**FLOW, "gen_n_hidden": 14},
+        {**ONE_Z, "z_prior_process": "none", "f_to_z": "z1"},
+        {**ONE_Z, **CLASSES, "z_prior_process": "cond"},
+        {**ONE_Z, "gen_cell_type": "Dense", "f_to_gen": "tile", "ext_input_dim": 1},
+        {**ONE_Z, "z_latent_size": 0, "z_prior_process": "AR1"},
+        {**LOOKUP, "f_prior_sequences": ["a", "b"], "f_prior_n_seqs": 3},
+        {**LOOKUP, "f_latent_size": 0, "variational": False},
     ],
 )
 def test_what_can_work_is_not_refused(given):
@@ -377,6 +397,23 @@ def test_presets_follow_their_sources():
     )  # fmt: skip
     assert (pi["q_cond"], pi["gen_cell_type"], pi["u_dim"], pi["f_latent_size"]) == ("product", "GIN", 8, 0)
     assert ivae["z_prior_process"] == pi["z_prior_process"] == "cond" and ivae["u_units"] == [20, 20]
+    fhvae = {
+        "f_units": [256],
+        "f_enc_reduce": "all_last",
+        "f_latent_size": 32,
+        "f_prior_init_std": 0.5,
+        "f_prior_hyper_std": 1.0,
+        "f_disc_alpha": 10.0,
+        "z_per_step": False,
+        "f_to_z": "z1",
+        "z_latent_size": 32,
+        "z_prior_process": "standard",
+        "gen_cell_type": "LSTM",
+        "f_to_gen": "tile",
+        "adam_beta_1": 0.95,
+        "batch_size": 256,
+    }
+    assert preset("fhvae").items() >= fhvae.items()
 
 
 def test_the_source_of_each_preset_is_beside_it():
@@ -384,7 +421,13 @@ def test_the_source_of_each_preset_is_beside_it():
         text = file.read().split("PRESETS: dict", 1)[1]
     for name in PRESETS:
         assert re.search(rf'^ *# .*\n *(PRESETS\[)?"{name}"', text, re.MULTILINE), name
-    assert "1803.02991" in text and "Higgins" in text and "1907.04809" in text and "2011.04798" in text
+    assert (
+        "1803.02991" in text
+        and "Higgins" in text
+        and "1907.04809" in text
+        and "2011.04798" in text
+        and "1709.07902" in text
+    )
 
 
 def test_changes_to_a_preset():
