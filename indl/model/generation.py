@@ -104,6 +104,8 @@ class Generation:
         session: Any = None,
         u: Any = None,
         index: Any = None,
+        fix_f: Any = None,
+        fix_z: Any = None,
     ) -> dict[str, np.ndarray]:
         """Draws trials from the model: latents from their priors, then the generator.
 
@@ -118,10 +120,13 @@ class Generation:
                 or, with ``u_per_step``, of each bin of each trial (n, time first).
             index: for a model with a prior of sequences, the row of the one to draw trials of, or one for each trial.
                 Default: each trial is of a new sequence.
+            fix_f, fix_z: hold one latent while the other is drawn anew for each trial: True: at one draw of its prior;
+                or at the value of one trial, (F,) or (time, Z), or (Z,).
 
         Raises:
             ValueError: the model is not variational, so it has no priors to draw from, and a latent is not given; or
-                the prior of a latent that is not given depends on labels, and they are not given or do not fit.
+                the prior of a latent that is not given depends on labels, and they are not given or do not fit; or a
+                latent is both given and held.
 
         Returns:
             ``rates`` (n, time, channels), ``x`` (counts or signals drawn from them), and ``f``, ``z`` where present.
@@ -129,6 +134,16 @@ class Generation:
         n, time, seed = check_whole(n, "n"), check_whole(time, "time", 1), check_whole(seed, "seed")
         names = self.latent_names
         given = {"f": f, "z": z}
+        held = {name: fixed for name, fixed in (("f", fix_f), ("z", fix_z)) if fixed is not None and fixed is not False}
+        for name, fixed in held.items():
+            if given[name] is not None or name not in names:
+                raise ValueError(
+                    f"A latent is held at one value, or given for each trial. Given: fix_{name} for "
+                    f"{'a model of ' + str(names) if name not in names else f'{name} too'}. Pass one of the two, for a "
+                    "latent of the model."
+                )
+            if fixed is not True:
+                given[name] = np.repeat(np.asarray(fixed, "float32")[None], n, axis=0)
         # A seed for each part, so that neighbouring seeds share no numbers.
         seeds = [int(child) for child in np.random.SeedSequence(seed).generate_state(3) >> 1]
         if u is not None:
@@ -139,11 +154,13 @@ class Generation:
             u = self.labels.spread(arrays.numbers(u, "u"), n, time)
         if index is not None:
             index = self.reads.spread_index(index, n)
-        if "f" in names and f is None:
+        if "f" in names and given["f"] is None:
             prior = self._prior("f")
             given["f"] = prior.draw(n, u={"u": u, "index": index}[prior.reads], seed=seeds[0])
-        if "z" in names and z is None:
+        if "z" in names and given["z"] is None:
             given["z"] = self._prior("z").draw(n, time if self.latent_ranks["z"] == 3 else None, u, seeds[1])
+        for name in (name for name, fixed in held.items() if fixed is True):
+            given[name] = np.repeat(np.asarray(given[name])[:1], n, axis=0)
         p_x = self.decode(given["f"], given["z"], time, ext_input, session)
         out = {"rates": p_x.mean(), "x": p_x.sample(seeds[2]), **{name: given[name] for name in names}}
         return {name: np.asarray(value) for name, value in out.items()}
@@ -181,7 +198,20 @@ class Generation:
                 latents["f"] = latents["f"] + shifts(self, x["index"], order)
             else:
                 latents[swap] = latents[swap][order]
+        return self.decode_as(x, **latents)
+
+    def decode_as(self, x: Any, trial: int | None = None, **latents: Any) -> np.ndarray:
+        """Rates of given latents in the setting of trials: their number of bins, external input and session.
+
+        Args:
+            x: trials (trials, time, channels).
+            trial: the one whose setting all latents have. Default: each has that of its own trial.
+            **latents: ``f`` and ``z``; see :meth:`decode`.
+        """
         inputs = self._read(x)
+        n = len(next(iter(latents.values())))
+        if trial is not None:
+            inputs = {name: np.repeat(values[trial : trial + 1], n, axis=0) for name, values in inputs.items()}
         steps = inputs["x"].shape[1] + self.context.forward_steps
         external, session = inputs.get("ext_input"), inputs.get("session")
         return np.asarray(self.decode(latents.get("f"), latents.get("z"), steps, external, session).mean())

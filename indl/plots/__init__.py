@@ -9,6 +9,7 @@ run `%matplotlib inline` once.
 from indl.plots.behavior import decoding
 from indl.plots.conditions import psths
 from indl.plots.counts import calibration
+from indl.plots.exchange import latent_swaps, latent_traversal
 from indl.plots.label_latents import plot_recovered_latents
 from indl.plots.latents import autocorrelation, factors_3d
 from indl.plots.overview import data_overview
@@ -22,6 +23,8 @@ __all__ = [
     "decoding",
     "factors_3d",
     "kl_per_dimension",
+    "latent_swaps",
+    "latent_traversal",
     "plot_recovered_latents",
     "psths",
     "raster_with_rates",

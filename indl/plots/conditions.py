@@ -43,7 +43,7 @@ def psths(rates, counts, label, bin_width_s, channels=None, path=None, *, names=
     model = np.stack([style.mean(rates[member], axis=0) for member in members]) / bin_width_s
     if channels is None:
         channels = style.most_modulated(observed, _N_COLUMNS)
-    channels = _check_channels(channels, n_channels)
+    channels = style.check_channels(channels, n_channels)
     chosen = style.evenly(len(groups), max_conditions)
     n_columns = min(len(channels), _N_COLUMNS)
     n_blocks = -(-len(channels) // n_columns)
@@ -84,18 +84,3 @@ def _smoothed_averages(counts, members, sd_bins):
     # The quotient weighs each bin by its trials; with all trials there it is the smoothed average.
     smoothed, weight = gaussian_smooth(sums, sd_bins), gaussian_smooth(n_used, sd_bins)
     return np.divide(smoothed, weight, out=np.full_like(smoothed, np.nan), where=n_used > 0)
-
-
-def _check_channels(channels, n_channels):
-    channels = np.atleast_1d(channels)
-    if (
-        channels.ndim != 1
-        or not len(channels)
-        or channels.dtype.kind not in "iu"
-        or not (0 <= channels.min() <= channels.max() < n_channels)
-    ):
-        raise ValueError(
-            f"channels must hold indices of channels. Given: {channels.tolist()} for {n_channels} channels. Give "
-            f"numbers from 0 to {n_channels - 1}."
-        )
-    return channels

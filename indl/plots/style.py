@@ -165,6 +165,22 @@ def check_trial(trial, n_trials):
         )
 
 
+def check_channels(channels, n_channels):
+    """The channels to draw as an array; raises `ValueError` unless there are such."""
+    channels = np.atleast_1d(channels)
+    if (
+        channels.ndim != 1
+        or not len(channels)
+        or channels.dtype.kind not in "iu"
+        or not (0 <= channels.min() <= channels.max() < n_channels)
+    ):
+        raise ValueError(
+            f"channels must hold indices of channels. Given: {channels.tolist()} for {n_channels} channels. Give "
+            f"numbers from 0 to {n_channels - 1}."
+        )
+    return channels
+
+
 def names_of(names, default):
     """The given names as text, or the default ones.
 

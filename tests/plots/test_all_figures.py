@@ -44,6 +44,10 @@ FIGURES = {
     "autocorrelation": lambda d: plots.autocorrelation(d.z, d.prior, WIDTH, tau_s=0.1, names=d.names),
     "psths": lambda d: plots.psths(d.rates, d.counts, d.label, WIDTH, names=d.ids),
     "decoding": lambda d: plots.decoding(d.behavior, d.predicted, WIDTH, d.label, names=d.names),
+    "latent_traversal": lambda d: plots.latent_traversal(
+        np.stack([d.rates[:1], 1.2 * d.rates[:1]], 1), [-1.0, 1.0], WIDTH, names=d.ids
+    ),
+    "latent_swaps": lambda d: plots.latent_swaps(np.stack([d.rates[:1]] * 1), WIDTH, f_names=d.label[:1]),
     "calibration": lambda d: plots.calibration(d.rates, d.counts),
     "data_overview": lambda d: plots.data_overview(d.counts, WIDTH, None, d.label, d.ids, d.findings),
 }
