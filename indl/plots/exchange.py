@@ -32,7 +32,7 @@ def latent_traversal(rates, offsets, bin_width_s, dimensions=None, channels=None
     if rates.ndim != 4 or rates.size == 0 or np.shape(offsets) != rates.shape[1:2] or len(dimensions) != len(rates):
         raise ValueError(
             "A traversal has rates (dimensions, steps, time, channels), an offset a step and a number a dimension. "
-            f"Given: shapes {rates.shape}, {np.shape(offsets)} and {np.shape(dimensions)}. Pass the parts of one traversal."
+            f"Given: shapes {rates.shape}, {np.shape(offsets)} and {np.shape(dimensions)}. Pass one traversal."
         )
     n_steps, n_times, n_channels = rates.shape[1:]
     names = style.names_of(names, [f"channel {i}" for i in range(n_channels)])
