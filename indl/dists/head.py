@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,8 @@ import numpy as np
 from keras import ops
 
 from indl.dists.gaussian import Gaussian
+from indl.layers.activations import activation as named
+from indl.layers.mlp import MLP
 from indl.layers.scale_link import SCALE_FLOOR
 from indl.layers.scale_link import scale_link as named_link
 from indl.registry import register
@@ -28,6 +31,7 @@ class GaussianHead(keras.layers.Layer):
             that as an offset of its own.
         min_variance: floor added to the variance, with log variances. LFADS: 1e-4 for the initial condition.
         floor: added to a softplus scale.
+        hidden, activation: hidden layers of a network for the mean and of another for the scale. Default: affine maps.
     """
 
     def __init__(
@@ -38,6 +42,8 @@ class GaussianHead(keras.layers.Layer):
         scale_link: str = "softplus",
         min_variance: float = 0.0,
         floor: float = SCALE_FLOOR,
+        hidden: Sequence[int] = (),
+        activation: Any = "leaky_relu",
         **kwargs: Any,
     ):
         kwargs.setdefault("dtype", "float32")
@@ -63,10 +69,18 @@ class GaussianHead(keras.layers.Layer):
         if scale_link == "log_variance":
             # LFADS's own start; Keras's default for the others.
             dense["kernel_initializer"] = keras.initializers.VarianceScaling(1.0, "fan_in", "untruncated_normal")
-        self.loc = keras.layers.Dense(size, name="loc", **dense)
-        self.raw_scale = keras.layers.Dense(
-            n_scale, name="raw_scale", bias_initializer=keras.initializers.Constant(bias), **dense
-        )
+        self.hidden = list(hidden)
+        self.activation = keras.activations.get(named(activation))
+        if self.hidden:
+            networks = {"hidden": self.hidden, "activation": self.activation, "dtype": self.dtype_policy}
+            self.loc = MLP(size, name="loc", **networks)
+            self.raw_scale = MLP(n_scale, name="raw_scale", **networks)
+            self._offset = self.link.start(init_std)
+        else:
+            self.loc = keras.layers.Dense(size, name="loc", **dense)
+            self.raw_scale = keras.layers.Dense(
+                n_scale, name="raw_scale", bias_initializer=keras.initializers.Constant(bias), **dense
+            )
         # A constant 0/1 matrix puts the raw entries into a lower triangle: static, so it saves and exports.
         rows, columns = np.tril_indices(size)
         selector = np.zeros((n_scale, size * size), "float32")
@@ -91,5 +105,6 @@ class GaussianHead(keras.layers.Layer):
         return Gaussian(self.loc(features), self.link.scale(raw + self._offset) * eye + raw * (1 - eye))
 
     def get_config(self) -> dict[str, Any]:
-        names = ("size", "init_std", "full", "scale_link", "min_variance", "floor")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        names = ("size", "init_std", "full", "scale_link", "min_variance", "floor", "hidden")
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}, "activation": activation}

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from indl.layers.activations import activation as named
 from indl.layers.mlp import MLP, Networked
 from indl.registry import register
 
@@ -133,7 +134,7 @@ class GINBlock(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.settings = {"slice_size": slice_size, "hidden": list(hidden)}
-        self.activation = keras.activations.get(activation)
+        self.activation = keras.activations.get(named(activation))
         self.depth = depth
         self.share = share
         self.seed = seed
@@ -253,7 +254,7 @@ class InjectiveFlow(keras.layers.Layer):
             for i in range(n_blocks)
         ]
         self.settings = {"depth": depth, "share": share, "slice_size": slice_size, "hidden": list(hidden)}
-        self.activation = keras.activations.get(activation)
+        self.activation = keras.activations.get(named(activation))
 
     def build(self, input_shape: Any) -> None:
         self.lift.build(input_shape)

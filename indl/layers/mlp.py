@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from indl.layers.activations import activation as named
 from indl.registry import register
 
 
@@ -22,7 +23,7 @@ class Networked(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.hidden = list(hidden)
-        self.activation = keras.activations.get(activation)
+        self.activation = keras.activations.get(named(activation))
 
     def get_config(self) -> dict[str, Any]:
         activation = keras.activations.serialize(self.activation)

@@ -25,7 +25,7 @@ MOST_EPOCHS = 10_000_000  # Or steps: at ten a second they take eleven days.
 LARGEST = 1e9  # A scale, a weight or a time constant: float32 holds sums of its square.
 LARGEST_SEED = 2**31 - 1
 
-ACTIVATIONS = ("linear", "relu", "leaky_relu", "tanh", "elu", "gelu", "softplus", "swish")
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "leaky_relu_0.1", "tanh", "elu", "gelu", "softplus", "swish")
 
 
 @dataclass(frozen=True)

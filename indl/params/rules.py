@@ -58,7 +58,8 @@ def check_combinations(p: Mapping[str, Any]) -> None:
             ("f_latent_size", "f_to_gen", "f_to_z"),
             "Set f_to_gen or f_to_z, or f_latent_size=0.",
         )
-    if has_z and p["z1_rnn_type"] is None and (p["z2_type"] is None or p["z2_units"] == 0):
+    encodes = p["z1_rnn_type"] or (p["z2_type"] and p["z2_units"]) or p["q_z_units"]
+    if has_z and not encodes:
         refuse(
             "A dynamic latent needs a z-encoder.",
             ("z_latent_size", "z1_rnn_type", "z2_type", "z2_units"),
@@ -204,6 +205,12 @@ def _check_posterior(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any
             "Only a combiner multiplies with the prior, and only with a gated one.",
             ("use_generative_prior", "q_z_type", "z_prior_process"),
             "Set q_z_type='combiner' and z_prior_process='gated', or use_generative_prior=False.",
+        )
+    if has_z and p["q_z_units"] and (kind == "combiner" or p["gen_cell_type"] == "Complex" or p["z_latent_off_diag"]):
+        refuse(
+            "Networks of their own are for the mean and the scale of a diagonal mean-field posterior.",
+            ("q_z_units", "q_z_type", "gen_cell_type", "z_latent_off_diag"),
+            "Use q_z_units=None, or q_z_type='meanfield' without the complex cell and with z_latent_off_diag=False.",
         )
     if not has_z or kind == "meanfield":
         return
@@ -363,9 +370,9 @@ def _check_labels(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any) -
     if f_cond and p["f_prior_kappa"]:
         refuse("A label prior has no fixed variance.", ("f_prior_type", "f_prior_kappa"), "Use f_prior_kappa=0.")
     for latent, conditional in (("f", f_cond), ("z", z_cond)):
-        training = (f"{latent}_prior_train_mean", f"{latent}_prior_train_var")
-        if conditional and not all(p[key] for key in training):
-            refuse("A label prior is trained as a whole.", (priors[latent == "z"], *training), "Leave both True.")
+        training = f"{latent}_prior_train_var"
+        if conditional and not p[training]:
+            refuse("A label prior is a scale at least.", (priors[latent == "z"], training), "Leave it True.")
         if conditional and product and p[f"{latent}_latent_off_diag"]:
             refuse(
                 "A product with a label prior has a diagonal posterior.",

@@ -156,6 +156,8 @@ TABLE: tuple[Param, ...] = (
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4, high=LARGEST,
           aliases=("qzd_init_std",)),
+    Param("q_z_units", None, "units", "hidden layers, with z1_activation, of a network for the mean of q(z) and of "
+          "another for its scale (None: affine maps)", _Z, low=1, high=MOST_UNITS, none=True),
     Param("q_z_scale", "softplus", "choice", "from the z-encoder to the standard deviation of q(z) (the complex cell "
           "has log variances)", _Z, choices=SCALE_LINKS),
     Param("scale_floor", 1e-5, "float", "added to the standard deviations that a softplus makes, of posteriors and "
@@ -193,6 +195,7 @@ TABLE: tuple[Param, ...] = (
     Param("u_per_step", False, "bool", "one label a bin instead of one a trial", _U),
     Param("u_units", [20, 20], "units", "units of each hidden layer of the network from a continuous label to a 'cond' "
           "prior", _U, low=1, high=MOST_UNITS),
+    Param("u_activation", "tanh", "choice", "activation of that network", _U, choices=ACTIVATIONS),
     Param("q_cond", "none", "choice", "how labels enter the posterior: 'concat' beside the encoders' input (iVAE), "
           "'product' by the 'cond' prior as a factor (pi-VAE), which an unknown label leaves out", _U,
           choices=("none", "concat", "product")),
@@ -226,8 +229,8 @@ TABLE: tuple[Param, ...] = (
     Param("gru_clip_value", 5.0, "float", "bound of every GRUClip state", _GEN, low=1e-3, high=LARGEST),
     # --- observation model
     Param("output_dist", "Poisson", "choice",
-          "distribution of a bin ('Bernoulli': spike or none; 'GaussianUnit': scale fixed to 1; 'MSE': squared error, "
-          "not normalised; 'Gamma': positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
+          "distribution of a bin ('Bernoulli': spike or none; 'GaussianUnit': scale fixed to output_std; 'MSE': "
+          "squared error, not normalised; 'Gamma': positive signals; 'ZeroInflatedGamma': calcium events)", _OUT,
           choices=("Poisson", "Bernoulli", "Gaussian", "GaussianUnit", "MSE", "Gamma", "ZeroInflatedGamma")),
     Param("out_dim", None, "int", "channels of the target, held-in ones first (None: those of the input)", _OUT,
           low=1, high=MOST_CHANNELS,
@@ -238,6 +241,7 @@ TABLE: tuple[Param, ...] = (
     Param("output_scale_link", "softplus", "choice",
           "from read-out to the standard deviation of 'Gaussian' ('log_variance': as in LFADS)", _OUT,
           choices=("softplus", "log_variance")),
+    Param("output_std", 1.0, "float", "standard deviation of 'GaussianUnit'", _OUT, low=1e-6, high=LARGEST),
     Param("gamma_loc", 0.1, "float", "smallest amplitude of an event of 'ZeroInflatedGamma', in units of the target",
           _OUT, low=0, high=LARGEST),
     Param("log_rate_clip", 10.0, "float", "bound of |log rate| in a bin ('Gamma': of log shape and log rate)", _OUT,

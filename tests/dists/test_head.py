@@ -53,3 +53,17 @@ def test_scale_stays_positive_far_out(full):
     q = GaussianHead(3, 0.2, full=full)(1e4 * FEATURES)
     diagonal = tf.linalg.diag_part(q.scale) if full else q.scale
     assert np.isfinite(q.scale).all() and np.min(diagonal) > 0
+
+
+@pytest.mark.parametrize("link", ["softplus", "log_variance", "softplus_variance"])
+def test_networks_of_their_own_for_mean_and_scale(link):
+    head = GaussianHead(3, 0.2, scale_link=link, hidden=[7, 4], activation="leaky_relu_0.1")
+    q = head(FEATURES)
+    x = {"loc": FEATURES, "raw_scale": FEATURES}
+    for name, network in (("loc", head.loc), ("raw_scale", head.raw_scale)):
+        for i, dense in enumerate(network.dense):
+            x[name] = x[name] @ np.asarray(dense.kernel) + np.asarray(dense.bias)
+            x[name] = np.where(x[name] > 0, x[name], 0.1 * x[name]) if i < 2 else x[name]
+    assert_close(q.loc, x["loc"])
+    assert_close(q.scale, head.link.scale(x["raw_scale"] + head.link.start(0.2)))
+    assert_close(GaussianHead.from_config(head.get_config()).hidden, [7, 4])

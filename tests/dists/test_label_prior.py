@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from indl.dists.priors import LabelPrior
-from tests.checks import assert_close, check_layer
+from tests.checks import assert_close, check_layer, untrained
 
 VECTORS = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 CLASSES = np.array([0, 3, 1, 1, 2, 0])
@@ -64,3 +65,16 @@ def test_every_class_starts_near_a_standard_normal():
 def test_kind_of_label_is_checked():
     with pytest.raises(ValueError, match=r"Given: u_type='circular'. Use 'discrete'"):
         LabelPrior(2, 3, "circular")
+
+
+@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+def test_labels_may_modulate_the_variance_alone(kind):
+    prior = LabelPrior(2, 3, kind, (4,), "leaky_relu_0.1", train_mean=False)
+    u = np.array([2, 0, 1]) if kind == "discrete" else np.eye(3, dtype="float32")
+    loc, log_variance = prior(u)
+    assert np.all(np.asarray(loc) == 0) and np.ptp(log_variance, axis=0).min() > 0
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(prior(u)[1] - 1.0))
+    variables = prior.trainable_variables
+    assert len(variables) == (1 if kind == "discrete" else 4)
+    assert not untrained(variables, tape.gradient(loss, [v.value for v in variables]))

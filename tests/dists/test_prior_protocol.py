@@ -39,6 +39,7 @@ PRIORS = {
     "gated": (lambda: GatedPrior(2, 3, init_std=0.6, seed=1), None),
     "Student-t": (lambda: StudentTPrior(2, 4.0, 0.6, seed=1), None),
     "classes": (lambda: LabelPrior(2, 3), CLASSES),
+    "variances of classes": (lambda: LabelPrior(2, 3, train_mean=False), CLASSES),
     "vectors of bins": (lambda: LabelPrior(2, 2, "continuous", (4,)), VECTORS),
 }
 

@@ -279,8 +279,9 @@ REFUSED = [
     ({**CLASSES, "q_cond": "product"}, ["q_cond='product'", "f_prior_type='mvn'", "q_cond='concat'"]),
     ({**CLASSES, "f_prior_type": "cond", "u_per_step": True}, ["u_per_step=True", "Use u_per_step=False"]),
     ({**CLASSES, "f_prior_type": "cond", "f_prior_kappa": 0.5}, ["f_prior_kappa=0.5", "Use f_prior_kappa=0"]),
-    ({**CLASSES, "f_prior_type": "cond", "f_prior_train_var": False}, ["f_prior_train_var=False", "Leave both True"]),
-    ({**CLASSES, "z_prior_process": "cond", "z_prior_train_mean": False}, ["z_prior_train_mean=False", "both True"]),
+    ({**CLASSES, "f_prior_type": "cond", "f_prior_train_var": False}, ["f_prior_train_var=False", "Leave it True"]),
+    ({**CLASSES, "z_prior_process": "cond", "z_prior_train_var": False}, ["z_prior_train_var=False", "Leave it True"]),
+    ({**DMM, "q_z_units": [4]}, ["q_z_units=[4]", "q_z_type='combiner'", "Use q_z_units=None"]),
     ({**CLASSES, "z_prior_process": "cond", "z_kl_mode": "sampled"}, ["z_kl_mode='sampled'", "Use z_kl_mode='auto'"]),
     ({**CLASSES, "z_prior_process": "cond", "variational": False}, ["variational=False", "Use variational=True"]),
     (

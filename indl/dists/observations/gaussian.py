@@ -50,16 +50,19 @@ class GaussianReadout(Readout):
 
     Args:
         n_channels: channels of the target.
-        unit_scale: fix the standard deviation to 1; else it is read out too and starts at 1.
+        unit_scale: fix the standard deviation to `std`; else it is read out too and starts at 1.
         scale_link: ``"softplus"``: the second block makes the standard deviation; ``"log_variance"``: it is the log of
             the variance, as in LFADS, bounded to plus or minus :data:`LOG_VARIANCE_BOUND`, where the gradient ends.
+        std: the standard deviation that is fixed.
         init_bias: bias of the means at the start, one value or one a channel. None: 0.
 
     Raises:
         ValueError: `scale_link` is neither.
     """
 
-    def __init__(self, n_channels: int, unit_scale: bool = False, scale_link: str = "softplus", **kwargs: Any):
+    def __init__(
+        self, n_channels: int, unit_scale: bool = False, scale_link: str = "softplus", std: float = 1.0, **kwargs: Any
+    ):
         super().__init__(n_channels, **kwargs)
         if scale_link not in ("softplus", "log_variance"):
             raise ValueError(
@@ -68,12 +71,13 @@ class GaussianReadout(Readout):
             )
         self.unit_scale = unit_scale
         self.scale_link = scale_link
+        self.std = std
         self.parameters_per_channel = 1 if unit_scale else 2
 
     def observe(self, u: Any) -> GaussianObservation:
         loc, *raw = self.blocks(u)
         if not raw:
-            return GaussianObservation(loc, ops.ones_like(loc))
+            return GaussianObservation(loc, ops.full_like(loc, self.std))
         if self.scale_link == "softplus":
             return GaussianObservation(loc, ops.softplus(raw[0] + inverse_softplus(1.0)) + 1e-4)
         return GaussianObservation(loc, ops.exp(ops.clip(raw[0], -LOG_VARIANCE_BOUND, LOG_VARIANCE_BOUND) / 2))
@@ -83,4 +87,4 @@ class GaussianReadout(Readout):
         return ops.cast(mean, "float32")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "unit_scale": self.unit_scale, "scale_link": self.scale_link}
+        return {**super().get_config(), "unit_scale": self.unit_scale, "scale_link": self.scale_link, "std": self.std}

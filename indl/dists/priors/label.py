@@ -13,6 +13,7 @@ from keras import ops
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.log_gaussian import LogGaussian, log_gaussian
 from indl.dists.priors.base import Prior
+from indl.layers.activations import activation as named
 from indl.layers.mlp import MLP
 from indl.registry import register
 
@@ -31,6 +32,7 @@ class LabelPrior(Prior):
             ``"continuous"``: an MLP, whose first outputs are the means and whose last ones the log variances.
         hidden, activation: hidden layers of the MLP.
         min_variance: added to every variance.
+        train_mean: False: means of zero, so that labels modulate the variance alone (iVAE).
     """
 
     labelled = True
@@ -43,6 +45,7 @@ class LabelPrior(Prior):
         hidden: Sequence[int] = (20, 20),
         activation: Any = "tanh",
         min_variance: float = 0.0,
+        train_mean: bool = True,
         **kwargs: Any,
     ):
         super().__init__(size, **kwargs)
@@ -54,8 +57,9 @@ class LabelPrior(Prior):
         self.u_dim = u_dim
         self.u_type = u_type
         self.hidden = list(hidden)
-        self.activation = keras.activations.get(activation)
+        self.activation = keras.activations.get(named(activation))
         self.min_variance = min_variance
+        self.train_mean = train_mean
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -69,8 +73,13 @@ class LabelPrior(Prior):
                 )
                 for name in ("mean_embedding", "log_variance_embedding")
             )
+            self.mean_embedding.trainable = self.train_mean
+            if not self.train_mean:
+                self.mean_embedding.assign(ops.zeros_like(self.mean_embedding))
         else:
-            self.network = MLP(2 * self.size, self.hidden, self.activation, dtype=self.dtype_policy, name="network")
+            self.network = MLP(
+                (1 + self.train_mean) * self.size, self.hidden, self.activation, dtype=self.dtype_policy, name="network"
+            )
             self.network.build((None, self.u_dim))
         self.built = True
 
@@ -81,7 +90,8 @@ class LabelPrior(Prior):
             chosen = ops.one_hot(u, self.u_dim, dtype=self.compute_dtype)
             loc, raw = (ops.matmul(chosen, table) for table in (self.mean_embedding, self.log_variance_embedding))
         else:
-            loc, raw = log_gaussian(self.network(u))
+            found = self.network(u)
+            loc, raw = log_gaussian(found) if self.train_mean else (ops.zeros_like(found), found)
         return LogGaussian(loc, ops.logaddexp(raw, math.log(self.min_variance)) if self.min_variance else raw)
 
     def gaussian(self, u: Any, like: Any = None) -> Gaussian:
@@ -126,7 +136,7 @@ class LabelPrior(Prior):
         return q.kl_per_dimension(self.gaussian(u, q.loc))
 
     def get_config(self) -> dict[str, Any]:
-        config = {name: getattr(self, name) for name in ("u_dim", "u_type", "hidden", "min_variance")}
+        config = {name: getattr(self, name) for name in ("u_dim", "u_type", "hidden", "min_variance", "train_mean")}
         return {**super().get_config(), **config, "activation": keras.activations.serialize(self.activation)}
 
 

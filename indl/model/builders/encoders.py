@@ -7,6 +7,7 @@ from typing import Any
 from keras import layers, ops
 
 from indl.dists.gaussian import Gaussian
+from indl.layers.activations import activation
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
 from indl.layers.time import FirstBins, PadTime, ShiftTime
 from indl.model.builders.shared import Params, dropout, penalty, stream
@@ -106,7 +107,7 @@ def create_z_encoder(params: Params, z_enc_inputs: Any, f_sample: Any = None, ma
         layer = f"{name}z1_{i}"
         lag = p["z1_lag"] if i == len(units) - 1 else 0
         if p["z1_rnn_type"] == "Dense":
-            x = layers.Dense(size, activation=p["z1_activation"], name=layer)(x)
+            x = layers.Dense(size, activation=activation(p["z1_activation"]), name=layer)(x)
             x = ShiftTime(lag, name=f"{layer}_later")(x) if lag else x
         else:
             x, last = recurrent(

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from indl.dists.gaussian import Gaussian
+from indl.layers.activations import activation
 from indl.layers.flows import InjectiveFlow
 from indl.layers.initial_state import TrainableState
 from indl.layers.samples import AppendStatic, RepeatSamples, fold, unfold
@@ -78,13 +79,13 @@ def create_generator(
     for i, units in enumerate(as_list(p["gen_n_hidden"])):
         layer = f"{name}gen_{i}"
         if p["gen_cell_type"] == "Dense":
-            x = layers.Dense(units, activation=p["gen_activation"], name=layer)(x)
+            x = layers.Dense(units, activation=activation(p["gen_activation"]), name=layer)(x)
             continue
         if p["gen_cell_type"] == "GIN":
             # Hidden layers as in pi-VAE: a quarter of the width, two in each network.
             hidden = {key: [max(1, units // 4)] * 2 for key in ("hidden", "lift_hidden")}
-            activation = {key: p["gen_activation"] for key in ("activation", "lift_activation")}
-            x = InjectiveFlow(units, **hidden, **activation, name=layer)(x)
+            functions = {key: activation(p["gen_activation"]) for key in ("activation", "lift_activation")}
+            x = InjectiveFlow(units, **hidden, **functions, name=layer)(x)
             continue
         init = _initial_state(p, x, f if how in ("init", "both") else None, units, layer)
         x, _ = recurrent(

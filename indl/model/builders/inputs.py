@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from indl.layers.activations import activation
 from indl.layers.append_labels import AppendLabels
 from indl.layers.coordinated_dropout import CoordinatedDropout
 from indl.layers.missing import FillMissing, TimeMask
@@ -86,9 +87,9 @@ def prepare_inputs(
     if p["input_factors"]:
         if p["n_sessions"] > 1:
             x = SessionReadIn(p["input_factors"], p["n_sessions"], name=f"{name}read_in")(x, required_session(session))
-            x = layers.Activation(p["read_in_activation"])(x) if p["read_in_activation"] != "linear" else x
+            x = layers.Activation(activation(p["read_in_activation"]))(x) if p["read_in_activation"] != "linear" else x
         else:
-            x = layers.Dense(p["input_factors"], p["read_in_activation"], name=f"{name}read_in")(x)
+            x = layers.Dense(p["input_factors"], activation(p["read_in_activation"]), name=f"{name}read_in")(x)
     f_in, z_in = x, x
     if segment:
         f_in, z_in = x[:, :segment], PadTime(before=segment, name=f"{name}after_segment")(x[:, segment:])

@@ -10,8 +10,9 @@ from indl.dists.gaussian import Gaussian
 from indl.dists.head import GaussianHead
 from indl.dists.labelled import LabelProduct
 from indl.dists.log_gaussian import LogGaussian
+from indl.layers.activations import activation
 from indl.model.builders.shared import Params, n_classes, required_labels, stream
-from indl.params import CellSpec, validate_params
+from indl.params import CellSpec, as_list, validate_params
 from indl.rnn.combiner import CombinerPosterior
 
 
@@ -145,6 +146,8 @@ def encoder_posterior(params: Params, latent: str, encoded: Any, name: str = "")
     settings = {"full": p[f"{latent}_latent_off_diag"], "scale_link": p[f"q_{latent}_scale"], "floor": p["scale_floor"]}
     if latent == "f":
         settings["min_variance"] = p["q_f_min_var"]
+    elif p["q_z_units"]:
+        settings |= {"hidden": as_list(p["q_z_units"]), "activation": activation(p["z1_activation"])}
     size, init_std = p[f"{latent}_latent_size"], p[f"q_{latent}_init_std"]
     if latent == "f" or p["q_z_type"] != "directions":
         return GaussianHead(size, init_std, **settings, name=f"{name}q_{latent}")(encoded)

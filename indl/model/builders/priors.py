@@ -10,6 +10,7 @@ from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
 from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
+from indl.layers.activations import activation
 from indl.layers.scale_gradient import ScaleGradient
 from indl.model.builders.shared import Params, n_classes, stream
 from indl.params import as_list, validate_params
@@ -175,5 +176,11 @@ def label_kl(params: Params, q: Gaussian, p_u: LogGaussian, u: Any) -> Any:
 
 def _label_prior(p: Params, latent: str, name: str) -> LabelPrior:
     return LabelPrior(
-        p[f"{latent}_latent_size"], p["u_dim"], p["u_type"], as_list(p["u_units"]), name=f"{name}{latent}_prior"
+        p[f"{latent}_latent_size"],
+        p["u_dim"],
+        p["u_type"],
+        as_list(p["u_units"]),
+        activation(p["u_activation"]),
+        train_mean=p[f"{latent}_prior_train_mean"],
+        name=f"{name}{latent}_prior",
     )

@@ -61,7 +61,7 @@ def output_dist(params: Params, factors: Any, session: Any = None, name: str = "
     elif kind == "ZeroInflatedGamma":
         readout = ZeroInflatedGammaReadout(n, p["gamma_loc"], **shared)
     else:
-        readout = GaussianReadout(n, kind == "GaussianUnit", p["output_scale_link"], **shared)
+        readout = GaussianReadout(n, kind == "GaussianUnit", p["output_scale_link"], p["output_std"], **shared)
     if p["frame_shape"]:
         return flat_frames(readout(factors), name)
     return readout(factors, required_session(session)) if several else readout(factors)
