@@ -231,7 +231,7 @@ def run(level: str, name: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any
 
 
 def table(rows: list[dict[str, Any]], level: str) -> str:
-    """Means over seeds as Markdown, models in the order of their first row."""
+    """Means over seeds as Markdown, +- the standard deviation of several, models in the order of their first row."""
     rows = [row for row in rows if row["level"] == level]
     lines = [f"| {level} | seeds | {' | '.join(COLUMNS.values())} |", "| --- " * (len(COLUMNS) + 2) + "|"]
     for name in dict.fromkeys(row["model"] for row in rows):
@@ -239,8 +239,9 @@ def table(rows: list[dict[str, Any]], level: str) -> str:
         cells = [name, str(len(group)) if name in MODELS else ""]
         for column in COLUMNS:
             values = [row[column] for row in group if column in row]
-            mean = statistics.mean(values) if values else None
-            cells.append("" if mean is None else f"{mean:.1f}" if column in WHOLE else f"{mean:.3f}")
+            digits = 1 if column in WHOLE else 3
+            spread = f" +- {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}" if values else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

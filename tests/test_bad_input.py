@@ -91,7 +91,7 @@ PARAMS = {
     "negative": ({"gen_l2_reg": -1}, ["'gen_l2_reg'", "-1", ">= 0"]),
     "a misspelt choice": ({"gen_cell_type": "GRUclip"}, ["'GRUclip'", "Did you mean 'GRUClip'?"]),
     "a list for a choice": ({"f_rnn_type": ["LSTM"]}, ["['LSTM']", "'LSTM', 'GRU'"]),
-    "an unknown choice": ({"output_dist": "Bernoulli"}, ["'Bernoulli'", "Allowed: 'Poisson', "]),
+    "an unknown choice": ({"output_dist": "Binomial"}, ["'Binomial'", "Allowed: 'Poisson', "]),
     "no latent": (
         {"f_latent_size": 0, "z_latent_size": 0},
         ["at least one latent", "f_latent_size=0, z_latent_size=0"],

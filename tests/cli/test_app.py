@@ -153,7 +153,7 @@ BAD = [
     (["train", "DATA", "--out", "o", "--set", "f_latent_size"], "key=value"),
     (["train", "DATA", "--out", "o", "--set", "f_latent_size=many"], "an integer"),
     (["train", "DATA", "--out", "o", "--set", "f_latent_size=-1"], ">= 0"),
-    (["train", "DATA", "--out", "o", "--set", "output_dist=Bernoulli"], "Allowed: 'Poisson'"),
+    (["train", "DATA", "--out", "o", "--set", "output_dist=Binomial"], "Allowed: 'Poisson'"),
     (["train", "DATA", "--out", "o", "--set", "f_latent_size=0", "--set", "z_latent_size=0"], "at least one latent"),
     (["baseline", "absent.h5"], "absent.h5"),
     (["baseline", "DATA", "--lag", "soon"], "--lag takes a number of seconds, 60 at most, or auto. Given: soon"),

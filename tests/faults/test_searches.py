@@ -9,6 +9,7 @@ import pytest
 
 import indl
 from indl.files import OutputError
+from indl.params import completed
 from indl.tuning import IsolatedRandomSearch, SearchError, SequentialHyperModel
 from indl.tuning.isolated import run_job
 from tests.faults.tampering import VALUES, Outcomes, file_cases, json_cases
@@ -120,7 +121,7 @@ def test_b6_a_trial_that_had_ended_is_taken_or_told(name, search, hypermodel):
     trial, outcomes = folder / "trial_1", Outcomes()
     job = json.loads((trial / "job.json").read_text())
     recording, path = folder / "recording.h5", trial / name
-    asked = (trial, job["params"], recording, job["epochs"], job["hidden_every"])
+    asked = (trial, completed(job["params"]), recording, job["epochs"], job["hidden_every"])
     trained.clear()
     wanted = run_job(*asked)
     assert trained == ["trial_1"] and run_job(*asked) == wanted and len(trained) == 1

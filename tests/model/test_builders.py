@@ -11,6 +11,7 @@ from indl.dists import AR1Prior, Gaussian, GaussianObservation, GaussianPrior, P
 from indl.model import beta_vae
 from indl.model.builders.shared import stream
 from indl.params import RNN_CELLS, RNN_TYPES, preset
+from indl.params.sequence import GENERATORS
 from indl.sampling.modes import GivenLatents, sampling
 from tests.checks import CELLS, QUICK, TINY, assert_close, assert_same, counts, tiny_model
 
@@ -71,7 +72,9 @@ def test_the_listing_of_the_first_notebook():
 def test_every_type_builds_and_gives_finite_values(rnn_type, layers):
     forward = rnn_type in RNN_CELLS
     model = tiny_model(
-        f_rnn_type=rnn_type, z1_rnn_type=rnn_type, gen_cell_type=rnn_type, f_to_gen="both" if forward else "tile",
+        f_rnn_type=rnn_type, z1_rnn_type=rnn_type, f_to_gen="both" if forward else "tile",
+        # A generator does not run backward.
+        gen_cell_type=rnn_type if rnn_type in (*GENERATORS, "Dense") else "Dense",
         f_units=[4] * layers, z1_units=[5] * layers, gen_n_hidden=[6] * layers,
         f_enc_reduce="mean" if rnn_type == "Dense" else "last",
     )  # fmt: skip

@@ -527,7 +527,7 @@ def test_the_builder_returns_the_posterior_with_its_sample():
     assert q_z.has_path and q_z.drawn.name == "complex_cell" and q_z.drawn.shape == (None, None, 2)
     arrays = [RNG.normal(size=shape).astype("float32") for shape in ((3, 3), (3, 6, 5), (3, 6, 2))]
     drawn = model(arrays, training=True)
-    loc, _, z = drawn["q"]
+    loc, _, z = drawn["q"][:3]
     assert np.abs(z - loc).min() > 0
     # Handed back, the sample gives the same states.
     with sampling(GivenLatents({"complex_cell": z})):

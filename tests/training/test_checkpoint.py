@@ -258,6 +258,7 @@ def test_a_run_from_before_a_parameter_goes_on(tmp_path):
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
     model.compile("sgd")
+    model.optimizer_variables = model.optimizer.variables
     older = {key: value for key, value in PARAMS.items() if key not in ("family", "log_factorial")}
     first = Checkpoint(tmp_path / "state.npz", {"params": older, "epochs": EPOCHS}, {})
     first.set_model(model)
