@@ -1,6 +1,7 @@
 """Figures of what latents do: one dimension moved, and static and dynamic latents exchanged between trials."""
 
 import numpy as np
+from matplotlib.colors import Normalize, PowerNorm
 
 from indl.data.checks.arrays import check_bin_width
 from indl.plots import style
@@ -86,10 +87,13 @@ def latent_swaps(rates, bin_width_s, path=None, *, f_names=None, z_names=None):
     order = np.argsort(-style.mean(rates.reshape(-1, n_channels), axis=0), kind="stable")
     figure = style.new_figure(1.7 * n + 1.6, 1.3 * n + 0.9)
     axes = figure.subplots(n, n, squeeze=False, sharex=True, sharey=True)
+    least = float(np.min(rates, where=np.isfinite(rates), initial=0.0)) / bin_width_s
     highest = style.highest(rates) / bin_width_s
+    # Of rates, a root shows the small ones beside the large; signals of both signs have none.
+    scale = PowerNorm(0.5, 0, highest) if least == 0 else Normalize(least, highest)
     for (i, j), axis in np.ndenumerate(axes):
         image = axis.imshow(
-            rates[i, j][:, order].T / bin_width_s, aspect="auto", vmin=0, vmax=highest, cmap="viridis",
+            rates[i, j][:, order].T / bin_width_s, aspect="auto", norm=scale, cmap="viridis",
             extent=(0, n_times * bin_width_s, n_channels - 0.5, -0.5), interpolation="nearest",
         )  # fmt: skip
         for line in axis.spines.values():
@@ -100,5 +104,6 @@ def latent_swaps(rates, bin_width_s, path=None, *, f_names=None, z_names=None):
             x="time (s)" if i == n - 1 else None,
             y=f"f of {f_names[i]}" if j == 0 else None,
         )
+    figure.supylabel("channel, by its mean rate", fontsize=9)
     style.color_bar(figure, image, axes, "rate (Hz)")
     return style.finish(figure, path)
