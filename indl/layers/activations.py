@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
-
-
-@keras.saving.register_keras_serializable("indl")
-def leaky_relu_tenth(x: Any) -> Any:
-    """A leaky rectifier of slope 0.1, as in the code of iVAE; Keras's own has 0.2."""
-    return ops.leaky_relu(x, negative_slope=0.1)
 
 
 def activation(name: Any) -> Any:
-    """What a layer of Keras takes for the name of a parameter's value; other things as they are."""
-    return leaky_relu_tenth if isinstance(name, str) and name == "leaky_relu_0.1" else name
+    """What a layer of Keras takes for the name of a parameter's value; other things as they are.
+
+    ``"leaky_relu_0.1"`` is the leaky rectifier of iVAE's code; Keras's own has a slope of 0.2.
+    """
+    return keras.layers.LeakyReLU(negative_slope=0.1) if isinstance(name, str) and name == "leaky_relu_0.1" else name

@@ -86,4 +86,5 @@ def compress(path):
 
 
 if __name__ == "__main__":
-    read(*sys.argv[1:])
+    for folder, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        read(folder, out)

@@ -47,6 +47,12 @@ VARIANTS = {
         "q_z_type": "combiner", "use_generative_prior": True, "z_prior_process": "gated", "z1_rnn_type": "BackwardLSTM",
         "z2_units": 0, "output_dist": "Bernoulli", "encoder_state_trainable": True,
     },
+    "published_ivae": {
+        "z1_rnn_type": None, "z2_units": 0, "q_z_units": [4], "z1_activation": "leaky_relu_0.1", "f_latent_size": 0,
+        "z_prior_process": "cond", "z_prior_train_mean": False, "u_dim": 3, "u_type": "continuous", "q_cond": "concat",
+        "u_activation": "leaky_relu_0.1", "gen_cell_type": "Dense", "gen_activation": "leaky_relu_0.1", "n_factors": 0,
+        "f_to_gen": None, "output_dist": "GaussianUnit", "output_std": 0.1, "q_z_scale": "log_variance",
+    },
     "beta_tcvae": {**PLAIN, "objective": "beta_tcvae", "n_data": 6},
     "factor_vae": {**PLAIN, "objective": "factor_vae", "factor_units": [3]},
     "dip_vae": {**PLAIN, "objective": "dip_vae_ii"},
