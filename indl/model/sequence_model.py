@@ -256,6 +256,10 @@ class SequentialVAE(Generation, LatentModel):
 
     def init_readout(self, target: Any, session: Any = None) -> None:
         """Sets the read-out bias to the mean of `target`; see :meth:`indl.dists.observations.base.Readout.start_at`."""
+        frame = (self.params or {}).get("frame_shape")
+        if frame:
+            # A colour has one bias for all pixels.
+            target = np.reshape(target[:], (len(target), -1, frame[-1]))
         part_of(self, "readout").start_at(target, session)
 
     def init_sequences(self, index: Any, unseen: Any = ()) -> None:

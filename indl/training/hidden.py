@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 from indl.data.values.recording import Split
 from indl.layers.coordinated_dropout import hidden_input
 from indl.model.inputs.of_recording import inputs_of
-from indl.model.parts import part_of
 
 
 def hidden_nll(model: Any, part: Split | np.ndarray, folds: int = 4, seed: int = 0) -> float:
@@ -61,7 +60,7 @@ def _hidden_sum(model: Any, given: dict[str, Any], fold: np.ndarray, folds: int)
 
 def pad_target(x: np.ndarray, model: Any) -> np.ndarray:
     """`x` with zeros in the held-out channels and forward steps, whose likelihood is left out."""
-    width = part_of(model, "readout").n_channels
+    width = model.passes.outputs["rates"].shape[-1]
     return np.pad(x, ((0, 0), (0, model.context.forward_steps), (0, width - x.shape[2])))
 
 

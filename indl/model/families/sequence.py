@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from indl.data.batches.augmentation import Augmentation
 from indl.data.batches.batches import Batches
@@ -78,11 +77,7 @@ class SequenceFamily(Family):
         if "index" in model.reads.symbols:
             model.init_sequences(*(sequence_rows(part, params) for part in (recording.train, recording.valid)))
         if params["init_rate_bias"] is None:
-            target = recording.train.recon
-            if params["frame_shape"]:
-                # A colour has one bias for all pixels.
-                target = np.reshape(target[:], (len(target), -1, params["frame_shape"][-1]))
-            model.init_readout(target, recording.train.session)
+            model.init_readout(recording.train.recon, recording.train.session)
         return model
 
     def compile(self, model: SequentialVAE, params: Mapping[str, Any], n_trials: int, epochs: int) -> None:

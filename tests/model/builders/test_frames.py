@@ -9,7 +9,7 @@ from indl.model import beta_vae
 from indl.model.assemble import build_sequential_vae
 from indl.model.memory import sequence_memory
 from indl.params import preset, validate_params
-from indl.training.fit import make_model, params_for
+from indl.training.fit import make_model, params_for, train
 from tests.checks import PLAIN, QUICK, TINY, assert_same, check_model, saved_and_loaded
 from tests.messages import faults
 
@@ -50,7 +50,7 @@ def test_training_starts_at_the_mean_colours_and_learns_the_film():
     error = x - np.tile(x[:30].reshape(-1, 3).mean(0), 64)
     start = 0.5 * (np.square(error).sum((1, 2)).mean() + np.log(2 * np.pi) * x[0].size)
     assert model.evaluate(x, return_dict=True, verbose=0)["nll"] == pytest.approx(start, rel=0.02)
-    model.fit(x[:30], epochs=40, batch_size=30, verbose=0)
+    train(p, recording, model=model, epochs=40, hidden_every=40)
     rates = model.rates(x)
     assert np.square(rates - x).mean() < 0.6 * np.square(error).mean()
     assert_same(saved_and_loaded(model).rates(x), rates)
