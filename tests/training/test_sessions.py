@@ -210,7 +210,8 @@ def test_training_resumes_and_is_saved(joined, tmp_path):
     again = train(params, joined, folder=tmp_path).model
     assert_same(again.rates(x), kept.rates(x))
     scores = evaluate(result.model, joined.only("a"), samples=0)
-    assert np.isfinite(list(scores.values())).all()
+    # Averages of trials that are noise have no score.
+    assert np.isfinite([value for name, value in scores.items() if name != "psth_r2"]).all()
 
 
 def test_model_of_several_sessions_needs_a_read_in_and_sessions(joined):
