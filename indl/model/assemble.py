@@ -102,10 +102,10 @@ def build_sequential_vae(
             outputs["kl_f_encoder"] = beta_vae.label_kl(p, own_f, p_f, u)
         if p["alpha"] and p_z is not None:
             outputs["kl_z_encoder"] = beta_vae.label_kl(p, own_z, p_z, u)
-        for name in ("kl_z", "kl_z_encoder"):
-            if mask is not None and name in outputs and p["z_per_step"]:
+        for term in ("kl_z", "kl_z_encoder"):
+            if mask is not None and term in outputs and p["z_per_step"]:
                 # Beyond a trial's end there is nothing to pay for.
-                outputs[name] *= ops.cast(mask, outputs[name].dtype)
+                outputs[term] *= ops.cast(mask, outputs[term].dtype)
     rate, passed = p["coordinated_dropout_rate"], p["coordinated_dropout_pass_rate"]
     trained = rate + (1 - rate) * passed
     rescale = 1.0 / trained if p["coordinated_dropout_rescale"] and rate > 0 else 1.0

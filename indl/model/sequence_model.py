@@ -266,9 +266,9 @@ class SequentialVAE(Generation, LatentModel):
         """Tells the prior of sequences what training has; see :meth:`indl.dists.priors.table.TablePrior.count`."""
         part_of(self, "f_prior").count(index, unseen)
 
-    def estimate_sequences(self, x: Any) -> None:
+    def estimate_sequences(self, x: Any, trained: bool = False) -> None:
         """Estimates the means of sequences that training has not; see :func:`indl.model.sequences.estimate`."""
-        estimate(self, x)
+        estimate(self, x, trained)
 
     # --- inference ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 from indl.model.parts import part_of
 
 
-def estimate(model: Any, x: Any) -> None:
+def estimate(model: Any, x: Any, trained: bool = False) -> None:
     """Sets the means of sequences that training has not to the likeliest ones, given the trials `x`.
 
     They are those of :func:`indl.dists.priors.table.map_means`, of all trials of `x` in such a sequence; the rows of
@@ -19,21 +19,22 @@ def estimate(model: Any, x: Any) -> None:
     Args:
         model: a model with f_prior_type='lookup'.
         x: inputs by name, with ``index``; or a data set of them, alone or as the first of a tuple.
+        trained: set those of sequences in training instead, all of whose trials are then in `x`.
     """
     prior = part_of(model, "f_prior")
-    used = np.asarray(prior.used) > 0
-    if used.all():
+    chosen = (np.asarray(prior.used) > 0) == trained
+    if not chosen.any():
         return
     means, rows = [], []
     for batch in (x,) if isinstance(x, Mapping) else _inputs(x):
         index = np.asarray(batch["index"], int)
-        new = ~used[index]
-        if new.any():
-            given = {name: np.asarray(values)[new] for name, values in batch.items()}
+        of_these = chosen[index]
+        if of_these.any():
+            given = {name: np.asarray(values)[of_these] for name, values in batch.items()}
             means.append(model.encode(given)["q_f"].loc)
-            rows.append(index[new])
+            rows.append(index[of_these])
     if rows:
-        prior.estimate(np.concatenate(means), np.concatenate(rows))
+        prior.estimate(np.concatenate(means), np.concatenate(rows), trained)
 
 
 def shifts(model: Any, index: np.ndarray, order: np.ndarray) -> np.ndarray:

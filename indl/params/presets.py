@@ -127,8 +127,9 @@ PRESETS["dsae_factorized"] = {
 }
 # Hsu et al. 2017 (arXiv:1709.07902), sizes of wnhsu/ScalableFHVAE: one f and one z a window, f around the mean of the
 # window's sequence. Signals: output_dist="Gaussian", input_transform=None, with the learned variance of the source. Its
-# L2 of 1e-4 on all weights is here on the generator's recurrent ones. f_prior_n_seqs is to be set to the sequences:
-# `train` takes those of the recording.
+# L2 of 1e-4 on all weights is here on the generator's recurrent ones, and the means that it estimates for every few
+# thousand sequences (hierarchical sampling) are those of all, before every epoch. f_prior_n_seqs is to be set to the
+# sequences: `train` takes those of the recording.
 PRESETS["fhvae"] = {
     "coordinated_dropout_rate": 0.0,
     "dropout_rate": 0.0,
@@ -142,6 +143,7 @@ PRESETS["fhvae"] = {
     "f_prior_type": "lookup",
     "f_prior_init_std": 0.5,
     "f_prior_n_seqs": 2,
+    "f_prior_refresh": True,
     "z_per_step": False,
     "z1_rnn_type": "LSTM",
     "z1_units": [256],

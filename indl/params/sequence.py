@@ -126,6 +126,8 @@ TABLE: tuple[Param, ...] = (
           "the recording; more leave room for new ones", _F, low=0, high=MOST_TRIALS),
     Param("f_prior_hyper_std", 1.0, "float", "standard deviation of the prior of a sequence's mean", _F,
           low=1e-4, high=LARGEST),
+    Param("f_prior_refresh", False, "bool", "set the means of the training's sequences to the likeliest ones before "
+          "every epoch, and train them between, with f_prior_type='lookup'", _F),
     Param("f_disc_alpha", 10.0, "float", "weight of log p(sequence | mean of q(f)), with f_prior_type='lookup'", _F,
           low=0, high=LARGEST),
     # --- dynamic latent

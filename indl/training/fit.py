@@ -28,6 +28,7 @@ from indl.training.mode import Mode
 from indl.training.plateau import PlateauRate
 from indl.training.schedules import BetaSchedules, objective_schedules
 from indl.training.selection import BestWeights
+from indl.training.sequence_means import SequenceMeans
 
 __all__ = [
     "TrainingResult",
@@ -128,6 +129,8 @@ def make_callbacks(
         found |= objective_schedules(params)
         found["hidden"] = HiddenValidation(recording.valid, hidden_every, first)
         found["latent_use"] = LatentUse(recording.valid, hidden_every, _LATENT_TRIALS)
+    if params.get("f_prior_type") == "lookup" and params["f_prior_refresh"]:
+        found["sequence_means"] = SequenceMeans(recording.train)
     found["guard"] = FiniteGuard(skip_nonfinite)
     if params.get("lr_schedule") == "plateau":
         found["plateau"] = PlateauRate(*(params[f"lr_{key}"] for key in ("patience", "decay", "stop", "smoothing")))

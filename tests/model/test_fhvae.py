@@ -20,6 +20,7 @@ from indl.objectives import FHVAEBound
 from indl.params import preset
 from indl.runs.report import save_figures
 from indl.training import train
+from indl.training.fit import make_callbacks
 from indl.training.sessions import add_session
 from tests.checks import (
     PLAIN,
@@ -88,6 +89,20 @@ def test_every_variable_trains(model, recording):
 def test_the_mean_of_a_sequence_that_training_has_not_is_estimated(model, valid):
     q_f = model.encode(valid["x"])["q_f"].loc
     assert_close(np.asarray(prior_of(model).table)[3], map_means(q_f, valid["index"], 4)[3])
+
+
+def test_means_of_sequences_in_training_are_estimated_before_every_epoch(result, model, recording):
+    table, given = prior_of(model).table, inputs_of(model, recording.train, labels=True)
+    wanted, kept = map_means(model.encode(given["x"])["q_f"].loc, given["index"], 4), table.numpy()
+    again = make_callbacks(model.params, recording)["sequence_means"]
+    again.set_model(model)
+    again.on_epoch_begin(0)
+    found = table.numpy()
+    assert_close(found[:3], wanted[:3])
+    assert_same(found[3], kept[3])
+    assert np.abs(found[:3] - kept[:3]).max() > 1e-4 and prior_of(model).n_segments.numpy().tolist() == [3, 2, 3, 2]
+    table.assign(kept)
+    assert "sequence_means" not in make_callbacks({**model.params, "f_prior_refresh": False}, recording)
 
 
 def test_the_bound_is_its_sum(model, recording, valid):

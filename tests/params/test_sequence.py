@@ -405,6 +405,7 @@ def test_presets_follow_their_sources():
         "f_prior_init_std": 0.5,
         "f_prior_hyper_std": 1.0,
         "f_disc_alpha": 10.0,
+        "f_prior_refresh": True,
         "z_per_step": False,
         "f_to_z": "z1",
         "z_latent_size": 32,

@@ -130,18 +130,19 @@ class TablePrior(Prior):
         self.n_segments.assign(np.where(trained > 0, trained, scored))
         self.used.assign(trained > 0)
 
-    def estimate(self, means: Any, index: Any) -> None:
+    def estimate(self, means: Any, index: Any, trained: bool = False) -> None:
         """Sets the rows that training does not use, as far as `index` names them, to :func:`map_means`.
 
         Args:
             means: means of the posteriors of trials, (trials, F).
             index: row of each, (trials,).
+            trained: set those that training does use instead, of which `index` must then have all trials.
         """
         counts = np.bincount(np.asarray(index, int), minlength=self.n_seqs)
-        new = (counts > 0) & ~(np.asarray(self.used) > 0)
+        chosen = (counts > 0) & ((np.asarray(self.used) > 0) == trained)
         found = map_means(means, index, self.n_seqs, self.init_std, self.hyper_std)
-        self.table.assign(np.where(new[:, None], found, self.table))
-        self.n_segments.assign(np.where(new, counts, self.n_segments))
+        self.table.assign(np.where(chosen[:, None], found, self.table))
+        self.n_segments.assign(np.where(chosen, counts, self.n_segments))
 
     def __repr__(self) -> str:
         return f"TablePrior(event size {self.size}, {self.n_seqs} sequences)"
