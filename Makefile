@@ -9,14 +9,15 @@ unexport PYTHONDONTWRITEBYTECODE
 
 venv: $(VENV)/.dev
 
-# The stamp holds the venv to pyproject.toml: it is made anew when the dependencies change.
+# The stamp holds the venv to pyproject.toml: it is made anew when the dependencies change. Modules are compiled when they
+# are first imported: most never are, and to compile them all takes a third of the time.
 $(VENV)/.dev: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -e ".[dev]"
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -e ".[docs]"
 	touch $@
 
 demo: venv

@@ -28,7 +28,7 @@ FLOORS = {
         {"objectives"},
         {"model"},
         {"loading"},
-        {"training", "export"},
+        {"training", "export", "blackbox"},
         {"tuning", "evaluation"},
         {"runs"},
         {"cli"},
