@@ -80,13 +80,17 @@ def block_gradient(loss: Any, mask: Any, rescale: float = 1.0, skip_steps: int =
         rescale: factor on the gradient of the masked part; 1 / (trained fraction) keeps its expectation.
         skip_steps: bins at the start that always train, and therefore take no factor.
     """
+    weight = gradient_weight(loss, mask, rescale, skip_steps)
+    return weight * loss + ops.stop_gradient((1.0 - weight) * loss)
+
+
+def gradient_weight(loss: Any, mask: Any, rescale: float = 1.0, skip_steps: int = 0) -> Any:
+    """The factor on the gradient of every element of a loss, see :func:`block_gradient`, with an axis for samples."""
     time, channels = ops.shape(loss)[-2] - ops.shape(mask)[1], ops.shape(loss)[-1] - ops.shape(mask)[2]
     # Skipped bins are dropped from the mask and padded like the bins beyond it.
     weight = ops.cast(mask[:, skip_steps:], loss.dtype) * rescale
     weight = ops.pad(weight, ((0, 0), (skip_steps, time), (0, channels)), constant_values=1.0)
-    if len(loss.shape) == 4:
-        weight = weight[:, None]
-    return weight * loss + ops.stop_gradient((1.0 - weight) * loss)
+    return weight[:, None] if len(loss.shape) == 4 else weight
 
 
 def hidden_input(

@@ -15,6 +15,8 @@ from indl.data.values.recording import Recording, Split
 from indl.data.values.trials import Trials
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.observations import OBSERVATIONS
+from indl.model.densities import latent_densities, of_many_samples
+from indl.model.evidence import log_evidence
 from indl.model.generation import Generation
 from indl.model.inputs import arrays
 from indl.model.inputs.arrays import ModelInputs
@@ -24,7 +26,7 @@ from indl.model.latent_model import LatentModel
 from indl.model.parts import part_of
 from indl.model.passes import Passes, first_entries
 from indl.model.sequences import estimate
-from indl.objectives import Context, Objective, objective_of
+from indl.objectives import Context, ManySamples, Objective, objective_of
 from indl.params import completed, validate_params
 from indl.registry import register
 from indl.sampling.layer import Sampler
@@ -176,6 +178,9 @@ class SequentialVAE(Generation, LatentModel):
         if self.labels is not None and not (isinstance(x, Mapping) and "u" in x):
             raise self.labels.missing("x")
         self.reads.check_has_index(x)
+        if isinstance(self.objective, ManySamples):
+            x = self.reads.complete(x)
+            y_pred = of_many_samples(self, x, y_pred, training)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def loss_terms(self, target: Any, outputs: Mapping[str, Any], inputs: Any = None) -> dict[str, Any]:
@@ -189,6 +194,12 @@ class SequentialVAE(Generation, LatentModel):
                     f"The target does not fit the read-out. Given: {size} {axis}, while the model "
                     f"reconstructs {wanted}. Build it with out_dim and forward_steps of the target."
                 )
+        if isinstance(self.objective, ManySamples) and "densities" not in outputs:
+            outputs = {
+                **outputs,
+                "densities": latent_densities(self, outputs, inputs or {"x": target}),
+                "training": False,
+            }
         return super().loss_terms(target, outputs, inputs)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -349,16 +360,48 @@ class SequentialVAE(Generation, LatentModel):
         """
         p_x = self.passes.run(["p_x"], self._read(x), self.rows_at_once(batch_size))["p_x"]
         observed = type(self._graph_outputs["p_x"])(*(_drop_samples_axis(part) for part in p_x))
-        if target is None:
-            part = part_in(x)
-            target = part.recon[:] if part is not None else x["x"] if isinstance(x, Mapping) else x
-        target = arrays.numbers(target, "target")
-        if target.shape != observed[0].shape:
+        return np.asarray(observed.log_prob(_target(x, target, observed[0].shape)))
+
+    def log_evidence(
+        self, x: Any, target: Any = None, n_samples: int = 500, seed: int = 0, batch_size: int = 2048
+    ) -> np.ndarray:
+        """log p(x) in nats of each trial, from below: the bound of many posterior samples (Burda et al. 2016).
+
+        It grows with the samples towards the truth; that of one is the bound that is trained. Dropout is off, and
+        weights of the divergences are one.
+
+        Args:
+            x: trials (trials, time, channels); with labels where the prior depends on them.
+            target: what is reconstructed. Default: x.
+            n_samples: samples a trial, at least.
+            seed: seed of the samples.
+            batch_size: trials times samples computed at once, on which the draws depend.
+
+        Returns:
+            Shape (trials,).
+
+        Raises:
+            ValueError: a model without divergences, or of sequences, or labels that are not given.
+        """
+        self._require_sampled_latents()
+        n_samples, batch_size = check_whole(n_samples, "n_samples", 1), check_whole(batch_size, "batch_size", 1)
+        if (part := part_in(x)) is not None:
+            x, target = inputs_of(self, part, labels=True), part.recon[:] if target is None else target
+        if "index" in self.reads.symbols or not (self.params or {"variational": True})["variational"]:
             raise ValueError(
-                f"The target does not fit the read-out. Given: shape {target.shape} for {tuple(observed[0].shape)}. "
-                "Pass the trials that x was taken from, with every channel and bin that the model reconstructs."
+                "The evidence is that of a model with one prior for all trials and divergences from it. Given: "
+                f"f_prior_type={self.params['f_prior_type']!r}, variational={self.params['variational']}. Use "
+                "evaluate, whose neg_elbo has the bound, or another prior."
             )
-        return np.asarray(observed.log_prob(target))
+        self.reads.check_labels(x)
+        given = self._read(x)
+        shape = (
+            *given["x"].shape[:1],
+            given["x"].shape[1] + self.reads.forward_steps,
+            self._graph_outputs["p_x"][0].shape[-1],
+        )
+        target = _target(x, target, shape)
+        return log_evidence(self, given, target, n_samples, check_whole(seed, "seed", 0, 2**31 - 1), batch_size)
 
     def inference_function(self, what: str) -> tuple[Any, list[tf.TensorSpec]]:
         """A function of the inputs with flat outputs, on posterior means, for export, and its signature.
@@ -391,6 +434,20 @@ class SequentialVAE(Generation, LatentModel):
 
     def _sample_layers(self) -> list[str]:
         return [layer.name for layer in self.layers if isinstance(layer, Sampler)]
+
+
+def _target(x: Any, target: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """What a method of trials `x` compares with, of the read-out's shape."""
+    if target is None:
+        part = part_in(x)
+        target = part.recon[:] if part is not None else x["x"] if isinstance(x, Mapping) else x
+    target = arrays.numbers(target, "target")
+    if target.shape != tuple(shape):
+        raise ValueError(
+            f"The target does not fit the read-out. Given: shape {target.shape} for {tuple(shape)}. "
+            "Pass the trials that x was taken from, with every channel and bin that the model reconstructs."
+        )
+    return target
 
 
 def _drop_samples_axis(value: Any, rank: int = 3) -> Any:

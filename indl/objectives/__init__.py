@@ -10,7 +10,9 @@ from indl.objectives.dip import DIPVAE
 from indl.objectives.elbo import Elbo
 from indl.objectives.factor import FactorVAE
 from indl.objectives.fhvae import FHVAEBound
+from indl.objectives.many_samples import ManySamples
 from indl.objectives.pi_vae_bound import PiVAEBound
+from indl.params.objectives import MANY_SAMPLES
 
 __all__ = [
     "BetaTCVAE",
@@ -20,6 +22,7 @@ __all__ = [
     "Elbo",
     "FHVAEBound",
     "FactorVAE",
+    "ManySamples",
     "Objective",
     "PiVAEBound",
     "SEQUENCE_OBJECTIVES",
@@ -34,6 +37,7 @@ SEQUENCE_OBJECTIVES: dict[str, type[Elbo]] = {
     "dip_vae_i": DIPVAE,
     "dip_vae_ii": DIPVAE,
     "capacity": Capacity,
+    **dict.fromkeys(MANY_SAMPLES, ManySamples),
 }
 
 

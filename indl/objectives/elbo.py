@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from indl.dists.observations import PoissonObservation
-from indl.layers.coordinated_dropout import block_gradient
+from indl.layers.coordinated_dropout import gradient_weight
 from indl.layers.sample_validation import sample_validation_losses
 from indl.objectives.base import Context, Objective
 from indl.objectives.batch_latents import densities, trial_sum
@@ -131,14 +131,7 @@ class Elbo(Objective):
         return found | ({"fz_mi_weight": self.fz_mi_weight} if self.fz_mi_weight else {})
 
     def terms(self, outputs: Mapping[str, Any], target: Any, context: Context) -> dict[str, Any]:
-        likelihood = log_likelihood(outputs["p_x"], target, context)
-        if outputs.get("cd_mask") is not None:
-            likelihood = block_gradient(likelihood, outputs["cd_mask"], context.gradient_rescale, context.segment)
-        found = {}
-        if self.sample_validation:
-            likelihood, found["sample_nll"] = sample_validation_losses(
-                likelihood, outputs["sample_mask"], context.sample_validation_rate, context.segment
-            )
+        likelihood, found = self.likelihoods(outputs, target, context)
         seen = -context.forward_steps or None
         found |= {"nll": likelihood, "heldin_nll": likelihood[..., :seen, : context.n_channels]}
         found = {name: -ops.sum(part, axis=(-2, -1)) for name, part in found.items()}
@@ -158,6 +151,26 @@ class Elbo(Objective):
         if self.fz_mi_weight:
             found["fz_mi"] = self._mutual_information(outputs)
         return found
+
+    def likelihoods(
+        self, outputs: Mapping[str, Any], target: Any, context: Context, trained_alone: bool = False
+    ) -> tuple[Any, dict[str, Any]]:
+        """The log-likelihood of every element in nats, (batch[, S], time, channels), with its gradient where it trains.
+
+        In sample validation that of visible samples, and ``sample_nll``, that of the hidden ones. With `trained_alone`
+        what coordinated dropout does not train is 0, and the rest scaled to all.
+        """
+        likelihood = log_likelihood(outputs["p_x"], target, context)
+        if outputs.get("cd_mask") is not None:
+            weight = gradient_weight(likelihood, outputs["cd_mask"], context.gradient_rescale, context.segment)
+            passed = weight * likelihood
+            likelihood = passed if trained_alone else passed + ops.stop_gradient((1.0 - weight) * likelihood)
+        if not self.sample_validation:
+            return likelihood, {}
+        visible, hidden = sample_validation_losses(
+            likelihood, outputs["sample_mask"], context.sample_validation_rate, context.segment
+        )
+        return visible, {"sample_nll": hidden}
 
     def _mutual_information(self, outputs: Mapping[str, Any]) -> Any:
         """The positive part of the information that f and z of a bin share, mean over bins: (batch,)."""

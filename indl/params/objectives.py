@@ -10,13 +10,16 @@ from indl.params.param import LARGEST, LARGEST_SEED, MOST_EPOCHS, MOST_UNITS, Pa
 #: How the density of all trials' posteriors together is estimated from those of a batch.
 ESTIMATORS = ("mss", "mss_rao_blackwell", "mws")
 _LATENTS = ("f", "z", "both")
+#: Objectives of several samples a trial, weighted against each other.
+MANY_SAMPLES = ("iwae", "dreg", "vimco", "rws")
 _GROUP = "Objective"
 
 # fmt: off
 OBJECTIVE_ROWS: tuple[Param, ...] = (
     Param("objective", "elbo", "choice", "what training minimises: the bound with weights on its divergences, or with "
-          "something that pulls the dimensions of a latent apart", _GROUP,
-          choices=("elbo", "beta_tcvae", "factor_vae", "dip_vae_i", "dip_vae_ii", "capacity")),
+          "something that pulls the dimensions of a latent apart; or that of q_f_samples samples a trial, by one of "
+          "four estimates", _GROUP,
+          choices=("elbo", "beta_tcvae", "factor_vae", "dip_vae_i", "dip_vae_ii", "capacity", *MANY_SAMPLES)),
     Param("tc_alpha", 1.0, "float", "'beta_tcvae': weight of the information of a latent about the trial", _GROUP,
           low=0, high=LARGEST),
     Param("tc_beta", 6.0, "float", "'beta_tcvae': weight of the total correlation of a latent's dimensions", _GROUP,
@@ -133,6 +136,9 @@ def check_objective(p: Mapping[str, Any], refuse: Callable[..., None]) -> None:
             )
     if objective in ("beta_tcvae", "factor_vae", "dip_vae_i", "dip_vae_ii"):
         _check_aggregate(p, refuse, used, ("objective", *which))
+    if objective in MANY_SAMPLES:
+        _check_many_samples(p, refuse, additions)
+        return
     _check_free_bits(p, refuse, used, ("objective", *which))
     if p["fz_mi_weight"]:
         _check_mutual_information(p, refuse)
@@ -144,6 +150,28 @@ def check_objective(p: Mapping[str, Any], refuse: Callable[..., None]) -> None:
             "The objective compares the trials of a batch.",
             ("objective", *additions, "batch_size"),
             "Use a batch_size of 2 at least; some dozens are better.",
+        )
+
+
+def _check_many_samples(p: Mapping[str, Any], refuse: Callable[..., None], additions: list[str]) -> None:
+    """What weights of samples need."""
+    if p["q_f_samples"] < 2:
+        refuse(
+            "Samples are weighted against each other.",
+            ("objective", "q_f_samples"),
+            "Use 5, or objective='elbo', the bound of one.",
+        )
+    if p["loss_reduction"] == "mean":
+        refuse(
+            "Weights of samples are those of whole trials.",
+            ("objective", "loss_reduction"),
+            "Use loss_reduction='sum', with loss_scale for the size of the loss.",
+        )
+    if additions or p["alpha"]:
+        refuse(
+            "What is added to a divergence has no place where there is none.",
+            ("objective", *additions, *(("alpha",) if p["alpha"] else ())),
+            "Leave it out, or use objective='elbo'.",
         )
 
 

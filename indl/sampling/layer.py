@@ -34,6 +34,9 @@ class Sampler(keras.layers.Layer):
         """Standard normal noise of `shape`, or None for the mean; and the given value that replaces the latent."""
         mode = current_sampling()
         if mode is not None and (self.draws or isinstance(mode, GivenLatents)):
+            if training and self.draws:
+                # What else a layer draws, such as its dropout, is what it is where the latent is drawn.
+                self.seed_generator.next()
             return mode.drive(self.name, shape, dtype)
         if self.draws and (training or self.at_test):
             return normal(shape, dtype, self.seed_generator), None
@@ -71,8 +74,7 @@ class Sample(Sampler):
         loc, scale = self.expand(loc), self.expand(scale)
         noise, given = self.drive(ops.shape(loc), loc.dtype, training)
         if given is not None:
-            given = self.expand(given)
-            # The posterior may have a samples axis of its own: one given value stands for all of them.
+            # One given value stands for all samples, be their axis made here or the posterior's own.
             return given if len(given.shape) == len(loc.shape) else ops.repeat(given[:, None], loc.shape[1], axis=1)
         return ops.convert_to_tensor(loc) if noise is None else reparameterize(loc, scale, noise)
 

@@ -58,6 +58,7 @@ VARIANTS = {
     "dip_vae": {**PLAIN, "objective": "dip_vae_ii"},
     "capacity": {**PLAIN, "objective": "capacity"},
     "balanced": {**PLAIN, "kl_balance": 0.8, "f_free_bits": 0.1},
+    "many_samples": {**PLAIN, "objective": "dreg", "q_f_samples": 3},
 }  # fmt: skip
 LORENZ = {"n_neurons": 6, "n_conditions": 2, "n_trials": 8, "n_bins": 6, "heldout": 1}
 #: What presets need besides sizes.

@@ -3,7 +3,7 @@
 import pytest
 
 from indl.params import ROWS, preset, validate_params
-from indl.params.objectives import PREFIXES, estimates_aggregate, latents_of, prior_learns
+from indl.params.objectives import MANY_SAMPLES, PREFIXES, estimates_aggregate, latents_of, prior_learns
 from indl.tuning.space import search_names
 from tests.messages import faults
 
@@ -96,8 +96,9 @@ def test_the_number_of_trials_is_needed_by_estimates_alone():
 
 @pytest.mark.parametrize("objective", ROWS["objective"].choices)
 def test_a_search_varies_what_belongs_to_the_objective(objective):
-    """Each of them has something to be tuned; what belongs to another is left alone."""
-    names = search_names("all", preset("default", objective=objective))
+    """Each with parameters of its own has something to be tuned; what belongs to another is left alone."""
+    samples = 5 if objective in MANY_SAMPLES else 1
+    names = search_names("all", preset("default", objective=objective, q_f_samples=samples))
     found = {name for name in names if name.startswith(tuple(PREFIXES.values()))}
     own = PREFIXES.get(objective)
     assert bool(found) == (own is not None)
