@@ -40,9 +40,15 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
             it has no ``saved_model.pb``, without which nothing loads it.
 
     Raises:
-        OutputError: the folder holds an export and `overwrite` is not set, or it is not one that this wrote.
+        OutputError: the folder holds an export and `overwrite` is not set, or it is not one that this wrote; or its
+            path has letters that TensorFlow's reader takes for patterns.
         WriteError: the disk is full, or otherwise refuses.
     """
+    if any(letter in str(path) for letter in "[]*?"):
+        # The reader takes them for patterns.
+        raise OutputError(
+            f"TensorFlow could not read an export at such a path. Given: {path}. Leave out the letters [ ] * ?."
+        )
     folder = check_folder(path, SAVED_MODEL)
     if (folder / _LOADED_BY).exists() and not overwrite:
         raise OutputError(

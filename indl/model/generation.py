@@ -18,6 +18,7 @@ from indl.model.parts import part_of
 from indl.model.passes import Passes
 from indl.model.sequences import shifts
 from indl.objectives import Context
+from indl.text import shown
 
 
 class Generation:
@@ -56,9 +57,14 @@ class Generation:
                     f"This model's decoder needs {name}. Given: None. Take it from encode or from a prior."
                 )
         of_bins = "z" in names and self.latent_ranks["z"] == 3
-        steps = np.shape(z)[1] if of_bins else n_times
-        if steps is None:
+        given = {name: arrays.numbers(given[name], name) for name in names}
+        steps = n_times
+        if of_bins:
+            steps = given["z"].shape[1] if given["z"].ndim == 3 else None
+        elif steps is None:
             raise ValueError("The number of bins is not known. Given: n_times=None. Pass n_times.")
+        else:
+            steps = check_whole(steps, "n_times", 1)
         forward, bins = self.context.forward_steps, self.x.shape[1]
         if bins is not None and not of_bins and steps != bins + forward:
             raise ValueError(
@@ -66,13 +72,11 @@ class Generation:
                 "Build it with n_times=None for any number of bins."
             )
         self._require_sampled_latents()
-        # A latent may keep the samples axis that its posterior has.
-        shapes = {name: np.shape(given[name]) for name in names}
+        shapes = {name: given[name].shape for name in names}
         wanted = {name: self._graph_outputs[name].shape[-1] for name in names}
         trials = {shape[0] for shape in shapes.values() if shape}
         fits = all(
-            2 <= len(shape) <= 1 + self.latent_ranks[name] and shape[-1] == wanted[name]
-            for name, shape in shapes.items()
+            len(shape) == self.latent_ranks[name] and shape[-1] == wanted[name] for name, shape in shapes.items()
         )
         if len(trials) != 1 or not fits:
             raise ValueError(
@@ -80,11 +84,17 @@ class Generation:
                 f"sizes {wanted}. Pass f (trials, size) and z (trials, {'time, ' if of_bins else ''}size), as encode "
                 "returns them."
             )
+        lost = {name: int((~np.isfinite(given[name])).sum()) for name in names}
+        if any(lost.values()):
+            raise ValueError(
+                f"Latents must be finite. Given: {', '.join(f'{n} values of {name}' for name, n in lost.items() if n)} "
+                "that are not. Leave those trials out."
+            )
         # The input only lends its shape: nothing but the given latents reaches the generator.
         inputs = self.reads.blank(len(given[names[0]]), steps, {"ext_input": ext_input, "session": session})
         latents = {name: ops.convert_to_tensor(given[name], "float32") for name in names}
         if "z" in names and not of_bins:
-            # In the graph it is a sequence of one step, or several where it keeps a samples axis.
+            # In the graph it is a sequence of one step.
             latents["z"] = ops.expand_dims(latents["z"], -2)
         if self._decoder is None:
             self._decoder = self.passes.decoded(["p_x"])
@@ -143,7 +153,24 @@ class Generation:
                     "latent of the model."
                 )
             if fixed is not True:
-                given[name] = np.repeat(np.asarray(fixed, "float32")[None], n, axis=0)
+                one = arrays.numbers(fixed, f"fix_{name}")
+                if one.ndim != self.latent_ranks[name] - 1:
+                    axes = "(time, Z)" if self.latent_ranks[name] == 3 else f"({name.upper()},)"
+                    raise ValueError(
+                        f"A latent is held at the value of one trial. Given: fix_{name} of shape {one.shape}. Pass "
+                        f"{axes}, such as q['q_{name}'].loc[0]; one for each trial is {name}=."
+                    )
+                given[name] = np.repeat(one[None], n, axis=0)
+        for name, values in given.items():
+            if values is None or name not in names:
+                continue
+            shape = np.shape(values)
+            bins = shape[1] if name == "z" and self.latent_ranks["z"] == 3 and len(shape) == 3 else time
+            if shape[:1] != (n,) or bins != time:
+                raise ValueError(
+                    f"A latent that is given has the trials and bins that are drawn. Given: {name} of shape {shape} "
+                    f"for n={n}, time={time}. Pass one for each trial, or set n and time to its own."
+                )
         # A seed for each part, so that neighbouring seeds share no numbers.
         seeds = [int(child) for child in np.random.SeedSequence(seed).generate_state(3) >> 1]
         if u is not None:
@@ -188,6 +215,10 @@ class Generation:
                 )
             n = len(next(iter(latents.values())))
             order = np.arange(n)[::-1] if order is None else np.asarray(order)
+            if order.dtype.kind not in "iu":
+                raise ValueError(
+                    f"The order must name one trial for each. Given: {shown(order)}. Pass whole numbers, which index x."
+                )
             if order.shape != (n,) or order.min() < 0 or order.max() >= n:
                 raise ValueError(
                     f"The order must name one trial for each. Given: {order.tolist()} for {n} trials. "

@@ -114,6 +114,7 @@ class SequentialVAE(Generation, LatentModel):
             missing=p["missing_data"],
             n_sessions=p["n_sessions"],
             n_sequences=p["f_prior_n_seqs"],
+            log1p=p["input_transform"] == "log1p",
         )
         #: Axes of each latent as methods give and take it, without samples.
         self.latent_ranks = {"f": 2, "z": 3 if p["z_per_step"] else 2}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from indl.data.checks.arrays import check_whole
+from indl.text import shown
 
 
 class Traversal(NamedTuple):
@@ -59,8 +61,11 @@ def traverse(
         )
     loc, scale = (np.asarray(part) for part in q[f"q_{latent}"][:2])
     n, size = len(loc), loc.shape[-1]
-    steps = check_whole(steps, "steps", 2)
-    chosen = np.arange(size) if dimensions is None else np.asarray(dimensions, int)
+    steps, trial = check_whole(steps, "steps", 2), check_whole(trial, "trial")
+    if not isinstance(span, int | float) or not 0 < span < math.inf:
+        raise ValueError(f"A latent moves by a finite number. Given: span={shown(span)}. Use 2, say.")
+    given = range(size) if dimensions is None else np.atleast_1d(np.asarray(dimensions)).tolist()
+    chosen = np.array([check_whole(i, "a dimension") for i in given], int)
     if n < 2 or not 0 <= trial < n or chosen.size == 0 or chosen.min() < 0 or chosen.max() >= size:
         raise ValueError(
             f"A dimension of one trial moves by the spread of all. Given: trial={trial}, dimensions={chosen.tolist()}, "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from indl.data.checks.masks import as_array
+from indl.text import shown
 
 
 def as_numbers(values: np.ndarray, name: str) -> np.ndarray:
@@ -91,6 +92,32 @@ def factor_levels(factors: np.ndarray) -> np.ndarray:
             "bin continuous ones with discretized(factors, n_bins=5)."
         )
     return levels
+
+
+def scored_labels(label: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Labels that predictions are compared with.
+
+    Args:
+        label: A class a trial, (trials,).
+        known: The classes that are told apart.
+
+    Raises:
+        ValueError: If a label is missing, or none of them is known, as where numbers stand for names. Some that are not
+            known are trials that nobody could tell.
+    """
+    label = as_array(label)
+    missing = int((label != label).sum())
+    if missing:
+        raise ValueError(
+            f"Every trial needs a label. Given: {missing} of {label.size} that are NaN. Leave those trials out."
+        )
+    classes = set(np.asarray(known).tolist())
+    if label.size and not any(value in classes for value in label.ravel().tolist()):
+        raise ValueError(
+            f"None of the labels is one of those that are told apart. Given: {shown(np.unique(label))} for "
+            f"{shown(np.asarray(known))}. Write them as in training, numbers as numbers and names as names."
+        )
+    return label
 
 
 def codes_and_levels(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

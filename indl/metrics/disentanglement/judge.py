@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from indl.data.checks.arrays import check_whole
 from indl.data.prepare.smoothing import gaussian_smooth
-from indl.metrics.disentanglement.codes_and_factors import as_numbers, factor_levels
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, factor_levels, scored_labels
 from indl.metrics.disentanglement.dynamic_summary import dynamic_summary
 
 
@@ -125,7 +125,14 @@ class TrialJudge:
                 "Give the channels of training, in their order."
             )
         components = self._components.transform(smooth.reshape(-1, n_channels))
-        return dynamic_summary(components.reshape(*smooth.shape[:2], -1))
+        features = dynamic_summary(components.reshape(*smooth.shape[:2], -1))
+        wanted = getattr(self._classifier, "n_features_in_", features.shape[1])
+        if features.shape[1] != wanted:
+            raise ValueError(
+                f"The judge was trained on trials of another length. Given: {smooth.shape[1]} bins, which make "
+                f"{features.shape[1]} features instead of {wanted}. Give trials of the length of training."
+            )
+        return features
 
 
 def told(judge: Judge, trials: np.ndarray, label: np.ndarray) -> float:
@@ -137,11 +144,11 @@ def told(judge: Judge, trials: np.ndarray, label: np.ndarray) -> float:
         label: Their labels, (trials,).
 
     Raises:
-        ValueError: If there is not one label a trial.
+        ValueError: If there is not one label a trial, one is NaN, or none is one of the judge's.
     """
     said, label = judge.classes[np.argmax(judge.probabilities(trials), axis=1)], np.asarray(label)
     if label.shape != said.shape:
         raise ValueError(
             f"Labels must be one a trial. Given: {label.shape} for {len(said)} trials. Select the same trials for both."
         )
-    return float(np.mean(said == label))
+    return float(np.mean(said == scored_labels(label, judge.classes)))

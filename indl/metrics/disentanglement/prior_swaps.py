@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from indl.data.checks.masks import as_array
-from indl.metrics.disentanglement.codes_and_factors import as_numbers
+from indl.metrics.disentanglement.codes_and_factors import as_numbers, scored_labels
 from indl.metrics.disentanglement.judge import Judge
 from indl.metrics.disentanglement.swaps import Decode, judged_trials
 
@@ -65,7 +65,7 @@ def generation_scores(probabilities: np.ndarray, label: np.ndarray, classes: np.
             f"{p.shape}, {label.shape} labels and {classes.shape} classes. Take them from the judge's probabilities."
         )
     conditional, marginal = _entropy(p).mean(), _entropy(p.mean(axis=0))
-    right = classes[p.argmax(axis=1)] == label
+    right = classes[p.argmax(axis=1)] == scored_labels(label, classes)
     return GenerationScores(
         float(right.mean()), float(np.exp(marginal - conditional)), float(conditional), float(marginal)
     )

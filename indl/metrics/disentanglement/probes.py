@@ -11,7 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from indl.metrics.disentanglement.codes_and_factors import as_numbers, check_same_trials, checked_codes, factor_levels
+from indl.metrics.disentanglement.codes_and_factors import (
+    as_numbers,
+    check_same_trials,
+    checked_codes,
+    factor_levels,
+    scored_labels,
+)
 from indl.metrics.disentanglement.dynamic_summary import LAGS, dynamic_summary
 from indl.metrics.r2 import r2_per_column
 
@@ -161,7 +167,7 @@ def _labels(train, test, name):
             "classes."
         )
     factor_levels(found[0][:, None])
-    return found
+    return [found[0], scored_labels(found[1], found[0])]
 
 
 def _truth(train, test, name, rows, ndim):

@@ -35,6 +35,7 @@ class ModelInputs:
         missing: whether x may hold NaN.
         n_sessions: sessions that the model knows.
         n_sequences: rows that ``index``, which training needs, may name.
+        log1p: whether the encoders read log(1 + x).
     """
 
     symbols: Mapping[str, Any]
@@ -44,6 +45,7 @@ class ModelInputs:
     missing: bool = False
     n_sessions: int = 1
     n_sequences: int = 0
+    log1p: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,6 +159,12 @@ class ModelInputs:
                 f"are not finite. It must be (trials, time, {width}), finite, with at least one trial: select the "
                 "held-in channels that the model was built for; for NaN where samples are missing, build it with "
                 "missing_data=True."
+            )
+
+        if self.log1p and (x <= -1).any():
+            raise ValueError(
+                f"{name} does not fit the model, which reads log(1 + x). Given: values down to {np.nanmin(x):.3g}. "
+                "Pass counts, or build it with input_transform=None."
             )
 
     def check_for_training(self, x: Any, name: str = "x") -> None:

@@ -300,6 +300,17 @@ def swapped(decode=SIMULATOR.rates, f=SMALL.s, z=SMALL.z, style=SMALL.style, con
         (lambda: TrialJudge(RATES[:, 0], SMALL.style), r"\(30, 30\)"),
         (lambda: TrialJudge(RATES, SMALL.style).probabilities(RATES[..., 1:]), "29 channels instead of 30"),
         (lambda: TrialJudge(RATES, SMALL.style).accuracy(RATES, SMALL.style[1:]), r"\(29,\) for 30 trials"),
+        (
+            lambda: TrialJudge(RATES, SMALL.style).accuracy(RATES, np.where(SMALL.style > 1, np.nan, SMALL.style)),
+            "of 30 that are NaN",
+        ),
+        (lambda: TrialJudge(RATES, SMALL.style).accuracy(RATES, SMALL.style.astype(str)), "None of the labels"),
+        (lambda: TrialJudge(np.tile(RATES, (1, 5, 1)), SMALL.style).accuracy(RATES, SMALL.style), "another length"),
+        (
+            lambda: static_dynamic_probes(SMALL, SMALL._replace(style=SMALL.style.astype(str))),
+            "numbers as numbers and names as names",
+        ),
+        (lambda: generation_scores(np.eye(2), [0, np.nan], [0, 1]), "1 of 2 that are NaN"),
         (lambda: swap_partners(SMALL.style, SMALL.content[1:]), r"\(30,\) and \(29,\)"),
         (lambda: swap_partners([0, 0, 1, 1], [0, 0, 0, 1]), "none for style 0 with content 1|none for style 1"),
         (lambda: swap_partners([0, 0, 1, 1], [0, 0, 0, 0]), r"\[1\] different values"),
