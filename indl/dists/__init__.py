@@ -18,6 +18,7 @@ from indl.dists.observations import (
     negative_bits_per_spike,
 )
 from indl.dists.priors import (
+    AffinePrior,
     AR1Prior,
     GatedPrior,
     GaussianPrior,
@@ -35,6 +36,7 @@ __all__ = [
     "BernoulliReadout",
     "GammaObservation",
     "GammaReadout",
+    "AffinePrior",
     "GatedPrior",
     "Gaussian",
     "GaussianHead",

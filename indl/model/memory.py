@@ -223,6 +223,11 @@ def _prior(p: Params, latent: str, trials: int, rows: int) -> Memory:
     if size and kind == "gated":
         hidden = _dense(rows, size, p["z_prior_units"]), _dense(rows, p["z_prior_units"], size)
         return _sum([*hidden, *hidden, *[_dense(rows, size, size)] * 2])
+    if size and kind in ("linear", "mlp"):
+        units = p["z_prior_units"] if kind == "mlp" else 0
+        return _sum(
+            [_dense(rows, size, size), *([_dense(rows, size, units), _dense(rows, units, size)] if units else [])]
+        )
     if size and kind in RNN_CELLS:
         units = p["z_prior_units"]
         return _sum([_recurrent(CellSpec.parse(kind), rows, size, units), _dense(rows, units, 2 * size)])

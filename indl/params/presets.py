@@ -195,6 +195,35 @@ PRESETS["dmm"] = {
 }
 # The same with a posterior that reads the trial in both directions (ST-LR there).
 PRESETS["dmm_bidirectional"] = {**PRESETS["dmm"], "z1_rnn_type": "BidirectionalLSTM"}
+# A linear state-space model: x_t from C z_t + d, z_t from A z_{t-1} + b with noise, and a posterior that multiplies the
+# transition with what the rest of the trial says (Krishnan et al. 2017, whose names are kept). Networks in their place:
+# z_prior_process="mlp" with z_prior_units, gen_activation="relu" with gen_n_hidden. Signals: output_dist="GaussianUnit"
+# with output_std, input_transform=None.
+PRESETS["ssm"] = {
+    "coordinated_dropout_rate": 0.0,
+    "dropout_rate": 0.0,
+    "input_transform": "log1p",
+    "f_latent_size": 0,
+    "z1_rnn_type": "BackwardGRU",
+    "z1_units": [64],
+    "z1_merge": "concat",
+    "z2_type": None,
+    "z2_units": 0,
+    "q_z_type": "combiner",
+    "q_z_init_std": 1.0,
+    "use_generative_prior": True,
+    "z_latent_size": 8,
+    "z_prior_process": "linear",
+    "z_prior_init_std": 0.5,
+    "gen_cell_type": "Dense",
+    "gen_n_hidden": [8],
+    "gen_activation": "linear",
+    "f_to_gen": None,
+    "n_factors": 0,
+    "learning_rate": 4e-3,
+    "lr_schedule": "cosine",
+    "kl_z_schedule": "linear",
+}
 # The factorial deep Markov model (Narayanan et al. 2019, as re-implemented by yjlolo): a static latent beside the
 # transitions, in the combiner and in the per-bin generator.
 PRESETS["fdmm"] = {

@@ -12,7 +12,7 @@ from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
 #: Priors whose mean and scale are outputs of networks.
-_WITH_NETWORKS = (*RNN_CELLS, "gated")
+_WITH_NETWORKS = (*RNN_CELLS, "gated", "linear", "mlp")
 
 
 def check_combinations(p: Mapping[str, Any]) -> None:
@@ -92,7 +92,7 @@ def check_combinations(p: Mapping[str, Any]) -> None:
         )
     if p["z_kl_mode"] == "analytic" and p["z_prior_process"] in _WITH_NETWORKS:
         refuse(
-            "A recurrent or gated prior has no closed-form KL.",
+            "Of a prior with a transition, or recurrent, there is no closed-form KL.",
             ("z_prior_process", "z_kl_mode"),
             "Use z_kl_mode='conditional' or 'auto'.",
         )
@@ -104,7 +104,7 @@ def check_combinations(p: Mapping[str, Any]) -> None:
         )
     if has_z and p["z_prior_process"] in _WITH_NETWORKS and not (p["z_prior_train_mean"] and p["z_prior_train_var"]):
         refuse(
-            "A recurrent or gated prior is trained as a whole.",
+            "A prior with a transition, or recurrent, is trained as a whole.",
             ("z_prior_process", "z_prior_train_mean", "z_prior_train_var"),
             "Leave both True, or use z_prior_process='AR1' or 'none'.",
         )
@@ -200,11 +200,12 @@ def _check_posterior(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any
             ("f_to_z", "q_z_type", "use_generative_prior"),
             "Use q_z_type='combiner' without the generative prior, or f_to_z='z1'.",
         )
-    if p["use_generative_prior"] and not (has_z and kind == "combiner" and p["z_prior_process"] == "gated"):
+    multiplies = has_z and kind == "combiner" and p["z_prior_process"] in ("gated", "linear", "mlp")
+    if p["use_generative_prior"] and not multiplies:
         refuse(
-            "Only a combiner multiplies with the prior, and only with a gated one.",
+            "Only a combiner multiplies with the prior, and only with one that has a transition.",
             ("use_generative_prior", "q_z_type", "z_prior_process"),
-            "Set q_z_type='combiner' and z_prior_process='gated', or use_generative_prior=False.",
+            "Set q_z_type='combiner' and z_prior_process='gated', 'linear' or 'mlp', or use_generative_prior=False.",
         )
     if has_z and p["q_z_units"] and (kind == "combiner" or p["gen_cell_type"] == "Complex" or p["z_latent_off_diag"]):
         refuse(

@@ -153,8 +153,8 @@ TABLE: tuple[Param, ...] = (
     Param("q_z_type", "meanfield", "choice", "q(z_t) of each bin given the z-encoder; 'directions': product of one for "
           "each of its directions; 'combiner': given the sample of the bin before too, as in deep Markov models", _Z,
           choices=("meanfield", "directions", "combiner")),
-    Param("use_generative_prior", False, "bool", "q(z_t) of a combiner is the gated prior's step times what the data "
-          "say", _Z),
+    Param("use_generative_prior", False, "bool", "q(z_t) of a combiner is the step of a prior with a transition times "
+          "what the data say", _Z),
     Param("z_latent_off_diag", False, "bool", "full covariance of q(z_t)", _Z, aliases=("qzd_off_diag",)),
     Param("q_z_init_std", 0.1, "float", "standard deviation of q(z_t) at the start", _Z, low=1e-4, high=LARGEST,
           aliases=("qzd_init_std",)),
@@ -166,10 +166,11 @@ TABLE: tuple[Param, ...] = (
           "priors", _Z, low=0, high=1),
     Param("z_prior_process", "AR1", "choice", "prior of z: 'none' is a learnable Gaussian at every step, "
           "'student_t' a learnable Student-t at every step, 'gated' the gated transition of deep Markov models, "
-          "'cond' a Gaussian that depends on the label", _Z,
-          choices=("AR1", "standard", "none", "student_t", "gated", "cond", *RNN_CELLS),
+          "'linear' that of a linear state-space model, 'mlp' the same with a network beside, 'cond' a Gaussian that "
+          "depends on the label", _Z,
+          choices=("AR1", "standard", "none", "student_t", "gated", "linear", "mlp", "cond", *RNN_CELLS),
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
-    Param("z_prior_units", 8, "int", "units of a recurrent or gated z prior", _Z,
+    Param("z_prior_units", 8, "int", "units of a recurrent, gated or 'mlp' z prior", _Z,
           low=1, high=MOST_UNITS, aliases=("pzd_units",)),
     Param("z_prior_scale", "softplus", "choice", "from a recurrent or gated z prior to its standard deviation", _Z,
           choices=SCALE_LINKS),

@@ -11,7 +11,7 @@ from keras import ops
 from indl.layers.scale_link import SCALE_FLOOR, ScaleLink, scale_link
 from indl.registry import register
 from indl.rnn.scan import Cell, Lane, product, scan
-from indl.rnn.transition import gated_transition
+from indl.rnn.transition import TRANSITIONS, gated_transition
 from indl.sampling.layer import Sampler
 from indl.sampling.modes import current_sampling, repeated
 
@@ -77,14 +77,16 @@ class ProductStep(Cell):
 
     Args:
         link: of the transition's scale.
+        transition: one of :data:`~indl.rnn.transition.TRANSITIONS`.
     """
 
-    def __init__(self, link: ScaleLink):
+    def __init__(self, link: ScaleLink, transition: Any = gated_transition):
         self.link = link
+        self.transition = transition
 
     def posterior(self, z: Any, x: tuple, weights: tuple) -> tuple[Any, Any]:
         """Mean and scale of z_t given z_{t-1}, of any number of bins at once."""
-        p = gated_transition(z, weights, self.link)
+        p = self.transition(z, weights, self.link)
         prior, data = 1 / tf.square(p.scale), x[1]
         return (prior * p.loc + data * x[0]) / (prior + data), tf.math.rsqrt(prior + data)
 
@@ -111,6 +113,7 @@ class CombinerPosterior(Sampler):
         init_std: standard deviation at the start.
         link, floor: from the raw scale to the standard deviation, see :class:`~indl.layers.scale_link.ScaleLink`.
         transition_link: link of the transition's scale, in the product; None: the combiner.
+        transition: which transition it is, a key of :data:`~indl.rnn.transition.TRANSITIONS`.
         n: samples of every trial, on a new axis after the batch, where neither encoding nor f has one. None: one,
             without an axis.
         train_start: train z_0.
@@ -125,6 +128,7 @@ class CombinerPosterior(Sampler):
         link: str = "softplus",
         floor: float = SCALE_FLOOR,
         transition_link: str | None = None,
+        transition: str = "gated",
         n: int | None = None,
         train_start: bool = False,
         **kwargs: Any,
@@ -137,6 +141,7 @@ class CombinerPosterior(Sampler):
         self.link = link
         self.floor = floor
         self.transition_link = transition_link
+        self.transition = transition
         self.n = n
         self.train_start = train_start
         self.scale = scale_link(link, floor)
@@ -212,7 +217,10 @@ class CombinerPosterior(Sampler):
             features = tf.tanh(tf.matmul(encoded, maps["h"][0]) + maps["h"][1])
             loc, raw = (tf.matmul(features, kernel) + bias for kernel, bias in (heads[:2], heads[2:]))
             x = (loc, 1 / tf.square(self.scale.scale(raw)))
-            cell, weights = ProductStep(scale_link(self.transition_link, self.floor)), tuple(transition)
+            cell, weights = (
+                ProductStep(scale_link(self.transition_link, self.floor), TRANSITIONS[self.transition]),
+                tuple(transition),
+            )
         else:
             terms, total = self.directions + 1, tf.add_n(tf.split(encoded, self.directions, axis=-1))
             if f is not None:
@@ -248,7 +256,7 @@ class CombinerPosterior(Sampler):
         }
 
     def get_config(self) -> dict[str, Any]:
-        names = ("size", "directions", "init_std", "link", "floor", "transition_link", "n", "train_start")
+        names = ("size", "directions", "init_std", "link", "floor", "transition_link", "transition", "n", "train_start")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -1,7 +1,8 @@
-"""The gated transition of deep Markov models as a function of tensors."""
+"""Transitions from one bin of a latent to the next as functions of tensors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -54,19 +55,52 @@ def gated_transition(z: Any, weights: tuple, link: ScaleLink) -> Transition:
     return Transition(loc, link.scale(affine("scale", tf.nn.relu(proposal))), gate, proposal)
 
 
+class Step(NamedTuple):
+    """p(z_t | z_{t-1}): means and standard deviations, each (..., Z)."""
+
+    loc: Any
+    scale: Any
+
+
+def affine_transition(z: Any, weights: tuple, link: ScaleLink) -> Step:
+    """``loc = A z + b [+ W_1 tanh(W_0 z + c)]``, the transition of a state-space model, with one scale everywhere.
+
+    Args:
+        z: the latent of the bin before, (..., Z).
+        weights: A and b; W_0, c and W_1, where there is a network; the raw scale (Z,).
+        link: from the raw scale to the standard deviation.
+    """
+    kernel, bias, *network, raw = weights
+    loc = tf.matmul(z, kernel) + bias
+    if network:
+        hidden, hidden_bias, out = network
+        loc = loc + tf.matmul(tf.tanh(tf.matmul(z, hidden) + hidden_bias), out)
+    return Step(loc, link.scale(raw) + tf.zeros_like(loc))
+
+
+#: The transitions that a posterior may multiply with, by the value of the parameter `z_prior_process`.
+TRANSITIONS: dict[str, Callable[..., Any]] = {
+    "gated": gated_transition,
+    "linear": affine_transition,
+    "mlp": affine_transition,
+}
+
+
 class FreeTransitionStep(Cell):
     """Feeds each draw back: state (z,), inputs (noise, whether the bin is the first), weights of the transition.
 
-    The first bin is standard normal. It has no backward step of its own.
+    The "noise" of the first bin is the bin itself. It has no backward step of its own.
 
     Args:
         link: of the transition's scale.
+        transition: one of :data:`TRANSITIONS`.
     """
 
-    def __init__(self, link: ScaleLink):
+    def __init__(self, link: ScaleLink, transition: Callable[..., Any] = gated_transition):
         self.link = link
+        self.transition = transition
 
     def forward(self, state: tuple, x: tuple, weights: tuple) -> tuple[tuple, tuple]:
         noise, first = x
-        p = gated_transition(state[0], weights, self.link)
+        p = self.transition(state[0], weights, self.link)
         return (tf.where(first, noise, p.loc + p.scale * noise),), ()

@@ -6,7 +6,17 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from indl.dists import AR1Prior, GatedPrior, Gaussian, GaussianPrior, LabelPrior, Prior, RecurrentPrior, StudentTPrior
+from indl.dists import (
+    AffinePrior,
+    AR1Prior,
+    GatedPrior,
+    Gaussian,
+    GaussianPrior,
+    LabelPrior,
+    Prior,
+    RecurrentPrior,
+    StudentTPrior,
+)
 from indl.dists.labelled import LabelKL
 from tests.checks import assert_close, assert_mean, assert_same
 from tests.messages import faults
@@ -37,6 +47,8 @@ PRIORS = {
     "AR(1)": (lambda: AR1Prior(2, tau=4.0, seed=1), None),
     "recurrent": (recurrent, None),
     "gated": (lambda: GatedPrior(2, 3, init_std=0.6, seed=1), None),
+    "linear": (lambda: AffinePrior(2, init_std=0.6, seed=1), None),
+    "linear with a network": (lambda: AffinePrior(2, 3, init_std=0.6, seed=1), None),
     "Student-t": (lambda: StudentTPrior(2, 4.0, 0.6, seed=1), None),
     "classes": (lambda: LabelPrior(2, 3), CLASSES),
     "variances of classes": (lambda: LabelPrior(2, 3, train_mean=False), CLASSES),

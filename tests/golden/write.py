@@ -58,6 +58,10 @@ VARIANTS = {
     "dip_vae": {**PLAIN, "objective": "dip_vae_ii"},
     "capacity": {**PLAIN, "objective": "capacity"},
     "balanced": {**PLAIN, "kl_balance": 0.8, "f_free_bits": 0.1},
+    "ssm_with_networks": {
+        "z_prior_process": "mlp", "q_z_type": "combiner", "use_generative_prior": True, "z1_rnn_type": "BackwardGRU",
+        "z2_units": 0, "gen_cell_type": "Dense", "f_latent_size": 0, "f_to_gen": None,
+    },
     "many_samples": {**PLAIN, "objective": "dreg", "q_f_samples": 3},
 }  # fmt: skip
 LORENZ = {"n_neurons": 6, "n_conditions": 2, "n_trials": 8, "n_bins": 6, "heldout": 1}

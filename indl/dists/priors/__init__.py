@@ -1,5 +1,6 @@
 """Learnable priors: Keras layers that own their variables; see :class:`~indl.dists.priors.base.Prior`."""
 
+from indl.dists.priors.affine import AffinePrior
 from indl.dists.priors.ar1 import AR1Prior
 from indl.dists.priors.base import Prior, SequencePrior
 from indl.dists.priors.gated import GatedPrior
@@ -11,6 +12,7 @@ from indl.dists.priors.table import TablePrior
 
 __all__ = [
     "AR1Prior",
+    "AffinePrior",
     "GatedPrior",
     "GaussianPrior",
     "LabelPrior",

@@ -118,6 +118,7 @@ def sequential_posterior(
         link=p["q_z_scale"],
         floor=p["scale_floor"],
         transition_link=p["z_prior_scale"] if p["use_generative_prior"] else None,
+        transition=p["z_prior_process"] if p["use_generative_prior"] else "gated",
         n=p["q_f_samples"] if p["q_f_samples"] > 1 else None,
         train_start=p["encoder_state_trainable"],
         at_test=p["sample_at_test"],

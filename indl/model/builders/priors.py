@@ -9,7 +9,16 @@ from keras import ops
 from indl.dists.gaussian import Gaussian, as_gaussian
 from indl.dists.labelled import LabelKL
 from indl.dists.log_gaussian import LogGaussian
-from indl.dists.priors import AR1Prior, GatedPrior, GaussianPrior, LabelPrior, RecurrentPrior, StudentTPrior, TablePrior
+from indl.dists.priors import (
+    AffinePrior,
+    AR1Prior,
+    GatedPrior,
+    GaussianPrior,
+    LabelPrior,
+    RecurrentPrior,
+    StudentTPrior,
+    TablePrior,
+)
 from indl.layers.activations import activation
 from indl.layers.scale_gradient import ScaleGradient
 from indl.model.builders.shared import Params, n_classes, stream
@@ -104,6 +113,8 @@ def create_z_prior(params: Params, name: str = "") -> Any:
     shared |= {"link": p["z_prior_scale"], "floor": p["scale_floor"]}
     if process == "gated":
         return GatedPrior(size, p["z_prior_units"], **shared)
+    if process in ("linear", "mlp"):
+        return AffinePrior(size, p["z_prior_units"] if process == "mlp" else 0, **shared)
     return RecurrentPrior(size, process, p["z_prior_units"], clip_value=p["gru_clip_value"], **shared)
 
 
