@@ -6,6 +6,7 @@ from indl.blackbox.latents import Autoregressive, Bernoulli, Categorical, Gaussi
 from indl.blackbox.losses import ELBO, IWAE, NVIL, RWS, VIMCO, DReG, Loss, PWake, QSleep, QWake, ScoreELBO
 from indl.blackbox.networks import Generator, Recognizer
 from indl.blackbox.regularizers import BetaRegularizer, NormalRegularizer
+from indl.blackbox.sequential import SequentialGenerator, SequentialInference
 from indl.blackbox.updates import update
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "QWake",
     "Recognizer",
     "ScoreELBO",
+    "SequentialGenerator",
+    "SequentialInference",
     "gradient_snr",
     "log_evidence",
     "update",
