@@ -98,7 +98,7 @@ SLOW = re.compile(
             r"test_label_conditioned.py::test_(what_the_encoders_would_pay|a_flow_can_be_undone)",
             r"test_sequence_model.py::test_(given_latents_decode_alike|latents_come_without)",
             r"training/test_train.py::test_arrays_alone_are_enough",
-            r"test_docs.py::test_code_runs\[docs/(extending|state_space|blackbox)",
+            r"test_docs.py::test_code_runs\[docs/state_space",
             r"test_sprites.py",
             r"test_deep_markov.py::test_(suite\[fdmm|the_listing)",
             r"test_lfads_parity.py::test_values_loss_and_gradients\[lfads_no_controller_external_inputs-compiled-mean",

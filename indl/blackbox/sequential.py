@@ -89,7 +89,7 @@ class SequentialGenerator(_Side, GenerativeModel):
     Args:
         model: the model of :class:`SequentialInference`.
         n_dreams: trials that :meth:`sample` draws.
-        n_times: their bins. Default: those that the model was built for.
+        n_times: their bins. Default: those that the model was built for, or of the data that were given last.
         seed: seed of the first dreams; all others are new.
 
     Attributes:
@@ -121,7 +121,13 @@ class SequentialGenerator(_Side, GenerativeModel):
         return _as_given(latents, ops.sum(likelihood, axis=(-2, -1)) + prior)
 
     def sample(self) -> tuple[list[Any], list[Any]]:
-        drawn = self.model.generate(self.n_dreams, self.n_times, int(self._seeds.integers(2**31)))
+        n_times = self.n_times or (self.inputs_["x"].shape[1] if self.inputs_ else None)
+        if n_times is None:
+            raise ValueError(
+                "A model of any number of bins does not know how long a dream is. Given: n_times=None, and no data "
+                "before. Pass n_times."
+            )
+        drawn = self.model.generate(self.n_dreams, n_times, int(self._seeds.integers(2**31)))
         return [drawn["x"]], [drawn[name] for name in self.model.latent_names]
 
 

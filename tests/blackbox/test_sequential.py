@@ -74,6 +74,17 @@ def test_dreams_have_one_density_each(model):
     assert x.shape == (5, 8, 5) and inf([x]).log_prob(latents).shape == (5, 1)
 
 
+def test_dreams_are_as_long_as_the_data():
+    model = tiny_model(None, **BOTH)
+    inf, gen = sides(model)
+    with pytest.raises(ValueError) as told:
+        gen.sample()
+    assert not faults(str(told.value)) and "Pass n_times" in str(told.value)
+    latents = inf([X[:, :6]]).sample()
+    gen([X[:, :6]], latents)
+    assert gen.sample()[0][0].shape == (5, 6, 5)
+
+
 def test_what_does_not_fit_is_told():
     with pytest.raises(ValueError) as told:
         SequentialInference(keras.Sequential())
