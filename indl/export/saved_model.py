@@ -30,7 +30,7 @@ def export_saved_model(model: LatentModel, path: Path | str, overwrite: bool = F
 
     ``rates(x)`` gives ``{"rates", "factors"}``; ``encode(x)`` gives ``{"q_f_loc", "q_f_scale", "q_z_loc",
     "q_z_scale"}`` (those the model has). x is float32 (trials, time, channels); a model that reads more takes the other
-    arrays after it, in the order of its ``input_names``; `time` is free for a model that was
+    arrays after it, in the order of its ``input_names`` or under these names; `time` is free for a model that was
     built with ``n_times=None``. Load it with ``tf.saved_model.load(path)`` and keep the loaded object while calling.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -419,9 +420,14 @@ class SequentialVAE(Generation, LatentModel):
             many = dict.fromkeys(("q_z_loc", "q_z_scale"), more)
         values, names, reads = self.passes.endpoint(symbols, many), self.input_names, self.reads
 
-        def endpoint(*given: Any) -> dict[str, Any]:
-            return values(reads.complete(dict(zip(names, given, strict=True))))
+        def endpoint(*given: Any, **named: Any) -> dict[str, Any]:
+            return values(reads.complete({**dict(zip(names, given, strict=False)), **named}))
 
+        # Under their names the arrays can be given to a loaded export, too.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, kind) for name in names]
+        )
         return endpoint, [
             tf.TensorSpec(reads.symbols[name].shape, reads.symbols[name].dtype, name=name) for name in names
         ]

@@ -12,7 +12,8 @@ from indl.export import export_saved_model
 from indl.files import OutputError
 from indl.model.assemble import build_sequential_vae
 from indl.params import preset
-from tests.checks import QUICK
+from tests.checks import QUICK, assert_close, tiny_model
+from tests.checks import counts as drawn_counts
 from tests.files.test_outputs import contents
 
 SMALL = {"f_units": 4, "z1_units": 4, "z2_units": 4, "gen_n_hidden": 6, "z_latent_size": 2}
@@ -127,3 +128,20 @@ def test_export_is_on_means_without_a_samples_axis(changes, counts, tmp_path):
     found = {**loaded.rates(tf.constant(counts)), **loaded.encode(tf.constant(counts))}
     np.testing.assert_allclose(found["rates"], model.rates(counts), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found["q_z_loc"], model.encode(counts)["q_z"].loc, rtol=1e-6, atol=1e-6)
+
+
+def test_several_arrays_in_order_or_by_name(tmp_path):
+    more = {"u_dim": 3, "u_type": "discrete", "z_prior_process": "cond", "q_cond": "concat", "ext_input_dim": 2}
+    model = tiny_model(**{**QUICK, "z_latent_size": 2, **more})
+    x = drawn_counts(4)
+    given = {"x": x, "ext_input": np.ones((4, 8, 2), "float32"), "u": np.array([0, 1, 2, 0], "int32")}
+    exported = tf.saved_model.load(export_saved_model(model, tmp_path / "export"))
+    arrays = {name: tf.constant(given[name]) for name in model.input_names}
+    for found in (exported.rates(*arrays.values()), exported.rates(**arrays)):
+        assert_close(found["rates"], model.rates(given))
+
+
+def test_a_path_that_the_reader_takes_for_a_pattern(tmp_path):
+    with pytest.raises(OutputError, match=r"Leave out the letters"):
+        export_saved_model(tiny_model(), tmp_path / "export[1]")
+    assert not list(tmp_path.iterdir())
