@@ -72,7 +72,7 @@ def _variables(values: Iterable[Any], seen: set[int]) -> Iterable[Any]:
         if isinstance(value, keras.Variable | tf.Variable):
             if value.trainable:
                 yield value
-        elif isinstance(value, keras.layers.Layer | _Distribution) or hasattr(value, "trainable_variables"):
+        elif hasattr(value, "trainable_variables"):
             yield from value.trainable_variables
         elif isinstance(value, Mapping):
             yield from _variables(value.values(), seen)

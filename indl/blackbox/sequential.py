@@ -138,8 +138,7 @@ def _with_axis(model: SequentialVAE, outputs: Mapping[str, Any]) -> dict[str, An
         return {**outputs, "p_x": kind(*outputs["p_x"])}
     found = {"p_x": kind(*(ops.expand_dims(part, 1) for part in outputs["p_x"]))}
     for name in model.latent_names:
-        q = as_gaussian(outputs[f"q_{name}"])
-        q = Gaussian(*q.path) if len(q.path) else q
+        q, _ = as_gaussian(outputs[f"q_{name}"]).for_divergence(False)
         found[name] = ops.expand_dims(outputs[name], 1)
         found[f"q_{name}"] = Gaussian(*(ops.expand_dims(part, 1) for part in q[:2]))
     return found

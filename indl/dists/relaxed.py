@@ -48,7 +48,7 @@ class Concrete(NamedTuple):
             noise: uniform on (0, 1), (..., n), instead of new draws.
         """
         _check_temperature(self.temperature)
-        uniform = _uniform(self.logits, seed) if noise is None else ops.convert_to_tensor(noise)
+        uniform = _uniform(self.logits, seed, noise)
         scores = (self.logits - ops.log(-ops.log(uniform))) / self.temperature
         return ops.log_softmax(scores, axis=-1)
 
@@ -86,7 +86,7 @@ class BinaryConcrete(NamedTuple):
             noise: uniform on (0, 1), (...), instead of new draws.
         """
         _check_temperature(self.temperature)
-        uniform = _uniform(self.logits, seed) if noise is None else ops.convert_to_tensor(noise)
+        uniform = _uniform(self.logits, seed, noise)
         return (self.logits + ops.log(uniform) - ops.log1p(-uniform)) / self.temperature
 
     def log_prob(self, log_odds: Any, unit: bool = False) -> Any:
@@ -104,7 +104,9 @@ class BinaryConcrete(NamedTuple):
         return density + ops.softplus(log_odds) + ops.softplus(-log_odds) if unit else density
 
 
-def _uniform(like: Any, seed: Any) -> Any:
+def _uniform(like: Any, seed: Any, given: Any) -> Any:
+    if given is not None:
+        return ops.convert_to_tensor(given)
     like = ops.convert_to_tensor(like)
     # Of float32 the least that differs from 0, and the most from 1.
     return keras.random.uniform(ops.shape(like), 1e-7, 1 - 1e-7, dtype=like.dtype, seed=seed)

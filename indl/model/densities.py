@@ -25,8 +25,8 @@ def latent_densities(model: Any, outputs: Mapping[str, Any], inputs: Mapping[str
     """
     found: dict[str, Any] = {}
     for latent in model.latent_names:
-        sample, q, prior = outputs[latent], as_gaussian(outputs[f"q_{latent}"]), part_of(model, f"{latent}_prior")
-        q = Gaussian(*q.path) if len(q.path) else q
+        sample, prior = outputs[latent], part_of(model, f"{latent}_prior")
+        q, _ = as_gaussian(outputs[f"q_{latent}"]).for_divergence(False)
         log_q = _with_samples(q, sample).log_prob(sample)
         log_p = prior.log_prob(sample, inputs.get(prior.reads) if prior.labelled else None)
         if len(log_q.shape) == 3:

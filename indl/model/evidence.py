@@ -66,8 +66,7 @@ class _Pass:
         for latent in self.model.latent_names:
             # In a graph the one step of a z for all bins is an axis.
             rank = 2 if latent == "f" else 3
-            q = Gaussian(*found[f"q_{latent}"])
-            q = Gaussian(*q.path) if len(q.path) else q
+            q, _ = Gaussian(*found[f"q_{latent}"]).for_divergence(False)
             outputs[latent] = _folded(found[latent], trials, rank)
             outputs[f"q_{latent}"] = Gaussian(_folded(q.loc, trials, rank), _folded(q.scale, trials, rank + q.full))
         likelihood = ops.sum(log_likelihood(p_x, target, self.model.context), axis=(-2, -1))

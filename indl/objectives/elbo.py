@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from indl.dists.observations import PoissonObservation
-from indl.layers.coordinated_dropout import gradient_weight
+from indl.layers.coordinated_dropout import block_gradient, gradient_weight
 from indl.layers.sample_validation import sample_validation_losses
 from indl.objectives.base import Context, Objective
 from indl.objectives.batch_latents import densities, trial_sum
@@ -162,9 +162,10 @@ class Elbo(Objective):
         """
         likelihood = log_likelihood(outputs["p_x"], target, context)
         if outputs.get("cd_mask") is not None:
-            weight = gradient_weight(likelihood, outputs["cd_mask"], context.gradient_rescale, context.segment)
-            passed = weight * likelihood
-            likelihood = passed if trained_alone else passed + ops.stop_gradient((1.0 - weight) * likelihood)
+            mask = outputs["cd_mask"], context.gradient_rescale, context.segment
+            likelihood = (
+                likelihood * gradient_weight(likelihood, *mask) if trained_alone else block_gradient(likelihood, *mask)
+            )
         if not self.sample_validation:
             return likelihood, {}
         visible, hidden = sample_validation_losses(

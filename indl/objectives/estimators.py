@@ -42,9 +42,7 @@ def score_elbo(log_p: Any, log_q: Any, baseline: str | None = None, reduction: s
     Raises:
         ValueError: another baseline, or one sample with the one that needs several.
     """
-    if baseline not in (None, "leave_one_out"):
-        raise ValueError(f"There is no such baseline. Given: baseline={baseline!r}. Use 'leave_one_out' or None.")
-    log_f, log_q = _checked(log_p, log_q, 1 if baseline is None else 2)
+    log_f, log_q = _checked(log_p, log_q, _samples_of(baseline))
     signal = log_f if baseline is None else log_f - mean_of_others(log_f)
     return _reduced(-ops.mean(log_p + sg(signal) * log_q, axis=-1), reduction)
 
@@ -59,8 +57,7 @@ def reward_to_go(log_p: Any, log_q: Any, baseline: str | None = "leave_one_out",
         baseline: of each step; see :func:`score_elbo`.
         reduction: see the module.
     """
-    if baseline not in (None, "leave_one_out"):
-        raise ValueError(f"There is no such baseline. Given: baseline={baseline!r}. Use 'leave_one_out' or None.")
+    least = _samples_of(baseline)
     log_p, log_q = ops.convert_to_tensor(log_p), ops.convert_to_tensor(log_q)
     if len(log_p.shape) != 3 or len(log_q.shape) != 3:
         raise ValueError(
@@ -68,7 +65,7 @@ def reward_to_go(log_p: Any, log_q: Any, baseline: str | None = "leave_one_out",
             "Pass (batch, samples, time)."
         )
     steps = ops.moveaxis(log_p - log_q, -1, 1)
-    _checked(steps[:, 0], steps[:, 0], 1 if baseline is None else 2)
+    _checked(steps[:, 0], steps[:, 0], least)
     to_go = ops.flip(ops.cumsum(ops.flip(steps, axis=1), axis=1), axis=1)
     signal = to_go if baseline is None else to_go - mean_of_others(to_go)
     paid = sg(signal) * ops.moveaxis(log_q, -1, 1)
@@ -235,6 +232,13 @@ def dreg_wake_phi(log_p: Any, log_q: Any, reduction: str | None = "mean") -> Any
     log_f, _ = _checked(log_p, log_q)
     share = weights(log_f)
     return _reduced(-weighted(sg(share - ops.square(share)), log_f), reduction)
+
+
+def _samples_of(baseline: str | None) -> int:
+    """How many samples a baseline needs."""
+    if baseline not in (None, "leave_one_out"):
+        raise ValueError(f"There is no such baseline. Given: baseline={baseline!r}. Use 'leave_one_out' or None.")
+    return 1 if baseline is None else 2
 
 
 def _checked(log_p: Any, log_q: Any, least: int = 1) -> tuple[Any, Any]:

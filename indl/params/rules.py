@@ -11,8 +11,9 @@ from indl.params.objectives import check_objective
 from indl.params.param import as_list
 from indl.params.sequence import RNN_CELLS
 
-#: Priors whose mean and scale are outputs of networks.
-_WITH_NETWORKS = (*RNN_CELLS, "gated", "linear", "mlp")
+#: Priors with a transition from one bin to the next, and with them those whose steps are outputs of other networks.
+_WITH_TRANSITION = ("gated", "linear", "mlp")
+_WITH_NETWORKS = (*RNN_CELLS, *_WITH_TRANSITION)
 
 
 def check_combinations(p: Mapping[str, Any]) -> None:
@@ -200,7 +201,7 @@ def _check_posterior(p: Mapping[str, Any], has_f: bool, has_z: bool, refuse: Any
             ("f_to_z", "q_z_type", "use_generative_prior"),
             "Use q_z_type='combiner' without the generative prior, or f_to_z='z1'.",
         )
-    multiplies = has_z and kind == "combiner" and p["z_prior_process"] in ("gated", "linear", "mlp")
+    multiplies = has_z and kind == "combiner" and p["z_prior_process"] in _WITH_TRANSITION
     if p["use_generative_prior"] and not multiplies:
         refuse(
             "Only a combiner multiplies with the prior, and only with one that has a transition.",

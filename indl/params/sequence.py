@@ -172,8 +172,8 @@ TABLE: tuple[Param, ...] = (
           search=("choice", ("AR1", "GRU")), aliases=("pzd_process",)),
     Param("z_prior_units", 8, "int", "units of a recurrent, gated or 'mlp' z prior", _Z,
           low=1, high=MOST_UNITS, aliases=("pzd_units",)),
-    Param("z_prior_scale", "softplus", "choice", "from a recurrent or gated z prior to its standard deviation", _Z,
-          choices=SCALE_LINKS),
+    Param("z_prior_scale", "softplus", "choice", "from a z prior, recurrent or with a transition, to its standard "
+          "deviation", _Z, choices=SCALE_LINKS),
     Param("z_prior_rollout", "teacher", "choice",
           "run a prior with memory on the posterior's samples or on its own", _Z, choices=("teacher", "free")),
     Param("z_kl_mode", "auto", "choice", "KL of z: 'auto' is closed form where there is one, else conditional, else "

@@ -217,10 +217,8 @@ class CombinerPosterior(Sampler):
             features = tf.tanh(tf.matmul(encoded, maps["h"][0]) + maps["h"][1])
             loc, raw = (tf.matmul(features, kernel) + bias for kernel, bias in (heads[:2], heads[2:]))
             x = (loc, 1 / tf.square(self.scale.scale(raw)))
-            cell, weights = (
-                ProductStep(scale_link(self.transition_link, self.floor), TRANSITIONS[self.transition]),
-                tuple(transition),
-            )
+            cell = ProductStep(scale_link(self.transition_link, self.floor), TRANSITIONS[self.transition])
+            weights = tuple(transition)
         else:
             terms, total = self.directions + 1, tf.add_n(tf.split(encoded, self.directions, axis=-1))
             if f is not None:
